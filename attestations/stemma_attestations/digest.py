@@ -1,0 +1,100 @@
+"""Digests, through one door.
+
+Names follow the in-toto digest set
+(https://github.com/in-toto/attestation/blob/main/spec/v1/digest_set.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stemma_attestations.errors import BadDigest
+
+# Algorithm -> allowed lengths in hex digits. Git object ids are SHA-1 (40) or SHA-256 (64).
+LENGTHS: Mapping[str, tuple[int, ...]] = {
+    "sha256": (64,),
+    "sha384": (96,),
+    "sha512": (128,),
+    "sha1": (40,),
+    "md5": (32,),
+    "gitCommit": (40, 64),
+    "gitTree": (40, 64),
+    "gitBlob": (40, 64),
+}
+# Collisions are cheap here: they are read and compared, but never count as a match.
+WEAK = frozenset({"sha1", "md5"})
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """One digest: `algorithm` from the allow-list, `value` lower-case hex of exact length."""
+
+    algorithm: str
+    value: str
+
+    def __post_init__(self) -> None:
+        lengths = LENGTHS.get(self.algorithm)
+        if lengths is None:
+            raise BadDigest(f"unknown digest algorithm {self.algorithm!r:.40}")
+        if len(self.value) not in lengths or not _HEX.match(self.value):
+            wanted = " or ".join(str(n) for n in lengths)
+            raise BadDigest(f"a {self.algorithm} digest is {wanted} lower-case hex digits")
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read `ALGORITHM:HEX`; the inverse of `str`. Raises BadDigest."""
+        algorithm, colon, value = text.partition(":")
+        if not colon:
+            raise BadDigest(f"not a digest: {text!r:.80} (write sha256:<64 hex digits>)")
+        return cls(algorithm, value)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The SHA-256 of `data`."""
+        return cls("sha256", hashlib.sha256(data).hexdigest())
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value}"
+
+    @property
+    def short(self) -> str:
+        """For people: the first twelve hex digits."""
+        return f"{self.algorithm}:{self.value[:12]}"
+
+
+def sha256(value: str) -> Digest:
+    """A SHA-256 digest from its bare hex. Raises BadDigest."""
+    return Digest("sha256", value)
+
+
+def parse_digest_set(obj: object) -> tuple[Digest, ...]:
+    """The recognised digests of an in-toto digest set, sorted.
+
+    Unknown algorithms are passed over, as the specification asks; a recognised
+    one that is malformed raises BadDigest.
+    """
+    if not isinstance(obj, dict):
+        raise BadDigest("a digest set is an object of algorithm: hex")
+    found = []
+    for algorithm, value in obj.items():
+        if algorithm in LENGTHS:
+            if not isinstance(value, str):
+                raise BadDigest(f"the {algorithm} digest is not text")
+            found.append(Digest(algorithm, value))
+    return tuple(sorted(found))
+
+
+def digests_match(expected: Iterable[Digest], actual: Iterable[Digest]) -> bool:
+    """Whether two digest sets name the same bytes.
+
+    Every algorithm that both know must agree, and at least one that is not
+    weak must be among them.
+    """
+    theirs = {d.algorithm: d.value for d in actual}
+    common = [d for d in expected if d.algorithm in theirs]
+    agree = all(theirs[d.algorithm] == d.value for d in common)
+    return agree and any(d.algorithm not in WEAK for d in common)

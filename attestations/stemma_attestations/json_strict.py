@@ -1,0 +1,116 @@
+"""JSON that means one thing only.
+
+Two parsers that read the same bytes differently are a way to sign one thing and
+show another. This one refuses what parsers are known to disagree about:
+duplicate keys, NaN and Infinity, lone surrogates, trailing data, a byte order
+mark, integers beyond 2**53 - 1 (RFC 7493), nesting and size over a limit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from stemma_attestations.errors import BadJSON
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_INTEGER = 2**53 - 1
+
+# A string (skipped whole) or a bracket: enough to know the depth before parsing.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse UTF-8 JSON of at most `max_bytes`, nested at most `max_depth`. Raises BadJSON."""
+    if len(data) > max_bytes:
+        raise BadJSON(f"JSON of {len(data)} bytes, at most {max_bytes} are read")
+    _check_depth(data, max_depth)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadJSON(f"not UTF-8 at byte {error.start}") from error
+    if text.startswith("\ufeff"):
+        raise BadJSON("a byte order mark before the JSON")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_integer,
+            parse_float=_float,
+        )
+    except json.JSONDecodeError as error:
+        raise BadJSON(f"not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:  # the depth check comes first; belt and braces
+        raise BadJSON("nested too deeply") from error
+    if _SURROGATE_ESCAPE.search(data):
+        _check_surrogates(value)
+    return value
+
+
+def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Like `loads`, for documents that must be an object."""
+    value = loads(data, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise BadJSON("expected a JSON object")
+    return value
+
+
+def _check_depth(data: bytes, max_depth: int) -> None:
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        if token.group(1):
+            depth += 1
+            if depth > max_depth:
+                raise BadJSON(f"nested deeper than {max_depth}")
+        elif token.group(2):
+            depth -= 1
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise BadJSON(f"duplicate key {key!r:.80}")
+            seen.add(key)
+    return result
+
+
+def _constant(text: str) -> Any:
+    raise BadJSON(f"{text} is not JSON")
+
+
+def _integer(text: str) -> int:
+    # The length comes first: int() of a huge literal is slow, and then an error of its own.
+    if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
+        raise BadJSON(f"integer {text[:20]} is beyond 2**53 - 1")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadJSON(f"number {text[:20]} is out of range")
+    return value
+
+
+def _check_surrogates(value: Any) -> None:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            try:
+                item.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise BadJSON("a lone surrogate in a string") from error
+        elif isinstance(item, dict):
+            stack.extend(item.keys())
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)

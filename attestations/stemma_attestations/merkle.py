@@ -1,0 +1,63 @@
+"""RFC 6962 Merkle trees: the root over a growing list, in O(log n) memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+EMPTY_ROOT = hashlib.sha256(b"").hexdigest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """RFC 6962 section 2.1: SHA-256(0x00 || data)."""
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """RFC 6962 section 2.1: SHA-256(0x01 || left || right)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+@dataclass
+class Frontier:
+    """The right edge of a tree of `size` leaves: enough to append and to give the root.
+
+    `peaks` are the roots of the perfect subtrees, largest first; there is one
+    for each bit set in `size`.
+    """
+
+    size: int = 0
+    peaks: list[bytes] = field(default_factory=list)
+
+    def append(self, data: bytes) -> None:
+        """Add one leaf of raw `data`."""
+        node = leaf_hash(data)
+        size = self.size
+        while size & 1:
+            node = node_hash(self.peaks.pop(), node)
+            size >>= 1
+        self.peaks.append(node)
+        self.size += 1
+
+    @property
+    def root(self) -> str:
+        """The root as hex; of no leaves, the hash of nothing."""
+        if not self.peaks:
+            return EMPTY_ROOT
+        node = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            node = node_hash(peak, node)
+        return node.hex()
+
+    def copy(self) -> Frontier:
+        """An independent copy."""
+        return Frontier(self.size, list(self.peaks))
+
+
+def root(leaves: Iterable[bytes]) -> str:
+    """The root over all `leaves`, as hex."""
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    return frontier.root

@@ -1,0 +1,86 @@
+"""NAME, VERSION and patterns of names.
+
+A name is segments joined by `/`. A pattern matches whole segments only: `*` is
+one segment, `**` any number of them (also none). There is no `prod*`: a
+pattern that matches part of a segment is how `prod-evil` becomes `prod`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stemma_attestations.errors import BadName
+
+MAX_NAME = 200
+MAX_VERSION = 128
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*\Z")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
+_SEGMENT = re.compile(r"(?:\*\*?|[a-z0-9][a-z0-9._-]*)\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NameVersion:
+    """`NAME:VERSION`, the immutable name of an artifact."""
+
+    name: str
+    version: str
+
+    @classmethod
+    def parse(cls, text: str) -> NameVersion:
+        """Read `NAME:VERSION`; the inverse of `str`. Raises BadName."""
+        name, colon, version = text.partition(":")
+        if not colon:
+            raise BadName(f"{text!r:.80} has no version (write NAME:VERSION)")
+        return cls(check_name(name), check_version(version))
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+def subject_name(text: str | None) -> NameVersion | None:
+    """The NAME:VERSION of a statement's subject, or None for a subject without one."""
+    try:
+        return NameVersion.parse(text) if text else None
+    except BadName:
+        return None
+
+
+def check_name(name: str) -> str:
+    """Return `name`, or raise BadName."""
+    if len(name) > MAX_NAME or not _NAME.match(name):
+        raise BadName(
+            f"{name!r:.80} is not a name (lower-case segments of a-z 0-9 . _ - joined by /)"
+        )
+    return name
+
+
+def check_version(version: str) -> str:
+    """Return `version`, or raise BadName."""
+    if len(version) > MAX_VERSION or not _VERSION.match(version):
+        raise BadName(f"{version!r:.80} is not a version (letters, digits, . _ + -)")
+    return version
+
+
+def check_pattern(pattern: str) -> str:
+    """Return `pattern`, or raise BadName."""
+    segments = pattern.split("/")
+    if len(pattern) > MAX_NAME or not all(_SEGMENT.match(segment) for segment in segments):
+        raise BadName(f"{pattern!r:.80} is not a pattern (whole segments, * for one, ** for any)")
+    return pattern
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """Whether `pattern` covers `name`, compared segment by segment, case included."""
+    # One row of the usual wildcard table: reachable[i] = pattern[:done] covers name[:i].
+    segments = name.split("/")
+    reachable = [True] + [False] * len(segments)
+    for part in pattern.split("/"):
+        if part == "**":
+            for i in range(len(segments)):
+                reachable[i + 1] = reachable[i + 1] or reachable[i]
+        else:
+            reachable = [False] + [
+                reachable[i] and part in ("*", segment) for i, segment in enumerate(segments)
+            ]
+    return reachable[-1]

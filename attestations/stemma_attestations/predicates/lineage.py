@@ -1,0 +1,68 @@
+"""`urn:stemma:lineage:v0.1`: edges, named one by one. See docs/formats/lineage.md.
+
+SLSA provenance relates all inputs to all outputs. This predicate says which
+input went into which output, and how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadStatement
+from stemma_attestations.predicates.provenance import Input
+from stemma_attestations.relations import RELATIONS
+from stemma_attestations.statement import ResourceDescriptor, Statement
+
+TYPE = "urn:stemma:lineage:v0.1"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`output` (a subject of the statement) was made from `input`."""
+
+    output: Digest
+    input: Input
+
+
+def build(output: Digest, inputs: Sequence[Input]) -> dict[str, Any]:
+    """The predicate for one output. Raises BadStatement."""
+    edges = []
+    for item in sorted(set(inputs), key=lambda i: (i.relation, str(i.digest), i.name or "")):
+        if item.relation not in RELATIONS:
+            raise BadStatement(f"unknown relation {item.relation!r:.40}")
+        edges.append(
+            {
+                "output": {"digest": {output.algorithm: output.value}},
+                "relation": item.relation,
+                "input": ResourceDescriptor(name=item.name, digests=(item.digest,)).to_json(),
+            }
+        )
+    return {"edges": edges}
+
+
+def parse(statement: Statement) -> tuple[Edge, ...]:
+    """The edges of a lineage statement.
+
+    Raises BadStatement, also where an output is not a subject: a statement
+    speaks of its subjects only. An unknown relation is kept: it propagates.
+    """
+    items = statement.predicate.get("edges")
+    if not isinstance(items, list):
+        raise BadStatement("a lineage predicate has a list of edges")
+    return tuple(_parse_edge(item, statement) for item in items)
+
+
+def _parse_edge(obj: object, statement: Statement) -> Edge:
+    if not isinstance(obj, dict) or not isinstance(obj.get("relation"), str):
+        raise BadStatement("an edge is {output, relation, input}")
+    output = ResourceDescriptor.parse(obj.get("output")).digest("sha256")
+    if output is None or not statement.subjects_about(output):
+        raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
+    descriptor = ResourceDescriptor.parse(obj.get("input"))
+    digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
+    if digest is None:
+        raise BadStatement("an edge's input has a sha256 or gitCommit digest")
+    return Edge(output, Input(obj["relation"], digest, descriptor.name))

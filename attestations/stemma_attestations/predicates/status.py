@@ -1,0 +1,71 @@
+"""`urn:stemma:status:v0.1`: quarantine and release. See docs/formats/status.md.
+
+The subjects are the targets: artifacts, blobs (annotated with the path under
+which they were found) or Git commits. A release names the quarantines it lifts
+by the SHA-256 of their bundles, and lifts no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma_attestations.digest import Digest, sha256
+from stemma_attestations.errors import BadDigest, BadStatement, Malformed
+from stemma_attestations.statement import text
+from stemma_attestations.times import parse_time
+
+TYPE = "urn:stemma:status:v0.1"
+QUARANTINE = "quarantine"
+RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One act of custody; `releases` are bundle digests and empty for a quarantine."""
+
+    action: str
+    reason: str
+    issued: str
+    releases: tuple[Digest, ...]
+    raw: Mapping[str, Any]
+
+
+def build_quarantine(reason: str, issued: str) -> dict[str, Any]:
+    """The predicate that stops its subjects. `issued` is RFC 3339."""
+    return {"action": QUARANTINE, "reason": reason, "issuedAt": issued}
+
+
+def build_release(reason: str, issued: str, releases: Sequence[Digest]) -> dict[str, Any]:
+    """The predicate that lifts the quarantines with these bundle digests."""
+    return {
+        "action": RELEASE,
+        "reason": reason,
+        "issuedAt": issued,
+        "releases": [{"sha256": digest.value} for digest in sorted(releases)],
+    }
+
+
+def parse(predicate: Mapping[str, Any]) -> Status:
+    """Read a status predicate. Raises BadStatement for an action that is not known."""
+    action = text(predicate, "action")
+    if action not in (QUARANTINE, RELEASE):
+        raise BadStatement(f"unknown status action {action!r:.40}")
+    reason, issued = text(predicate, "reason"), text(predicate, "issuedAt")
+    if not reason or not issued:
+        raise BadStatement("a status has a reason and issuedAt")
+    try:
+        parse_time(issued)
+        releases = tuple(_bundle(item) for item in predicate.get("releases", []))
+    except (Malformed, TypeError) as error:
+        raise BadStatement(f"status: {error}") from error
+    if bool(releases) != (action == RELEASE):
+        raise BadStatement("a release names what it lifts, and nothing else does")
+    return Status(action, reason, issued, releases, predicate)
+
+
+def _bundle(obj: object) -> Digest:
+    if not isinstance(obj, dict) or not isinstance(obj.get("sha256"), str):
+        raise BadDigest("a release names bundles by {sha256}")
+    return sha256(obj["sha256"])

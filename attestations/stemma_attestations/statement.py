@@ -1,0 +1,133 @@
+"""in-toto Statement v1 and its resource descriptors.
+
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
+A statement is written once; its bytes are what is signed, stored and parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stemma_attestations import canonical, json_strict
+from stemma_attestations.digest import Digest, digests_match, parse_digest_set
+from stemma_attestations.errors import BadDigest, BadJSON, BadStatement
+
+TYPE = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+MAX_SUBJECTS = 100_000
+
+
+@dataclass(frozen=True)
+class ResourceDescriptor:
+    """One thing a statement speaks of: any of a name, a URI, and digests.
+
+    `raw` is the object as it was read, unknown fields included.
+    """
+
+    name: str | None = None
+    uri: str | None = None
+    digests: tuple[Digest, ...] = ()
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, obj: object) -> ResourceDescriptor:
+        """Read a resource descriptor. Raises BadStatement."""
+        if not isinstance(obj, dict):
+            raise BadStatement("a resource descriptor is an object")
+        annotations = obj.get("annotations", {})
+        if not isinstance(annotations, dict):
+            raise BadStatement("a resource descriptor's annotations are an object")
+        try:
+            digests = parse_digest_set(obj.get("digest", {}))
+        except BadDigest as error:
+            raise BadStatement(f"resource descriptor: {error}") from error
+        return cls(text(obj, "name"), text(obj, "uri"), digests, annotations, obj)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object, without empty fields."""
+        document: dict[str, Any] = dict(self.raw)
+        if self.name is not None:
+            document["name"] = self.name
+        if self.uri is not None:
+            document["uri"] = self.uri
+        if self.digests:
+            document["digest"] = {d.algorithm: d.value for d in self.digests}
+        if self.annotations:
+            document["annotations"] = dict(self.annotations)
+        return document
+
+    def digest(self, algorithm: str = "sha256") -> Digest | None:
+        """The digest of that algorithm, if there is one."""
+        return next((d for d in self.digests if d.algorithm == algorithm), None)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A parsed view beside the bytes that were (or will be) signed."""
+
+    raw: bytes
+    subjects: tuple[ResourceDescriptor, ...]
+    predicate_type: str
+    predicate: Mapping[str, Any]
+
+    @classmethod
+    def build(
+        cls,
+        subjects: Sequence[ResourceDescriptor],
+        predicate_type: str,
+        predicate: Mapping[str, Any],
+    ) -> Statement:
+        """Write a statement as canonical JSON. Raises BadStatement."""
+        document = {
+            "_type": TYPE,
+            "subject": [subject.to_json() for subject in subjects],
+            "predicateType": predicate_type,
+            "predicate": dict(predicate),
+        }
+        try:
+            return cls.parse(canonical.dumps(document))
+        except BadJSON as error:
+            raise BadStatement(f"statement: {error}") from error
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Statement:
+        """Read a statement strictly. Raises BadStatement."""
+        try:
+            document = json_strict.load_object(raw)
+        except BadJSON as error:
+            raise BadStatement(f"statement: {error}") from error
+        if document.get("_type") != TYPE:
+            raise BadStatement(f"not an in-toto Statement v1 (its _type is not {TYPE})")
+        predicate_type = document.get("predicateType")
+        if not isinstance(predicate_type, str) or not predicate_type:
+            raise BadStatement("a statement has a predicateType")
+        predicate = document.get("predicate", {})
+        if not isinstance(predicate, dict):
+            raise BadStatement("a statement's predicate is an object")
+        return cls(raw, _parse_subjects(document.get("subject")), predicate_type, predicate)
+
+    def subjects_about(self, digest: Digest) -> tuple[ResourceDescriptor, ...]:
+        """The subjects that name the bytes of `digest`."""
+        return tuple(s for s in self.subjects if digests_match(s.digests, [digest]))
+
+
+def _parse_subjects(obj: object) -> tuple[ResourceDescriptor, ...]:
+    if not isinstance(obj, list) or not obj:
+        raise BadStatement("a statement has at least one subject")
+    if len(obj) > MAX_SUBJECTS:
+        raise BadStatement(f"{len(obj)} subjects, at most {MAX_SUBJECTS} are read")
+    subjects = tuple(ResourceDescriptor.parse(item) for item in obj)
+    if not all(subject.digests for subject in subjects):
+        raise BadStatement("every subject of a statement has a digest")
+    return subjects
+
+
+def text(obj: Mapping[str, Any], key: str) -> str | None:
+    """`obj[key]`, which is text or missing. Raises BadStatement."""
+    value = obj.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadStatement(f"{key} is not text")
+    return value

@@ -1,0 +1,98 @@
+"""What the gate found: the numbered steps, and the one conclusion they allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import (
+    BytesDiffer,
+    NotVerified,
+    Quarantined,
+    SignatureRefused,
+    Undecided,
+)
+from stemma_attestations.names import NameVersion
+
+# Most severe first: what a verdict with several failed steps is called after.
+SEVERITY: Sequence[type[NotVerified]] = (BytesDiffer, SignatureRefused, Quarantined, NotVerified)
+
+
+class Outcome(StrEnum):
+    """How one step ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One numbered step of the recipe (design: the gate).
+
+    `details` are lines for people: what was proved, or each reason against.
+    `failure` is the error that a failed step amounts to.
+    """
+
+    number: int
+    title: str
+    outcome: Outcome
+    details: tuple[str, ...] = ()
+    failure: type[NotVerified] | None = None
+
+    @classmethod
+    def passed(cls, number: int, title: str, *details: str) -> Step:
+        """A step that was proved."""
+        return cls(number, title, Outcome.PASSED, details)
+
+    @classmethod
+    def failed(cls, number: int, title: str, failure: type[NotVerified], *details: str) -> Step:
+        """A step that was refuted, or could not be decided where `failure` is Undecided."""
+        outcome = Outcome.UNDECIDED if failure is Undecided else Outcome.FAILED
+        return cls(number, title, outcome, details, failure)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The whole result, for one artifact under one trust root at one ledger entry.
+
+    `entry` is the ledger entry the status was taken at, `accepted` the bundles
+    whose statements counted, `warnings` what is worth a look but decides nothing.
+    """
+
+    resource: str
+    artifact: Digest | None
+    name: NameVersion | None
+    steps: tuple[Step, ...]
+    trust_root: Digest
+    policy: str
+    entry: int | None
+    time: datetime
+    accepted: tuple[Digest, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every step passed."""
+        return bool(self.steps) and all(s.outcome is Outcome.PASSED for s in self.steps)
+
+    @property
+    def failure(self) -> type[NotVerified] | None:
+        """The most severe failure; `Undecided` only where nothing definitely failed."""
+        found = {step.failure for step in self.steps if step.failure is not None}
+        for failure in (*SEVERITY, Undecided):
+            if failure in found:
+                return failure
+        return None if self.passed else NotVerified
+
+    def require(self) -> Verdict:
+        """Return the verdict if it passed, else raise its failure with the first reason."""
+        failure = self.failure
+        if failure is None:
+            return self
+        step = next(s for s in self.steps if s.failure is failure)
+        reason = step.details[0] if step.details else step.title
+        raise failure(f"{self.resource}: {reason}", self)

@@ -1,0 +1,322 @@
+"""The numbered recipe: from bytes, bundles, trust root and status to a verdict.
+
+Pure: whoever calls it reads the files, knows the time and has walked the
+lineage. Every step runs that can, so that a verdict names all that is wrong.
+The numbers are those of the design; the steps that need a richer policy
+(7 evidence and approvals, 8 ancestors, 10 policy) are not in this recipe yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import (
+    BadBundle,
+    BadKey,
+    BadStatement,
+    BytesDiffer,
+    NotVerified,
+    Quarantined,
+    SignatureRefused,
+    Undecided,
+)
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Entry, Manifest
+from stemma_attestations.names import NameVersion, subject_name
+from stemma_attestations.policy import BUILTIN, Policy
+from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.statement import Statement
+from stemma_attestations.trust import TrustRoot
+from stemma_attestations.verdict import Step, Verdict
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was found where the artifact should be.
+
+    `oddities` are paths that are not regular files, or could not be read, with
+    what they are instead.
+    """
+
+    entries: tuple[Entry, ...]
+    oddities: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A bundle's bytes, their digest, and the public key (DER) stored beside it, if any."""
+
+    digest: Digest
+    raw: bytes
+    key: bytes | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A quarantine that reaches the artifact; `path` explains how, a line a hop."""
+
+    target: str
+    reason: str
+    by: str
+    bundle: Digest
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """What is quarantined upstream, as of ledger entry `entry`.
+
+    `suspects` would stop the artifact if the word they rest on were believed.
+    `undecided` says why the answer is not known.
+    """
+
+    entry: int
+    stops: tuple[Stop, ...] = ()
+    suspects: tuple[Stop, ...] = ()
+    undecided: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a verdict depends on."""
+
+    resource: str
+    name: NameVersion | None
+    resolution: tuple[str, ...]
+    expected: Manifest
+    observed: Observed
+    evidence: Sequence[Evidence]
+    trust: TrustRoot
+    status: StatusView
+    now: datetime
+    policy: Policy = BUILTIN
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """A statement whose signature verified, and the key that made it."""
+
+    bundle: Digest
+    statement: Statement
+    key_id: str
+
+
+def verify(request: Request) -> Verdict:
+    """Run the recipe.
+
+    Returns the verdict if every step passed. Raises the most severe of
+    BytesDiffer, SignatureRefused, Quarantined, NotVerified, else Undecided;
+    the error carries the verdict with all steps.
+    """
+    signed, signatures = _signatures(request)
+    accepted, signers = _signers(request, signed)
+    steps = (
+        Step.passed(1, "reference resolved", *request.resolution),
+        _bytes(request),
+        signatures,
+        signers,
+        _provenance(request.policy, accepted),
+        _bom(request, accepted),
+        _status(request.status),
+    )
+    verdict = Verdict(
+        resource=request.resource,
+        artifact=request.expected.digest,
+        name=request.name,
+        steps=steps,
+        trust_root=request.trust.digest,
+        policy=request.policy.name,
+        entry=request.status.entry,
+        time=request.now,
+        accepted=tuple(sorted(s.bundle for s in accepted)),
+        warnings=tuple(_suspicion(stop) for stop in request.status.suspects),
+    )
+    return verdict.require()
+
+
+def differences(expected: Manifest, observed: Observed) -> tuple[str, ...]:
+    """Every way in which the observed tree is not the expected one, a line each."""
+    found = {entry.path: entry for entry in observed.entries}
+    odd = dict(observed.oddities)
+    lines = [f"{path}: {what}" for path, what in observed.oddities]
+    missing = [e for e in expected.entries if e.path not in found and e.path not in odd]
+    extra = {p: e for p, e in found.items() if p not in expected.by_path}
+    for entry in expected.entries:
+        other = found.get(entry.path)
+        if other is not None and other.sha256 != entry.sha256:
+            lines.append(f"{entry.path}: changed ({_contrast(entry, other)})")
+    for entry in missing:
+        twin = next((p for p, e in extra.items() if e.sha256 == entry.sha256), None)
+        if twin is None:
+            lines.append(f"{entry.path}: missing")
+        else:
+            del extra[twin]
+            lines.append(f"{entry.path}: renamed to {twin}")
+    lines.extend(f"{path}: not in the manifest" for path in extra)
+    return tuple(lines)
+
+
+def _contrast(expected: Entry, found: Entry) -> str:
+    if expected.size != found.size:
+        return f"{expected.size} bytes expected, {found.size} found"
+    return f"{expected.sha256.short} expected, {found.sha256.short} found"
+
+
+def _bytes(request: Request) -> Step:
+    title = "every byte is in the manifest and nothing else is there"
+    lines = differences(request.expected, request.observed)
+    if lines:
+        return Step.failed(2, title, BytesDiffer, *lines)
+    count = len(request.expected.entries)
+    files = "1 file" if count == 1 else f"{count} files"
+    return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
+
+
+def _signatures(request: Request) -> tuple[list[_Signed], Step]:
+    title = "signatures verify over their exact bytes"
+    if not request.evidence:
+        return [], Step.failed(3, title, SignatureRefused, "no signed statement is about it")
+    signed, reasons = [], []
+    for evidence in request.evidence:
+        try:
+            signed.append(_check(evidence, request))
+        except (SignatureRefused, BadBundle, BadKey) as error:
+            reasons.append(f"{evidence.digest.short}: {error}")
+    if not signed:
+        return [], Step.failed(3, title, SignatureRefused, *reasons)
+    count = f"{len(signed)} of {len(request.evidence)} bundles"
+    return signed, Step.passed(3, title, count, *reasons)
+
+
+def _check(evidence: Evidence, request: Request) -> _Signed:
+    bundle = Bundle.parse(evidence.raw)
+    if bundle.digest != evidence.digest:
+        raise BadBundle("the bundle's bytes are not those of its digest")
+    key = request.trust.key(bundle.hint)
+    if key is None and evidence.key is not None:
+        key = PublicKey.parse(evidence.key)
+    if key is None:
+        raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
+    statement = bundle.verify(key)
+    if not statement.subjects_about(request.expected.digest):
+        raise SignatureRefused("its statement is about other bytes")
+    return _Signed(evidence.digest, statement, key.id)
+
+
+def _signers(request: Request, signed: Sequence[_Signed]) -> tuple[list[_Signed], Step]:
+    title = "a signer is authorised by the trust root"
+    if not signed:
+        return [], Step.failed(4, title, SignatureRefused, "there is no valid signature to judge")
+    accepted, reasons = [], []
+    for item in signed:
+        refusal = _refusal(request, item)
+        if refusal is None:
+            accepted.append(item)
+        else:
+            reasons.append(refusal)
+    if not accepted:
+        return [], Step.failed(4, title, SignatureRefused, *dict.fromkeys(reasons))
+    people = sorted({request.trust.principal(s.key_id) or s.key_id[:12] for s in accepted})
+    return accepted, Step.passed(4, title, f"signed by {', '.join(people)}")
+
+
+def _refusal(request: Request, item: _Signed) -> str | None:
+    """Why the statement does not count, or None if it does."""
+    kind = item.statement.predicate_type
+    names = [s.name for s in item.statement.subjects_about(request.expected.digest)]
+    if request.name is not None and str(request.name) not in names:
+        return f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
+    for name in [request.name] if request.name else [subject_name(text) for text in names]:
+        about = name.name if name else None
+        if request.trust.authorises(item.key_id, kind, about, request.now):
+            return None
+    who = request.trust.principal(item.key_id)
+    subject = request.name or names[0] or "what has no name"
+    if who is None:
+        return f"key {item.key_id[:12]} is not in the trust root"
+    return f"{who} (key {item.key_id[:12]}) may not say {kind} about {subject} at this time"
+
+
+def _provenance(policy: Policy, accepted: Sequence[_Signed]) -> Step:
+    title = "provenance is present and its materials are complete"
+    if not policy.provenance:
+        return Step.passed(5, title, "not asked for by the policy")
+    reasons: list[str] = []
+    for item in accepted:
+        if item.statement.predicate_type != provenance.TYPE:
+            continue
+        try:
+            view = provenance.parse(item.statement.predicate)
+        except BadStatement as error:
+            reasons.append(f"{item.bundle.short}: {error}")
+            continue
+        gaps = _gaps(policy, view)
+        if not gaps:
+            inputs = len(view.inputs)
+            return Step.passed(5, title, f"{view.build or view.build_type}, {inputs} materials")
+        reasons.extend(gaps)
+    if not reasons:
+        reasons.append("no provenance by an authorised signer")
+    return Step.failed(5, title, NotVerified, *reasons)
+
+
+def _gaps(policy: Policy, view: provenance.Provenance) -> list[str]:
+    gaps = [
+        f"material {material.name or material.uri or '(no name)'} has no digest"
+        for material in view.materials
+        if not material.digest("sha256") and not material.digest("gitCommit")
+    ]
+    if policy.commit and view.build not in policy.builds_without_commit:
+        if view.source is None:
+            gaps.append("no Git commit is recorded (run the job inside a Git checkout)")
+        elif view.source.dirty:
+            gaps.append(f"the checkout of commit {view.source.commit[:12]} had uncommitted changes")
+    return gaps
+
+
+def _bom(request: Request, accepted: Sequence[_Signed]) -> Step:
+    title = "ML-BOM is present and its hashes agree with the manifest"
+    if not request.policy.bom:
+        return Step.passed(6, title, "not asked for by the policy")
+    reasons: list[str] = []
+    for item in accepted:
+        if item.statement.predicate_type != mlbom.TYPE:
+            continue
+        document: Mapping[str, Any] = item.statement.predicate
+        try:
+            mlbom.check(document)
+            disagreements = mlbom.hashes_agree(document, request.expected)
+        except BadStatement as error:
+            reasons.append(f"{item.bundle.short}: {error}")
+            continue
+        if not disagreements:
+            return Step.passed(6, title, f"CycloneDX {document.get('specVersion')}")
+        reasons.extend(disagreements)
+    return Step.failed(6, title, NotVerified, *(reasons or ["no ML-BOM by an authorised signer"]))
+
+
+def _status(status: StatusView) -> Step:
+    title = "nothing upstream is quarantined"
+    if status.stops:
+        lines = [line for stop in status.stops for line in explain(stop)]
+        return Step.failed(9, title, Quarantined, *lines)
+    if status.undecided is not None:
+        return Step.failed(9, title, Undecided, status.undecided)
+    return Step.passed(9, title, f"as of ledger entry {status.entry}")
+
+
+def explain(stop: Stop) -> tuple[str, ...]:
+    """A quarantine and its path, a line each."""
+    return (f"{stop.target} is quarantined by {stop.by}: {stop.reason}", *stop.path)
+
+
+def _suspicion(stop: Stop) -> str:
+    return (
+        f"suspect, on a word that is not believed: {stop.target} is quarantined by {stop.by}: "
+        f"{stop.reason}" + "".join(f"; {hop.strip()}" for hop in stop.path)
+    )
