@@ -1,0 +1,1 @@
+"""Alembic migrations of the catalogue. They know its tables and nothing else."""

@@ -1,0 +1,213 @@
+"""The first catalogue.
+
+Revision: 0001
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    _node()
+    _state()
+    _statement()
+    _artifact()
+    _edge()
+    _status()
+    _subject()
+    _lifted()
+    _manifest_entry()
+    _version()
+
+
+def downgrade() -> None:
+    op.drop_table("version")
+    op.drop_table("manifest_entry")
+    op.drop_table("lifted")
+    op.drop_table("subject")
+    op.drop_table("status")
+    op.drop_table("edge")
+    op.drop_table("artifact")
+    op.drop_table("statement")
+    op.drop_table("state")
+    op.drop_table("node")
+
+
+def _node() -> None:
+    op.create_table(
+        "node",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("scheme", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_node")),
+    )
+    op.create_index("uq_node_value_scheme", "node", ["value", "scheme"], unique=True)
+
+
+def _state() -> None:
+    op.create_table(
+        "state",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("entry", sa.String(length=71), nullable=True),
+        sa.Column("peaks", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_state")),
+    )
+
+
+def _statement() -> None:
+    op.create_table(
+        "statement",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("bundle", sa.String(length=64), nullable=False),
+        sa.Column("predicate_type", sa.Text(), nullable=False),
+        sa.Column("signer", sa.String(length=64), nullable=True),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("time", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_statement")),
+        sa.UniqueConstraint("bundle", name=op.f("uq_statement_bundle")),
+    )
+    op.create_index(op.f("ix_statement_n"), "statement", ["n"], unique=False)
+    op.create_index(op.f("ix_statement_signer"), "statement", ["signer"], unique=False)
+
+
+def _artifact() -> None:
+    op.create_table(
+        "artifact",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False),
+        sa.Column("oms_root", sa.String(length=64), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["id"], ["node.id"], name=op.f("fk_artifact_id_node")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_artifact")),
+    )
+    op.create_index(op.f("ix_artifact_oms_root"), "artifact", ["oms_root"], unique=False)
+
+
+def _edge() -> None:
+    op.create_table(
+        "edge",
+        sa.Column("input_id", _ID, nullable=False),
+        sa.Column("output_id", _ID, nullable=False),
+        sa.Column("relation", sa.String(length=64), nullable=False),
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("input_name", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["input_id"], ["node.id"], name=op.f("fk_edge_input_id_node")),
+        sa.ForeignKeyConstraint(["output_id"], ["node.id"], name=op.f("fk_edge_output_id_node")),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["statement.id"], name=op.f("fk_edge_statement_id_statement")
+        ),
+        sa.PrimaryKeyConstraint(
+            "input_id", "output_id", "relation", "statement_id", name=op.f("pk_edge")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_edge_output_id",
+        "edge",
+        ["output_id", "input_id", "relation", "statement_id"],
+        unique=False,
+    )
+    op.create_index("ix_edge_statement_id", "edge", ["statement_id"], unique=False)
+
+
+def _status() -> None:
+    op.create_table(
+        "status",
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("issued", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["statement.id"], name=op.f("fk_status_statement_id_statement")
+        ),
+        sa.PrimaryKeyConstraint("statement_id", name=op.f("pk_status")),
+    )
+
+
+def _subject() -> None:
+    op.create_table(
+        "subject",
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("node_id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("version", sa.Text(), nullable=True),
+        sa.Column("path", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["node_id"], ["node.id"], name=op.f("fk_subject_node_id_node")),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["statement.id"], name=op.f("fk_subject_statement_id_statement")
+        ),
+        sa.PrimaryKeyConstraint("statement_id", "position", name=op.f("pk_subject")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_subject_node_id"), "subject", ["node_id"], unique=False)
+
+
+def _lifted() -> None:
+    op.create_table(
+        "lifted",
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("bundle", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["status.statement_id"], name=op.f("fk_lifted_statement_id_status")
+        ),
+        sa.PrimaryKeyConstraint("statement_id", "bundle", name=op.f("pk_lifted")),
+        sqlite_with_rowid=False,
+    )
+
+
+def _manifest_entry() -> None:
+    op.create_table(
+        "manifest_entry",
+        sa.Column("artifact_id", _ID, nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("blob_id", _ID, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["artifact_id"], ["artifact.id"], name=op.f("fk_manifest_entry_artifact_id_artifact")
+        ),
+        sa.ForeignKeyConstraint(
+            ["blob_id"], ["node.id"], name=op.f("fk_manifest_entry_blob_id_node")
+        ),
+        sa.PrimaryKeyConstraint("artifact_id", "path", name=op.f("pk_manifest_entry")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_manifest_entry_blob_id_artifact_id",
+        "manifest_entry",
+        ["blob_id", "artifact_id"],
+        unique=False,
+    )
+
+
+def _version() -> None:
+    op.create_table(
+        "version",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("definition", sa.String(length=64), nullable=False),
+        sa.Column("artifact_id", _ID, nullable=False),
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["artifact_id"], ["artifact.id"], name=op.f("fk_version_artifact_id_artifact")
+        ),
+        sa.ForeignKeyConstraint(
+            ["statement_id"], ["statement.id"], name=op.f("fk_version_statement_id_statement")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_version")),
+    )
+    op.create_index(op.f("ix_version_artifact_id"), "version", ["artifact_id"], unique=False)
+    op.create_index("ix_version_name_version", "version", ["name", "version"], unique=False)

@@ -1,0 +1,1 @@
+"""The registry: store, ledger, catalogue, publishing, lineage, custody and the gate."""

@@ -1,0 +1,1 @@
+"""Stores: where truth is kept. `contract` says what every store promises."""

@@ -1,0 +1,110 @@
+"""What every store promises, and what is the same for all of them.
+
+A store holds blobs, named by the SHA-256 of their bytes, and small objects
+under `ledger/` and `status/`. One test suite (tests/contracts) runs over all
+stores; the numbers below are the ones it cites.
+
+1. A blob is there whole or not at all. No reader sees part of one.
+2. `put` returns only when the blob would survive a power cut.
+3. Bytes that do not match the digest are refused at `put`, and leave nothing.
+4. `chunks` ends without an error only if the bytes match the name.
+5. Any number of writers of the same blob are harmless to each other.
+6. `create` is atomic: of any number of writers of one key exactly one wins, and
+   the object is durable when it returns. Nobody sees half of it. AlreadyThere is
+   raised when what is there is durable too.
+7. `replace` is atomic: a reader sees the old bytes or the new.
+8. Errors are BlobMissing, NotFound, AlreadyThere, Damaged or Unavailable, never
+   what the system underneath raises. Unanswered (an Unavailable) is raised only
+   where a write may have arrived and would be durable if it had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Protocol
+
+from stemma_attestations.digest import Digest
+from stemma_registry.errors import Damaged
+
+CHUNK = 1024 * 1024
+
+
+class Store(Protocol):
+    """See the promises above. Keys are `ledger/...` and `status/...` paths."""
+
+    @property
+    def location(self) -> str:
+        """Where it is; two stores with one location are the same store."""
+        ...
+
+    def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
+        """Store `size` bytes of `source`. False if the blob was there. Raises Damaged."""
+        ...
+
+    def size(self, digest: Digest) -> int | None:
+        """The blob's size in bytes, or None if it is not there."""
+        ...
+
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
+        """The blob's bytes, hashed on the way. Raises BlobMissing, and Damaged at the end."""
+        ...
+
+    def blobs(self) -> Iterator[Digest]:
+        """Every blob, in order."""
+        ...
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write a new object. Raises AlreadyThere."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """An object's bytes. Raises NotFound."""
+        ...
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object, new or not."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with `prefix`, in order."""
+        ...
+
+    def sweep(self, older_than_seconds: float) -> int:
+        """Remove what interrupted writers left behind; how many things that was."""
+        ...
+
+
+def put_bytes(store: Store, data: bytes) -> Digest:
+    """Store small `data` as a blob."""
+    digest = Digest.of(data)
+    store.put(io.BytesIO(data), digest, len(data))
+    return digest
+
+
+def get_bytes(store: Store, digest: Digest, limit: int) -> bytes:
+    """A whole blob of at most `limit` bytes. Raises BlobMissing, Damaged."""
+    size = store.size(digest)
+    if size is not None and size > limit:
+        raise Damaged(f"blob {digest.short} has {size} bytes, at most {limit} are read here")
+    return b"".join(store.chunks(digest))
+
+
+def hashed(source: Iterable[bytes], digest: Digest, size: int | None = None) -> Iterator[bytes]:
+    """Pass chunks through; raise Damaged at the end unless they match digest (and size)."""
+    state, count = hashlib.sha256(), 0
+    for chunk in source:
+        state.update(chunk)
+        count += len(chunk)
+        if size is not None and count > size:
+            break
+        yield chunk
+    if state.hexdigest() != digest.value or (size is not None and count != size):
+        raise Damaged(f"blob {digest}: the bytes are not those of its name")
+
+
+def pieces(source: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file in chunks."""
+    while chunk := source.read(CHUNK):
+        yield chunk

@@ -1,0 +1,65 @@
+"""A store in memory, for tests: same contract, no durability."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from stemma_attestations.digest import Digest
+from stemma_registry.blobs.contract import CHUNK, hashed, pieces
+from stemma_registry.errors import AlreadyThere, BlobMissing, NotFound
+
+
+class MemoryStore:
+    """Dictionaries behind a lock."""
+
+    def __init__(self) -> None:
+        self.blob_bytes: dict[Digest, bytes] = {}
+        self.objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def location(self) -> str:
+        return f"memory:{id(self):x}"
+
+    def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
+        data = b"".join(hashed(pieces(source), digest, size))
+        with self._lock:
+            new = digest not in self.blob_bytes
+            self.blob_bytes[digest] = data
+        return new
+
+    def size(self, digest: Digest) -> int | None:
+        data = self.blob_bytes.get(digest)
+        return None if data is None else len(data)
+
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
+        data = self.blob_bytes.get(digest)
+        if data is None:
+            raise BlobMissing(f"the store has no blob {digest}")
+        yield from hashed((data[i : i + CHUNK] for i in range(0, len(data), CHUNK)), digest)
+
+    def blobs(self) -> Iterator[Digest]:
+        yield from sorted(self.blob_bytes)
+
+    def create(self, key: str, data: bytes) -> None:
+        with self._lock:
+            if key in self.objects:
+                raise AlreadyThere(f"{key} is already there")
+            self.objects[key] = data
+
+    def read(self, key: str) -> bytes:
+        try:
+            return self.objects[key]
+        except KeyError as error:
+            raise NotFound(f"the store has no {key}") from error
+
+    def replace(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield from sorted(key for key in self.objects if key.startswith(prefix))
+
+    def sweep(self, older_than_seconds: float) -> int:
+        return 0

@@ -1,0 +1,1 @@
+"""The catalogue: a disposable projection of the ledger that answers questions fast."""

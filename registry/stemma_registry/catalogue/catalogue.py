@@ -1,0 +1,180 @@
+"""Opening the catalogue, catching up with the ledger, and dropping it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.merkle import Frontier
+from stemma_registry.blobs.contract import Store
+from stemma_registry.catalogue import schema
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.project import Projector
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import LedgerBroken, Unavailable
+from stemma_registry.ledger.log import Head, read_entry
+
+SUFFIXES = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """An SQLite projection of the ledger in `store`."""
+
+    engine: Engine
+    store: Store
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path, store: Store) -> Catalogue:
+        """The database as it is, whatever its schema."""
+        return cls(_engine(path), store, path)
+
+    @classmethod
+    def open(cls, path: Path, store: Store) -> Catalogue:
+        """Open or create the database and bring its schema up to date.
+
+        Raises Unavailable, also for a database that a newer stemma wrote.
+        """
+        catalogue = cls.at(path, store)
+        with catalogue.reading() as connection:
+            standing = schema.standing(connection)
+        if standing == "ahead":
+            raise Unavailable(
+                f"{path} was written by a newer version of stemma; "
+                "use that version, or `stemma rebuild`"
+            )
+        if standing == "behind":
+            with catalogue.writing() as connection:
+                if schema.standing(connection) == "behind":  # nobody was faster
+                    schema.upgrade(connection)
+        return catalogue
+
+    def catch_up(self) -> Head:
+        """Project what is new in the ledger and return its head.
+
+        Several processes may do this at once: each entry is projected by
+        whoever holds the write lock when it is next. Raises LedgerBroken where
+        the ledger is not the one that was projected before, Unavailable.
+        """
+        with self.reading() as connection:
+            head = _head(connection)
+        self._check_continues(head)
+        while (entry := read_entry(self.store, head.n + 1)) is not None:
+            with self.writing() as connection:
+                head = _head(connection)
+                if head.n + 1 != entry.n:
+                    continue  # another process was here first
+                head.advance(entry)
+                Projector(connection, self.store).project(entry)
+                _save_head(connection, head)
+        return head
+
+    def projected(self, connection: Connection) -> Head:
+        """How far the state that `connection` sees is projected."""
+        return _head(connection)
+
+    def _check_continues(self, head: Head) -> None:
+        if head.n < 0:
+            return
+        entry = read_entry(self.store, head.n)
+        if entry is None or entry.digest != head.entry:
+            raise LedgerBroken(
+                f"the ledger at {self.store.location} no longer holds entry {head.n} as it was "
+                "read before: it was rewound or replaced"
+            )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose queries see one state. Raises Unavailable."""
+        with _wrapped(self.path), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection that holds the write lock until it commits. Raises Unavailable."""
+        with _wrapped(self.path), self.engine.connect() as opened:
+            connection = opened.execution_options(stemma_write=True)
+            with connection.begin():
+                yield connection
+
+    def revision(self) -> str | None:
+        """The schema revision the database is at."""
+        with self.reading() as connection:
+            return schema.revision(connection)
+
+    def schema_differences(self) -> list[str]:
+        """How the database differs from the tables of this version; none is good."""
+        with self.reading() as connection:
+            return schema.check(connection)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.engine.dispose()
+
+
+def drop(path: Path) -> None:
+    """Delete the database files; the next `open` starts from nothing."""
+    for suffix in SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        # Transactions are begun below, by hand: the driver's own are not what they seem.
+        connect_args={"timeout": LIMITS.busy_seconds, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(dbapi_connection, _record):  # type: ignore[no-untyped-def]
+        cursor = dbapi_connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-200000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A write that starts as a read cannot wait for the lock: it fails. So say it first.
+        write = connection.get_execution_options().get("stemma_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _head(connection: Connection) -> Head:
+    row = connection.execute(select(t.state.c.n, t.state.c.entry, t.state.c.peaks)).first()
+    if row is None:
+        return Head()
+    peaks = [row.peaks[i : i + 32] for i in range(0, len(row.peaks), 32)]
+    return Head(row.n, Digest.parse(row.entry), Frontier(row.n + 1, peaks))
+
+
+def _save_head(connection: Connection, head: Head) -> None:
+    values = {"n": head.n, "entry": str(head.entry), "peaks": b"".join(head.tree.peaks)}
+    if connection.execute(update(t.state).values(values)).rowcount == 0:
+        connection.execute(insert(t.state).values(id=1, **values))
+
+
+@contextlib.contextmanager
+def _wrapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise Unavailable(
+            f"the catalogue {path} failed ({str(cause).splitlines()[0]:.200}); "
+            "it can be rebuilt from the store: `stemma rebuild`"
+        ) from error

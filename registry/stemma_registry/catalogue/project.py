@@ -1,0 +1,258 @@
+"""Projection: from ledger entries to rows, one entry in one transaction.
+
+What a statement says becomes rows; a statement that cannot be read becomes a
+row that says so (no signer) and makes no edge, so that garbage in the ledger
+blocks nobody. A blob that is *missing or damaged* stops the projection: what it
+said is not known, and nothing can be decided without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy import Table as SqlTable
+
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import (
+    BadBundle,
+    BadKey,
+    BadStatement,
+    Malformed,
+    SignatureRefused,
+)
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.names import subject_name
+from stemma_attestations.predicates import lineage, provenance, status
+from stemma_attestations.statement import Statement
+from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue import tables as t
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
+from stemma_registry.ledger.entry import Event, LedgerEntry
+
+UNKNOWN = "unknown"
+
+
+@dataclass
+class Projector:
+    """Writes the rows of one entry on one connection (inside its transaction)."""
+
+    connection: Connection
+    store: Store
+
+    def project(self, entry: LedgerEntry) -> None:
+        """Insert everything the entry says. Raises LedgerBroken."""
+        for event in entry.events:
+            keys = self._keys(event, entry)
+            for digest in event.artifacts:
+                self._artifact(digest, entry)
+            for digest in event.bundles:
+                self._bundle(digest, keys, entry)
+
+    def _blob(self, digest: Digest, entry: LedgerEntry) -> bytes:
+        try:
+            return get_bytes(self.store, digest, LIMITS.manifest_bytes)
+        except (BlobMissing, Damaged) as error:
+            raise LedgerBroken(
+                f"ledger entry {entry.n} refers to a blob that is not there or damaged "
+                f"({digest}); run `stemma audit`"
+            ) from error
+
+    def _keys(self, event: Event, entry: LedgerEntry) -> dict[str, PublicKey]:
+        keys: dict[str, PublicKey] = {}
+        for digest in event.keys:
+            try:
+                key = PublicKey.parse(self._blob(digest, entry))
+            except BadKey:
+                continue  # its bundles then have no signer
+            keys.update(dict.fromkeys(key.hints, key))
+        return keys
+
+    def _artifact(self, digest: Digest, entry: LedgerEntry) -> None:
+        node = self._node(digest)
+        if self._exists(t.artifact, t.artifact.c.id == node):
+            return
+        try:
+            manifest = Manifest.parse(self._blob(digest, entry))
+        except Malformed:
+            return  # not a manifest: the node stays, nothing can be served from it
+        self._insert(
+            t.artifact,
+            {
+                "id": node,
+                "size": manifest.size,
+                "files": len(manifest.entries),
+                "oms_root": manifest.oms_root.value,
+                "n": entry.n,
+            },
+        )
+        blobs = self._nodes({item.sha256 for item in manifest.entries})
+        self._insert(
+            t.manifest_entry,
+            *(
+                {
+                    "artifact_id": node,
+                    "path": item.path,
+                    "blob_id": blobs[item.sha256],
+                    "size": item.size,
+                }
+                for item in manifest.entries
+            ),
+        )
+
+    def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
+        if self._exists(t.statement, t.statement.c.bundle == digest.value):
+            return
+        raw = self._blob(digest, entry)
+        signer = statement = None
+        try:
+            bundle = Bundle.parse(raw)
+            statement = bundle.statement()
+            key = keys.get(bundle.hint)
+            if key is not None:
+                statement = bundle.verify(key)
+                signer = key.id
+        except (BadBundle, BadStatement, SignatureRefused):
+            signer = None
+        row = self._insert(
+            t.statement,
+            {
+                "bundle": digest.value,
+                "predicate_type": statement.predicate_type if statement else "",
+                "signer": signer,
+                "n": entry.n,
+                "time": entry.time,
+            },
+        )
+        if statement is not None:
+            self._subjects(row, statement)
+            self._says(row, statement)
+
+    def _subjects(self, row: int, statement: Statement) -> None:
+        rows = []
+        for position, subject in enumerate(statement.subjects):
+            digest = subject.digest("sha256") or subject.digest("gitCommit")
+            if digest is None:
+                continue
+            name = subject_name(subject.name)
+            path = subject.annotations.get("path")
+            rows.append(
+                {
+                    "statement_id": row,
+                    "position": position,
+                    "node_id": self._node(digest),
+                    "name": name.name if name else None,
+                    "version": name.version if name else None,
+                    "path": path if isinstance(path, str) else None,
+                }
+            )
+        self._insert(t.subject, *rows)
+
+    def _says(self, row: int, statement: Statement) -> None:
+        """Rows for what the predicate says; none for a predicate that breaks its schema."""
+        if statement.predicate_type == status.TYPE:
+            self._status(row, statement)
+            return
+        try:
+            if statement.predicate_type == lineage.TYPE:
+                self._edges(row, [(e.output, e.input) for e in lineage.parse(statement)])
+            elif statement.predicate_type == provenance.TYPE:
+                self._provenance(row, statement)
+        except BadStatement:
+            return
+
+    def _provenance(self, row: int, statement: Statement) -> None:
+        view = provenance.parse(statement.predicate)
+        outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
+        self._edges(row, [(output, item) for output in outputs for item in view.inputs])
+        if view.kind is None:
+            return
+        for subject in statement.subjects:
+            name, digest = subject_name(subject.name), subject.digest("sha256")
+            if name is None or digest is None:
+                continue
+            node = self._node(digest)
+            if not self._exists(t.artifact, t.artifact.c.id == node):
+                continue
+            self._insert(
+                t.version,
+                {
+                    "name": name.name,
+                    "version": name.version,
+                    "kind": view.kind,
+                    "definition": view.definition.value,
+                    "artifact_id": node,
+                    "statement_id": row,
+                },
+            )
+
+    def _edges(self, row: int, edges: Iterable[tuple[Digest, provenance.Input]]) -> None:
+        rows: dict[tuple[int, int, str], dict[str, Any]] = {}
+        for output, item in edges:
+            name = subject_name(item.name)
+            source, target = self._node(item.digest), self._node(output)
+            rows[(source, target, item.relation)] = {
+                "input_id": source,
+                "output_id": target,
+                "relation": item.relation[:64],
+                "statement_id": row,
+                "input_name": name.name if name else None,
+            }
+        self._insert(t.edge, *rows.values())
+
+    def _status(self, row: int, statement: Statement) -> None:
+        try:
+            view = status.parse(statement.predicate)
+        except BadStatement as error:
+            # Somebody meant to stop something, and we cannot tell what: never ignored.
+            values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
+            self._insert(t.status, {"statement_id": row, **values})
+            return
+        values = {"action": view.action, "reason": view.reason, "issued": view.issued}
+        self._insert(t.status, {"statement_id": row, **values})
+        self._insert(
+            t.lifted,
+            *({"statement_id": row, "bundle": d.value} for d in sorted(set(view.releases))),
+        )
+
+    def _node(self, digest: Digest) -> int:
+        return self._nodes([digest])[digest]
+
+    def _nodes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """Ids of nodes, made where they are new."""
+        wanted = sorted(set(digests))
+        found: dict[Digest, int] = {}
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            query = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
+                t.node.c.value.in_([d.value for d in part])
+            )
+            by_key = {(s, v): i for i, s, v in self.connection.execute(query)}
+            for digest in part:
+                key = (digest.algorithm, digest.value)
+                if key not in by_key:
+                    by_key[key] = self._insert(
+                        t.node, {"scheme": digest.algorithm, "value": digest.value}
+                    )
+                found[digest] = by_key[key]
+        return found
+
+    def _exists(self, table: SqlTable, condition: Any) -> bool:
+        query = select(1).select_from(table).where(condition).limit(1)
+        return self.connection.execute(query).first() is not None
+
+    def _insert(self, table: SqlTable, *rows: dict[str, Any]) -> int:
+        """Insert rows; the id of the row where there is exactly one."""
+        if not rows:
+            return 0
+        if len(rows) == 1:
+            result = self.connection.execute(insert(table).values(rows[0]))
+            key: Sequence[Any] | None = result.inserted_primary_key
+            return int(key[0]) if key else 0
+        self.connection.execute(insert(table), list(rows))
+        return 0

@@ -1,0 +1,362 @@
+"""Questions to the catalogue, answered as plain values.
+
+Long lists of ids are asked for in batches, which keeps every query on an index
+and below the databases' limits on parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, and_, exists, select
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.names import NameVersion
+from stemma_registry.catalogue import tables as t
+
+BATCH = 400
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A signed statement about something; `signer` is None where no signature verified."""
+
+    bundle: Digest
+    predicate_type: str
+    signer: str | None
+    n: int
+    name: str | None = None
+    version: str | None = None
+
+    @property
+    def about(self) -> str | None:
+        """NAME:VERSION, or None."""
+        return f"{self.name}:{self.version}" if self.name else None
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    """One statement's edge. `fact.name` is the name it gives the output."""
+
+    input_id: int
+    output_id: int
+    relation: str
+    input_name: str | None
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One statement's binding of NAME:VERSION to an artifact."""
+
+    name: NameVersion
+    kind: str
+    artifact_id: int
+    definition: str
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One act of custody and one of its targets."""
+
+    node_id: int
+    action: str
+    reason: str
+    issued: str
+    path: str | None
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """An artifact's size in bytes, number of files and the entry that brought it."""
+
+    id: int
+    size: int
+    files: int
+    n: int
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A blob as a file of an artifact."""
+
+    artifact_id: int
+    blob_id: int
+    path: str
+
+
+def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
+    ordered = sorted(set(ids))
+    for start in range(0, len(ordered), BATCH):
+        yield ordered[start : start + BATCH]
+
+
+def _all(
+    connection: Connection,
+    ids: Iterable[Any],
+    query: Callable[[list[Any]], Select[Any]],
+    make: Callable[[Any], T],
+) -> list[T]:
+    return [make(row) for batch in _batches(ids) for row in connection.execute(query(batch)).all()]
+
+
+_FACT = (t.statement.c.bundle, t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.n)
+
+
+def _fact(row: Any) -> Fact:
+    return Fact(
+        Digest("sha256", row.bundle),
+        row.predicate_type,
+        row.signer,
+        row.n,
+        row.subject_name,
+        row.subject_version,
+    )
+
+
+_SUBJECT = (
+    t.subject.c.name.label("subject_name"),
+    t.subject.c.version.label("subject_version"),
+)
+
+
+def node_id(connection: Connection, digest: Digest) -> int | None:
+    """The node of a digest, if there is one."""
+    query = select(t.node.c.id).where(
+        t.node.c.value == digest.value, t.node.c.scheme == digest.algorithm
+    )
+    return connection.execute(query).scalar()
+
+
+def nodes_by_prefix(
+    connection: Connection, scheme: str, prefix: str, limit: int
+) -> list[tuple[int, Digest]]:
+    """At most `limit` nodes whose value begins with `prefix` (hex)."""
+    query = (
+        select(t.node.c.id, t.node.c.value)
+        .where(
+            t.node.c.scheme == scheme,
+            t.node.c.value >= prefix,
+            t.node.c.value < prefix + "g",  # behind every hex digit
+        )
+        .order_by(t.node.c.value)
+        .limit(limit)
+    )
+    return [(row.id, Digest(scheme, row.value)) for row in connection.execute(query)]
+
+
+def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
+    """The digests of nodes."""
+    rows = _all(
+        connection,
+        ids,
+        lambda part: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
+            t.node.c.id.in_(part)
+        ),
+        lambda row: (row.id, Digest(row.scheme, row.value)),
+    )
+    return dict(rows)
+
+
+def artifacts(connection: Connection, ids: Iterable[int]) -> dict[int, ArtifactRow]:
+    """Those of the nodes that are artifacts."""
+    rows = _all(
+        connection,
+        ids,
+        lambda part: select(
+            t.artifact.c.id, t.artifact.c.size, t.artifact.c.files, t.artifact.c.n
+        ).where(t.artifact.c.id.in_(part)),
+        lambda row: ArtifactRow(row.id, row.size, row.files, row.n),
+    )
+    return {row.id: row for row in rows}
+
+
+def _versions() -> Select[Any]:
+    return select(
+        t.version.c.name,
+        t.version.c.version,
+        t.version.c.kind,
+        t.version.c.artifact_id,
+        t.version.c.definition,
+        t.version.c.name.label("subject_name"),
+        t.version.c.version.label("subject_version"),
+        *_FACT,
+    ).join(t.statement, t.statement.c.id == t.version.c.statement_id)
+
+
+def _version(row: Any) -> VersionRow:
+    name = NameVersion(row.name, row.version)
+    return VersionRow(name, row.kind, row.artifact_id, row.definition, _fact(row))
+
+
+def bindings(connection: Connection, name: NameVersion) -> list[VersionRow]:
+    """Everything said about NAME:VERSION, in ledger order."""
+    query = (
+        _versions()
+        .where(t.version.c.name == name.name, t.version.c.version == name.version)
+        .order_by(t.version.c.id)
+    )
+    return [_version(row) for row in connection.execute(query)]
+
+
+def versions_named(connection: Connection, name: str) -> list[VersionRow]:
+    """Every version of NAME, in ledger order."""
+    query = _versions().where(t.version.c.name == name).order_by(t.version.c.id)
+    return [_version(row) for row in connection.execute(query)]
+
+
+def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
+    """The names of artifacts, in ledger order."""
+    rows = _all(
+        connection,
+        ids,
+        lambda part: _versions().where(t.version.c.artifact_id.in_(part)).order_by(t.version.c.id),
+        _version,
+    )
+    found: dict[int, list[VersionRow]] = {}
+    for row in rows:
+        found.setdefault(row.artifact_id, []).append(row)
+    return found
+
+
+def all_versions(connection: Connection, kind: str | None = None) -> list[VersionRow]:
+    """Every binding, by name and then in ledger order."""
+    query = _versions().order_by(t.version.c.name, t.version.c.id)
+    if kind is not None:
+        query = query.where(t.version.c.kind == kind)
+    return [_version(row) for row in connection.execute(query)]
+
+
+def facts_about(connection: Connection, node: int) -> list[Fact]:
+    """Every statement about a node, in ledger order."""
+    query = (
+        select(*_FACT, *_SUBJECT)
+        .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
+        .where(t.subject.c.node_id == node)
+        .order_by(t.statement.c.id, t.subject.c.position)
+    )
+    return [_fact(row) for row in connection.execute(query)]
+
+
+def _edges() -> Select[Any]:
+    named = and_(
+        t.subject.c.statement_id == t.edge.c.statement_id,
+        t.subject.c.node_id == t.edge.c.output_id,
+    )
+    return (
+        select(
+            t.edge.c.input_id,
+            t.edge.c.output_id,
+            t.edge.c.relation,
+            t.edge.c.input_name,
+            *_FACT,
+            *_SUBJECT,
+        )
+        .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
+        .join(t.subject, named)
+        .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id)
+    )
+
+
+def _edge(row: Any) -> EdgeRow:
+    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row))
+
+
+def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
+    """The edges that say what the outputs were made from."""
+    return _all(
+        connection, outputs, lambda part: _edges().where(t.edge.c.output_id.in_(part)), _edge
+    )
+
+
+def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
+    """The edges that say what was made from the inputs."""
+    return _all(connection, inputs, lambda part: _edges().where(t.edge.c.input_id.in_(part)), _edge)
+
+
+_PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
+
+
+def _part(row: Any) -> PartRow:
+    return PartRow(row.artifact_id, row.blob_id, row.path)
+
+
+def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
+    """Where blobs are contained."""
+    return _all(
+        connection,
+        blobs,
+        lambda part: select(*_PART).where(t.manifest_entry.c.blob_id.in_(part)),
+        _part,
+    )
+
+
+def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
+    """The files of artifacts."""
+    return _all(
+        connection,
+        artifact_ids,
+        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids)),
+        _part,
+    )
+
+
+def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
+    """The files of artifacts that something was made from directly."""
+    used = exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id)
+    return _all(
+        connection,
+        artifact_ids,
+        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), used),
+        _part,
+    )
+
+
+def statuses(connection: Connection, action: str) -> list[StatusRow]:
+    """Every act of that kind with each of its targets, in ledger order."""
+    query = (
+        select(
+            t.subject.c.node_id,
+            t.subject.c.path,
+            t.status.c.action,
+            t.status.c.reason,
+            t.status.c.issued,
+            *_FACT,
+            *_SUBJECT,
+        )
+        .join(t.statement, t.statement.c.id == t.status.c.statement_id)
+        .join(t.subject, t.subject.c.statement_id == t.status.c.statement_id)
+        .where(t.status.c.action == action)
+        .order_by(t.status.c.statement_id, t.subject.c.position)
+    )
+    return [
+        StatusRow(row.node_id, row.action, row.reason, row.issued, row.path, _fact(row))
+        for row in connection.execute(query)
+    ]
+
+
+def releases(connection: Connection) -> dict[Digest, list[Fact]]:
+    """Quarantine bundle -> the releases that name it."""
+    query = (
+        select(t.lifted.c.bundle.label("lifts"), *_FACT)
+        .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
+        .order_by(t.statement.c.id)
+    )
+    found: dict[Digest, list[Fact]] = {}
+    for row in connection.execute(query):
+        fact = Fact(Digest("sha256", row.bundle), row.predicate_type, row.signer, row.n)
+        found.setdefault(Digest("sha256", row.lifts), []).append(fact)
+    return found
+
+
+def names_using(connection: Connection, blobs: Sequence[int]) -> dict[int, set[int]]:
+    """Blob -> the artifacts that contain it."""
+    found: dict[int, set[int]] = {}
+    for row in containers(connection, blobs):
+        found.setdefault(row.blob_id, set()).add(row.artifact_id)
+    return found

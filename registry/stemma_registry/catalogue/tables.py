@@ -1,0 +1,152 @@
+"""The catalogue's tables.
+
+Cryptographic facts only: whether a signature is valid, whose key made it, and
+about what name. Whether anybody believes it is computed at question time.
+Integer ids inside, digests at the door (see benchmarks in the design's facts).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+# The Alembic revision these tables are at. A test holds it against the migrations.
+REVISION = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives only INTEGER PRIMARY KEY the row id; PostgreSQL wants 64 bits.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+# How far the ledger is projected: one row. `peaks` are the Merkle frontier's, 32 bytes each.
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("entry", String(71), nullable=True),
+    Column("peaks", LargeBinary, nullable=False),
+)
+
+# A graph node: a typed key. Schemes: sha256, gitCommit.
+node = Table(
+    "node",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("scheme", String(16), nullable=False),
+    Column("value", String(128), nullable=False),
+    Index("uq_node_value_scheme", "value", "scheme", unique=True),
+)
+
+# A node that is the digest of a manifest.
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("id", _Id, ForeignKey("node.id"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("oms_root", String(64), nullable=False, index=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+manifest_entry = Table(
+    "manifest_entry",
+    metadata,
+    Column("artifact_id", _Id, ForeignKey("artifact.id"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("blob_id", _Id, ForeignKey("node.id"), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index("ix_manifest_entry_blob_id_artifact_id", "blob_id", "artifact_id"),
+    sqlite_with_rowid=False,
+)
+
+# A signed statement. `signer` is the key's id where the signature verifies, else null.
+statement = Table(
+    "statement",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("bundle", String(64), nullable=False, unique=True),
+    Column("predicate_type", Text, nullable=False),
+    Column("signer", String(64), nullable=True, index=True),
+    Column("n", BigInteger, nullable=False, index=True),
+    Column("time", String(32), nullable=False),
+)
+
+# What a statement is about. `name` is null where the subject has no NAME:VERSION.
+subject = Table(
+    "subject",
+    metadata,
+    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("node_id", _Id, ForeignKey("node.id"), nullable=False, index=True),
+    Column("name", Text, nullable=True),
+    Column("version", Text, nullable=True),
+    Column("path", Text, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+# `output` was made from `input`; `input_name` is the NAME the statement gives the input.
+edge = Table(
+    "edge",
+    metadata,
+    Column("input_id", _Id, ForeignKey("node.id"), primary_key=True),
+    Column("output_id", _Id, ForeignKey("node.id"), primary_key=True),
+    Column("relation", String(64), primary_key=True),
+    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("input_name", Text, nullable=True),
+    Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
+    Index("ix_edge_statement_id", "statement_id"),
+    sqlite_with_rowid=False,
+)
+
+# NAME:VERSION said about an artifact by provenance. Who may bind a name is computed later.
+version = Table(
+    "version",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("definition", String(64), nullable=False),
+    Column("artifact_id", _Id, ForeignKey("artifact.id"), nullable=False, index=True),
+    Column("statement_id", _Id, ForeignKey("statement.id"), nullable=False),
+    Index("ix_version_name_version", "name", "version"),
+)
+
+# Acts of custody; the targets are the statement's subjects. Action `unknown` is deny.
+status = Table(
+    "status",
+    metadata,
+    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("issued", String(40), nullable=False),
+)
+
+# Which quarantines (by bundle) a release lifts.
+lifted = Table(
+    "lifted",
+    metadata,
+    Column("statement_id", _Id, ForeignKey("status.statement_id"), primary_key=True),
+    Column("bundle", String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,65 @@
+"""Where things are, and every limit by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on time and memory. Past one, the answer is an error, never a guess."""
+
+    append_seconds: float = 120.0  # how long an append competes for its place in the ledger
+    busy_seconds: float = 60.0  # how long a catalogue write waits for another
+    small_object_bytes: int = 64 * 1024 * 1024  # bundles, keys, entries, status files
+    manifest_bytes: int = 128 * 1024 * 1024
+    ancestors: int = 1_000_000  # states one verdict may visit
+    paths: int = 10  # evidence paths that are listed
+    packages: int = 5_000  # packages of an environment that go into a BOM
+    stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Home:
+    """What belongs to this user on this machine: key, trust root, heads seen."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Home:
+        """`$STEMMA_HOME`, else `~/.stemma` of `$HOME`, else of the password database."""
+        named = environ.get("STEMMA_HOME")
+        if named:
+            return cls(Path(named).absolute())
+        home = environ.get("HOME")
+        return cls((Path(home) if home else Path.home()).absolute() / ".stemma")
+
+    @property
+    def registry(self) -> Path:
+        """The default registry."""
+        return self.path / "registry"
+
+    @property
+    def key(self) -> Path:
+        """The signing key, mode 0600."""
+        return self.path / "key.pem"
+
+    @property
+    def public_key(self) -> Path:
+        """The public half, to give to others."""
+        return self.path / "key.pub"
+
+    @property
+    def trust(self) -> Path:
+        """The trust root."""
+        return self.path / "trust.yaml"
+
+    @property
+    def heads(self) -> Path:
+        """The highest ledger head seen of each registry."""
+        return self.path / "heads"

@@ -1,0 +1,349 @@
+"""Custody: quarantine with preview, and release.
+
+Both are signed statements in the ledger. Quarantine is state: it holds for all
+descendants, also for those that arrive later, until it is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadDigest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import status as predicate
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.times import format_time
+from stemma_attestations.trust import TrustRoot
+from stemma_registry.blobs.contract import put_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.query import Fact, StatusRow, VersionRow
+from stemma_registry.errors import NotFound, Refused
+from stemma_registry.ledger.entry import STATUS, Event
+from stemma_registry.lineage import status
+from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.reference import Resolved, best_version, resolve
+from stemma_registry.registry import Registry, Snapshot, record, snapshot
+from stemma_registry.signing import KeySigner
+
+# What stands for the statement that is not signed yet, while its effect is looked at.
+_DRAFT = Digest("sha256", "0" * 64)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a quarantine stops: an artifact or commit, or a blob (then `path` says which file)."""
+
+    digest: Digest
+    name: NameVersion | None
+    path: str | None = None
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        if self.path is not None:
+            return f"{self.path} ({self.digest.short})"
+        return str(self.name) if self.name else self.digest.short
+
+
+@dataclass(frozen=True)
+class Affected:
+    """A name that the quarantine would reach. `path` explains how, a line a hop.
+
+    `blocked` is false where it is reached only on a word that is not believed.
+    """
+
+    version: VersionRow
+    digest: Digest
+    blocked: bool
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A file of the target that `others` artifacts outside the blast radius contain too."""
+
+    path: str
+    digest: Digest
+    others: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a quarantine would stop, before anybody signs it."""
+
+    targets: tuple[Target, ...]
+    shared: tuple[Shared, ...]
+    affected: tuple[Affected, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Released:
+    """Which quarantines were lifted, and the entry that says so."""
+
+    quarantines: tuple[Digest, ...]
+    entry: int
+
+
+def preview(
+    view: Snapshot,
+    text: str,
+    signer: KeySigner,
+    include: Sequence[str] = (),
+    artifact_only: bool = False,
+) -> Preview:
+    """What quarantining a reference (or a whole unknown digest) would do.
+
+    An artifact takes its *exclusive* blobs along: those that no artifact
+    outside the blast radius contains. Shared ones (a licence, a tokenizer) are
+    listed, and taken only where `include` names their paths. Raises NotFound,
+    BadDigest, Refused.
+    """
+    first, node = _target(view, text)
+    targets, shared = [first], list[Shared]()
+    if node is not None and not artifact_only:
+        files = query.parts(view.connection, [node])
+        extra, shared = _exclusive(view, first, node, files, signer, include)
+        targets += extra
+        unknown = set(include) - {row.path for row in files}
+        if unknown:
+            raise Refused(f"--include {min(unknown)!r:.80}: {first.label} has no such file")
+    warnings = []
+    if not all(_may_stop(view, signer, target) for target in targets):
+        warnings.append(
+            f"the trust root does not let key {signer.public.id[:12]} stop {first.label}: "
+            "this quarantine would be shown, and stop nothing"
+        )
+    affected = _affected(view, _draft(view, targets, signer))
+    return Preview(tuple(targets), tuple(shared), tuple(affected), tuple(warnings))
+
+
+def quarantine(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    targets: Sequence[Target],
+    reason: str,
+    now: datetime,
+) -> tuple[Digest, int]:
+    """Sign and append a quarantine of `targets`; its bundle's digest and the entry.
+
+    Raises LedgerBroken, Unavailable. When it returns, no gate that reaches the
+    ledger serves a target or anything that descends from one.
+    """
+    statement = Statement.build(
+        [_descriptor(target) for target in targets],
+        predicate.TYPE,
+        predicate.build_quarantine(_reason(reason), format_time(now)),
+    )
+    return _append(registry, trust, signer, statement, now)
+
+
+def release(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    text: str,
+    reason: str,
+    now: datetime,
+) -> Released:
+    """Lift the quarantine of a reference, or the one whose own digest `text` is.
+
+    A release lifts what it names and nothing else: with several quarantines on
+    one reference, one has to be named. Raises NotFound, Refused, Unavailable.
+    """
+    with snapshot(registry, trust, now) as view:
+        rows = _quarantines_of(view, text)
+        digests = query.digests(view.connection, [row.node_id for row in rows])
+    for row in rows:
+        if not trust.authorises(signer.public.id, predicate.TYPE, row.fact.name, now):
+            raise Refused(
+                f"the trust root does not let key {signer.public.id[:12]} release "
+                f"{row.fact.about or 'what has no name'}"
+            )
+    bundle = rows[0].fact.bundle
+    statement = Statement.build(
+        [_descriptor(_target_of(row, digests[row.node_id])) for row in rows],
+        predicate.TYPE,
+        predicate.build_release(_reason(reason), format_time(now), [bundle]),
+    )
+    _, entry = _append(registry, trust, signer, statement, now)
+    return Released((bundle,), entry)
+
+
+def _append(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    statement: Statement,
+    now: datetime,
+) -> tuple[Digest, int]:
+    bundle = signer.sign(statement)
+    store = registry.store
+    event = Event(
+        STATUS,
+        bundles=(put_bytes(store, bundle.raw),),
+        keys=(put_bytes(store, signer.public.der),),
+    )
+    entry = record(registry, trust, signer, now, lambda: [event])
+    if entry is None:  # record appends whatever a decision returns
+        raise Refused("nothing was appended")
+    return bundle.digest, entry
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise Refused("a reason is required, for whoever reads this at three in the morning")
+    return text.strip()
+
+
+def _descriptor(target: Target) -> ResourceDescriptor:
+    return ResourceDescriptor(
+        name=str(target.name) if target.name else None,
+        digests=(target.digest,),
+        annotations={"path": target.path} if target.path is not None else {},
+    )
+
+
+def _target(view: Snapshot, text: str) -> tuple[Target, int | None]:
+    """The target of a reference, and its node if the registry knows it."""
+    try:
+        found = resolve(view, text)
+    except NotFound:
+        try:
+            return Target(_whole(text), None), None
+        except BadDigest:
+            pass
+        raise
+    if found.digest.algorithm != "sha256" or found.name is not None:
+        return Target(found.digest, found.name), found.node
+    return _named(view, found), found.node
+
+
+def _named(view: Snapshot, found: Resolved) -> Target:
+    """A target asked for by digest, under the best name it is known by."""
+    rows = query.versions_of(view.connection, [found.node]).get(found.node, [])
+    best = best_version(view, rows)
+    if best is not None:
+        return Target(found.digest, best.name)
+    parts = query.containers(view.connection, [found.node])
+    owners = query.versions_of(view.connection, [part.artifact_id for part in parts])
+    for part in parts:
+        best = best_version(view, owners.get(part.artifact_id, []))
+        if best is not None:
+            return Target(found.digest, best.name, part.path)
+    return Target(found.digest, None)
+
+
+def _whole(text: str) -> Digest:
+    """A digest written in full: bytes known to be bad can be stopped before they arrive."""
+    scheme, _, value = text.partition(":")
+    return Digest("gitCommit" if scheme == "git" else scheme, value)
+
+
+def _exclusive(
+    view: Snapshot,
+    first: Target,
+    node: int,
+    files: Sequence[query.PartRow],
+    signer: KeySigner,
+    include: Sequence[str],
+) -> tuple[list[Target], list[Shared]]:
+    """Which files of an artifact go with it, and which are shared with bystanders."""
+    radius = {node} | {
+        item.version.artifact_id
+        for item in _affected(view, _draft(view, [first], signer))
+        if item.blocked
+    }
+    users = query.names_using(view.connection, [row.blob_id for row in files])
+    digests = query.digests(view.connection, users)
+    targets, shared = [], []
+    for row in sorted(files, key=lambda part: part.path):
+        digest = digests[row.blob_id]
+        others = users[row.blob_id] - radius
+        if not others or row.path in include:
+            targets.append(Target(digest, first.name, row.path))
+        else:
+            example = _example(view, others)
+            shared.append(Shared(row.path, digest, len(others), example))
+    return targets, shared
+
+
+def _example(view: Snapshot, artifacts: set[int]) -> str:
+    versions = query.versions_of(view.connection, sorted(artifacts)[:1])
+    rows = next(iter(versions.values()), [])
+    best = best_version(view, rows)
+    return str(best.name) if best else "an artifact without a name"
+
+
+def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list[StatusRow]:
+    """The rows that a quarantine of `targets` would become."""
+    rows = []
+    for target in targets:
+        node = query.node_id(view.connection, target.digest)
+        if node is None:
+            continue
+        fact = Fact(
+            _DRAFT,
+            predicate.TYPE,
+            signer.public.id,
+            view.n,
+            target.name.name if target.name else None,
+            target.name.version if target.name else None,
+        )
+        rows.append(StatusRow(node, predicate.QUARANTINE, "", "", target.path, fact))
+    return rows
+
+
+def _affected(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
+    """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
+    found: set[int] = set()
+    for row in draft:
+        found |= trace(view, row.node_id, Direction.DOWN).nodes.keys()
+    quarantines = status.load(view, draft)
+    digests = query.digests(view.connection, found)
+    affected: dict[tuple[NameVersion, int], Affected] = {}
+    for node, versions in query.versions_of(view.connection, found).items():
+        for version in versions:
+            key = (version.name, node)
+            if key in affected:
+                continue
+            state: status.State = (node, version.name.name)
+            stops, _ = status.reach(view, state, quarantines)
+            blocked = bool(stops)
+            if not blocked:
+                stops, _ = status.reach(view, state, quarantines, pessimistic=True)
+            path = stops[0].path if stops else ()
+            affected[key] = Affected(version, digests[node], blocked, path)
+    return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
+
+
+def _may_stop(view: Snapshot, signer: KeySigner, target: Target) -> bool:
+    name = target.name.name if target.name else None
+    return view.trust.authorises(signer.public.id, predicate.TYPE, name, view.now)
+
+
+def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:
+    """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
+    rows = status.in_force(view)
+    named = [row for row in rows if text in (str(row.fact.bundle), row.fact.bundle.short)]
+    if named:
+        return named
+    target, node = _target(view, text)
+    bundles = list(dict.fromkeys(r.fact.bundle for r in rows if r.node_id == node))
+    if node is None or not bundles:
+        raise NotFound(f"{target.label} is not quarantined itself (see `stemma log`)")
+    if len(bundles) > 1:
+        listed = " ".join(bundle.short for bundle in bundles)
+        raise Refused(f"{target.label} is under several quarantines; release one of: {listed}")
+    return [row for row in rows if row.fact.bundle == bundles[0]]
+
+
+def _target_of(row: StatusRow, digest: Digest) -> Target:
+    """The target that a row of a quarantine is about."""
+    name = NameVersion(row.fact.name, row.fact.version or "") if row.fact.name else None
+    return Target(digest, name, row.path)

@@ -1,0 +1,239 @@
+"""What there is: an artifact in words, its evidence, and the history of the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadStatement
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.statement import Statement
+from stemma_attestations.trust import Assurance
+from stemma_attestations.verify import Stop
+from stemma_registry import gate
+from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.query import ArtifactRow, Fact, VersionRow
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import NotFound
+from stemma_registry.lineage import status
+from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.trace import Direction, Trace, trace
+from stemma_registry.reference import Resolved, best_version, resolve, worth
+from stemma_registry.registry import Registry, Snapshot
+
+
+@dataclass(frozen=True)
+class Described:
+    """A node and what is known about it. `manifest` is None for what is not stored here."""
+
+    found: Resolved
+    manifest: Manifest | None
+    versions: tuple[tuple[VersionRow, Assurance, str], ...]
+    provenance: provenance.Provenance | None
+    made_from: Trace
+    contained_in: tuple[tuple[str, str], ...]
+    stops: tuple[Stop, ...]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """A statement about a node, what it is worth, and its bundle."""
+
+    fact: Fact
+    assurance: Assurance
+    signer: str
+    bundle: Bundle | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One version in a list."""
+
+    version: VersionRow
+    digest: Digest
+    artifact: ArtifactRow
+    assurance: Assurance
+    signer: str
+    quarantined: bool
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One statement in the history: a push, a quarantine or a release.
+
+    `about` is what it names first, and `files` how many files it names besides.
+    """
+
+    n: int
+    time: str
+    what: str
+    about: str
+    files: int
+    signer: str
+    reason: str
+    bundle: Digest
+
+
+def describe(registry: Registry, view: Snapshot, text: str) -> Described:
+    """Everything worth showing about a reference. Raises NotFound."""
+    found = resolve(view, text)
+    rows = query.versions_of(view.connection, [found.node]).get(found.node, [])
+    is_artifact = bool(query.artifacts(view.connection, [found.node]))
+    parts = query.containers(view.connection, [found.node])
+    owners = query.versions_of(view.connection, [part.artifact_id for part in parts])
+    contained = []
+    for part in parts:
+        best = best_version(view, owners.get(part.artifact_id, []))
+        contained.append((str(best.name) if best else "an artifact without a name", part.path))
+    return Described(
+        found=found,
+        manifest=gate.load_manifest(registry, found) if is_artifact else None,
+        versions=tuple(
+            (row, worth(view, row), signer_label(view, row.fact.signer)) for row in rows
+        ),
+        provenance=_provenance(registry, view, found),
+        made_from=trace(view, found.node, Direction.UP, depth=1),
+        contained_in=tuple(sorted(set(contained))),
+        stops=status.view(view, found.node, found.name).stops,
+    )
+
+
+def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestation]:
+    """Every statement about a reference, in ledger order. Raises NotFound."""
+    found = resolve(view, text)
+    facts = {f.bundle: f for f in reversed(query.facts_about(view.connection, found.node))}
+    return [_attestation(registry, view, facts[digest]) for digest in reversed(facts)]
+
+
+def bom(registry: Registry, view: Snapshot, text: str) -> dict[str, Any]:
+    """The ML-BOM of a reference, by the most believed signer, newest first. Raises NotFound."""
+    statement = _best_statement(registry, view, resolve(view, text), mlbom.TYPE)
+    if statement is None:
+        raise NotFound(f"{text} has no BOM")
+    document: dict[str, Any] = json.loads(json.dumps(statement.predicate))
+    return document
+
+
+def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
+    """Every NAME:VERSION once, by name, with its best binding."""
+    best: dict[str, VersionRow] = {}
+    for row in query.all_versions(view.connection, kind):
+        known = best.get(str(row.name))
+        best[str(row.name)] = best_version(view, [known, row]) or row if known else row
+    ids = [row.artifact_id for row in best.values()]
+    digests = query.digests(view.connection, ids)
+    artifacts = query.artifacts(view.connection, ids)
+    quarantines = status.load(view, status.in_force(view))
+    return [
+        Listed(
+            row,
+            digests[row.artifact_id],
+            artifacts[row.artifact_id],
+            worth(view, row),
+            signer_label(view, row.fact.signer),
+            bool(status.reach(view, (row.artifact_id, row.name.name), quarantines)[0]),
+        )
+        for row in best.values()
+    ]
+
+
+def history(view: Snapshot, text: str | None = None, limit: int | None = None) -> list[Happening]:
+    """What happened, newest first; with a reference, only what was said about it."""
+    columns = (
+        t.statement.c.n,
+        t.statement.c.time,
+        t.statement.c.bundle,
+        t.statement.c.signer,
+        t.subject.c.name,
+        t.subject.c.version,
+        t.subject.c.path,
+        t.subject.c.node_id,
+        t.status.c.action,
+        t.status.c.reason,
+        t.version.c.kind,
+    )
+    wanted = (
+        select(*columns)
+        .select_from(t.statement)
+        .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
+        .outerjoin(t.status, t.status.c.statement_id == t.statement.c.id)
+        .outerjoin(t.version, t.version.c.statement_id == t.statement.c.id)
+        .where((t.status.c.action.is_not(None)) | (t.version.c.kind.is_not(None)))
+        .order_by(t.statement.c.n.desc(), t.statement.c.id.desc(), t.subject.c.position)
+    )
+    if text is not None:
+        wanted = wanted.where(t.subject.c.node_id == resolve(view, text).node)
+    rows = view.connection.execute(wanted).all()
+    digests = query.digests(view.connection, {row.node_id for row in rows})
+    statements: dict[str, list[Any]] = {}
+    for row in rows:
+        statements.setdefault(row.bundle, []).append(row)
+    found = [_happening(view, rows, digests) for rows in statements.values()]
+    return found[:limit]
+
+
+def _happening(view: Snapshot, rows: Sequence[Any], digests: Mapping[int, Digest]) -> Happening:
+    row = rows[0]
+    about = f"{row.name}:{row.version}" if row.name else digests[row.node_id].short
+    return Happening(
+        n=row.n,
+        time=row.time,
+        what=row.action or f"push {row.kind}",
+        about=f"{about} {row.path}" if row.path else about,
+        files=len(rows) - 1,
+        signer=signer_label(view, row.signer),
+        reason=row.reason or "",
+        bundle=Digest("sha256", row.bundle),
+    )
+
+
+def _attestation(registry: Registry, view: Snapshot, fact: Fact) -> Attestation:
+    raw = get_bytes(registry.store, fact.bundle, LIMITS.small_object_bytes)
+    try:
+        bundle = Bundle.parse(raw)
+    except BadBundle:
+        bundle = None
+    return Attestation(fact, _assurance(view, fact), signer_label(view, fact.signer), bundle)
+
+
+def _assurance(view: Snapshot, fact: Fact) -> Assurance:
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None)
+
+
+def _provenance(
+    registry: Registry, view: Snapshot, found: Resolved
+) -> provenance.Provenance | None:
+    statement = _best_statement(registry, view, found, provenance.TYPE)
+    try:
+        return provenance.parse(statement.predicate) if statement else None
+    except BadStatement:
+        return None
+
+
+def _best_statement(
+    registry: Registry, view: Snapshot, found: Resolved, predicate_type: str
+) -> Statement | None:
+    """The most believed statement of a type about a node, the newest of those."""
+    facts: Sequence[Fact] = [
+        fact
+        for fact in query.facts_about(view.connection, found.node)
+        if fact.predicate_type == predicate_type
+        and (found.name is None or fact.about == str(found.name))
+    ]
+    order = list(Assurance)
+    for fact in sorted(facts, key=lambda f: (order.index(_assurance(view, f)), -f.n)):
+        try:
+            raw = get_bytes(registry.store, fact.bundle, LIMITS.small_object_bytes)
+            return Bundle.parse(raw).statement()
+        except (BadBundle, BadStatement):
+            continue
+    return None

@@ -1,0 +1,72 @@
+"""The error tree, whole.
+
+    StemmaError
+    ├── Malformed ...        (stemma_attestations.errors)
+    ├── NotVerified ...      (stemma_attestations.errors)
+    ├── NotFound             no such reference, artifact, blob or registry
+    │   └── BlobMissing      the store has no blob of that digest
+    ├── Refused              a change that is not made
+    │   ├── BadTree          a directory that cannot be an artifact
+    │   ├── NameTaken        the name is bound to other bytes
+    │   ├── Uncommitted      --require-clean, and the checkout is not clean
+    │   └── AlreadyThere     something that must not be overwritten exists
+    ├── StoreError           the store failed
+    │   ├── Damaged          a blob's bytes are not those of its name
+    │   └── Unavailable      the store cannot be reached, read or written
+    │       └── Unanswered   a write was sent, and whether it arrived is not known
+    └── LedgerBroken         the ledger, or what it refers to, cannot be believed
+
+The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from stemma_attestations.errors import StemmaError
+
+
+class NotFound(StemmaError):
+    """No such reference, artifact, blob or registry."""
+
+
+class BlobMissing(NotFound):
+    """The store has no blob of that digest."""
+
+
+class Refused(StemmaError):
+    """A change that is not made."""
+
+
+class BadTree(Refused):
+    """A directory that cannot be an artifact: links, devices, forbidden paths."""
+
+
+class NameTaken(Refused):
+    """NAME:VERSION is bound to other bytes, and names are immutable."""
+
+
+class Uncommitted(Refused):
+    """A clean checkout was asked for, and it is not clean."""
+
+
+class AlreadyThere(Refused):
+    """Something that must not be overwritten exists."""
+
+
+class StoreError(StemmaError):
+    """The store failed."""
+
+
+class Damaged(StoreError):
+    """A blob's bytes are not those of its name."""
+
+
+class Unavailable(StoreError):
+    """The store cannot be reached, read or written."""
+
+
+class Unanswered(Unavailable):
+    """A write was sent, and whether it arrived is not known."""
+
+
+class LedgerBroken(StemmaError):
+    """The ledger, or what it refers to, cannot be believed: nothing can be decided from it."""

@@ -1,0 +1,250 @@
+"""Before serving: gather what the recipe needs, run it, write the verdict down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemma_attestations import __version__
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest, sha256
+from stemma_attestations.errors import (
+    BadBundle,
+    BadDigest,
+    BadManifest,
+    NotVerified,
+    Quarantined,
+    Undecided,
+)
+from stemma_attestations.manifest import Entry, Manifest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import verdict as vsa
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.times import format_time
+from stemma_attestations.verdict import Verdict
+from stemma_attestations.verify import Evidence, Observed, Request, explain, verify
+from stemma_registry import directory
+from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
+from stemma_registry.lineage import status
+from stemma_registry.reference import Resolved, best_version, labels, resolve
+from stemma_registry.registry import Registry, Snapshot
+
+VERIFIER = "urn:stemma:verifier:v0.1"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be judged: the artifact, what was found, and how it was resolved."""
+
+    resource: str
+    found: Resolved
+    manifest: Manifest
+    observed: Observed
+    resolution: tuple[str, ...]
+
+
+def verify_reference(
+    registry: Registry,
+    view: Snapshot,
+    text: str,
+    progress: directory.Progress | None = None,
+) -> Verdict:
+    """Judge what a reference names, reading every stored byte.
+
+    Returns the verdict, or raises the most severe NotVerified with the verdict
+    in it. Raises NotFound where nothing has that name.
+    """
+    found = resolve(view, text)
+    manifest = load_manifest(registry, found)
+    observed = _stored(registry, manifest, progress)
+    resolution = (found.label, str(manifest.digest))
+    return _judge(registry, view, Subject(text, found, manifest, observed, resolution))
+
+
+def verify_directory(
+    registry: Registry,
+    view: Snapshot,
+    root: Path,
+    expected: NameVersion | None,
+    progress: directory.Progress | None = None,
+) -> Verdict:
+    """Judge a directory against NAME:VERSION, or as what its bytes are known as.
+
+    Without an expectation an unknown directory is not verified, and the
+    nearest known artifact is named.
+    """
+    observed = directory.observe(root, progress)
+    if expected is not None:
+        found = resolve(view, str(expected))
+        manifest = load_manifest(registry, found)
+        resolution = (f"{root} is held against {expected}", str(manifest.digest))
+    else:
+        found, manifest = _recognise(view, root, observed)
+        resolution = (f"{root} has the bytes of {found.label}", str(manifest.digest))
+    return _judge(registry, view, Subject(str(root), found, manifest, observed, resolution))
+
+
+def obtain(
+    registry: Registry, view: Snapshot, text: str, allow_quarantined: bool
+) -> tuple[Resolved, Manifest]:
+    """What a reference names, to be materialised. Raises NotFound, Quarantined, Undecided."""
+    found = resolve(view, text)
+    manifest = load_manifest(registry, found)
+    upstream = status.view(view, found.node, found.name)
+    if not allow_quarantined:
+        for stop in upstream.stops:
+            raise Quarantined(f"{text}: {'; '.join(explain(stop))}")
+        if upstream.undecided:
+            raise Undecided(f"{text}: {upstream.undecided}")
+    return found, manifest
+
+
+def load_manifest(registry: Registry, found: Resolved) -> Manifest:
+    """The manifest of an artifact.
+
+    Raises NotFound for a node that is no artifact, Undecided for a manifest
+    that is lost or damaged.
+    """
+    try:
+        raw = get_bytes(registry.store, found.digest, LIMITS.manifest_bytes)
+        return Manifest.parse(raw)
+    except BlobMissing as error:
+        raise NotFound(f"{found.label} is known only by its digest, not stored here") from error
+    except BadManifest as error:
+        raise NotFound(f"{found.label} is not an artifact (a file, a commit?)") from error
+    except Damaged as error:
+        raise Undecided(f"the manifest of {found.label} is damaged in the store") from error
+
+
+def predicate(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as a SLSA verification summary (the predicate)."""
+    return vsa.build(
+        verifier_id=VERIFIER,
+        verifier_version={"stemma": __version__},
+        time_verified=format_time(verdict.time),
+        resource_uri=_resource_uri(verdict),
+        policy=ResourceDescriptor(
+            uri=f"urn:stemma:policy:{verdict.policy}", digests=(verdict.trust_root,)
+        ),
+        input_attestations=list(verdict.accepted),
+        passed=verdict.passed,
+        steps=[
+            {
+                "number": step.number,
+                "title": step.title,
+                "outcome": str(step.outcome),
+                "details": list(step.details),
+            }
+            for step in verdict.steps
+        ],
+    )
+
+
+def summary(verdict: Verdict) -> Statement:
+    """The verdict as an in-toto statement. Raises NotVerified where it has no subject."""
+    if verdict.artifact is None:
+        raise NotVerified(f"{verdict.resource}: there is no artifact to make a statement about")
+    name = str(verdict.name) if verdict.name else None
+    subject = ResourceDescriptor(name=name, digests=(verdict.artifact,))
+    return Statement.build([subject], vsa.TYPE, predicate(verdict))
+
+
+def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
+    found = subject.found
+    request = Request(
+        resource=subject.resource,
+        name=found.name,
+        resolution=subject.resolution,
+        expected=subject.manifest,
+        observed=subject.observed,
+        evidence=_evidence(registry, view, found.node),
+        trust=view.trust,
+        status=status.view(view, found.node, found.name),
+        now=view.now,
+    )
+    return verify(request)
+
+
+def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:
+    """Every bundle about a node. Raises Undecided where one is lost or damaged."""
+    found = []
+    for digest in dict.fromkeys(fact.bundle for fact in query.facts_about(view.connection, node)):
+        try:
+            raw = get_bytes(registry.store, digest, LIMITS.small_object_bytes)
+        except (BlobMissing, Damaged) as error:
+            raise Undecided(f"a statement is lost or damaged in the store: {error}") from error
+        found.append(Evidence(digest, raw, _key(registry, raw)))
+    return found
+
+
+def _key(registry: Registry, raw: bytes) -> bytes | None:
+    """The public key that a bundle's hint names, where it is stored beside it."""
+    try:
+        digest = sha256(Bundle.parse(raw).hint)
+        return get_bytes(registry.store, digest, LIMITS.small_object_bytes)
+    except (BadBundle, BadDigest, BlobMissing, Damaged):
+        return None  # the recipe then says that the key is not known
+
+
+def _stored(
+    registry: Registry, manifest: Manifest, progress: directory.Progress | None
+) -> Observed:
+    """What the store holds of an artifact, every byte of it hashed."""
+    entries, oddities = [], []
+    for entry in manifest.entries:
+        try:
+            size = 0
+            for chunk in registry.store.chunks(entry.sha256):
+                size += len(chunk)
+                if progress is not None:
+                    progress(len(chunk))
+            entries.append(Entry(entry.path, size, entry.sha256))
+        except BlobMissing:
+            oddities.append((entry.path, "missing from the store"))
+        except Damaged:
+            oddities.append((entry.path, "damaged in the store"))
+    return Observed(tuple(entries), tuple(oddities))
+
+
+def _recognise(view: Snapshot, root: Path, observed: Observed) -> tuple[Resolved, Manifest]:
+    """The artifact whose bytes these are. Raises NotVerified, naming the nearest."""
+    try:
+        manifest = directory.manifest_of(root, observed)
+    except BadTree as error:
+        raise NotVerified(f"{error}{_nearest(view, observed)}") from error
+    node = query.node_id(view.connection, manifest.digest)
+    if node is None or not query.artifacts(view.connection, [node]):
+        raise NotVerified(f"{root}: unknown bytes{_nearest(view, observed)}; say --as NAME:VERSION")
+    rows = query.versions_of(view.connection, [node]).get(node, [])
+    best = best_version(view, rows)
+    label = labels(view, {node})[node]
+    return Resolved(node, manifest.digest, best.name if best else None, label), manifest
+
+
+def _nearest(view: Snapshot, observed: Observed) -> str:
+    """The artifact that shares most files with what was found."""
+    blobs = {}
+    for entry in observed.entries:
+        node = query.node_id(view.connection, entry.sha256)
+        if node is not None:
+            blobs[node] = entry
+    shared: dict[int, set[int]] = {}
+    for part in query.containers(view.connection, blobs):
+        shared.setdefault(part.artifact_id, set()).add(part.blob_id)
+    if not shared:
+        return ", and no file of it is known"
+    nearest = max(sorted(shared), key=lambda artifact: len(shared[artifact]))
+    label = labels(view, {nearest})[nearest]
+    return f"; the nearest is {label} ({len(shared[nearest])} files in common)"
+
+
+def _resource_uri(verdict: Verdict) -> str:
+    artifact = verdict.artifact or Digest.of(b"")
+    if verdict.name is None:
+        return f"urn:stemma:artifact:{artifact}"
+    return f"urn:stemma:artifact:{verdict.name}@{artifact}"

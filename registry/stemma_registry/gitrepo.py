@@ -1,0 +1,142 @@
+"""The Git state a job runs from, read through libgit2.
+
+libgit2 runs nothing that a repository configures: no hooks, no fsmonitor, no
+external filters or diff drivers, no remote helpers. That is why it is used
+here and the `git` command is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pygit2
+from pygit2.enums import FileStatus
+
+from stemma_attestations import canonical
+from stemma_attestations.digest import Digest
+from stemma_attestations.predicates.provenance import GitSource
+
+MAX_POINTER = 1024
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ .*\n)*?"
+    rb"oid sha256:([0-9a-f]{64})\n"
+)
+_SCP = re.compile(r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9.-]+:[^:/][^:]*\Z")
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What was found: a source, or the reason why there is none."""
+
+    source: GitSource | None
+    why_not: str = ""
+
+
+def capture(working_directory: Path, pushed: Path) -> Captured:
+    """The repository around `working_directory`.
+
+    Tracked files count as changed; untracked ones and those below `pushed` do
+    not. Never raises: a checkout that cannot be read is recorded as none.
+    """
+    try:
+        found = pygit2.discover_repository(str(working_directory))
+        if found is None:
+            return Captured(None, "not inside a Git checkout")
+        repository = pygit2.Repository(found)
+        if repository.is_empty or repository.head_is_unborn:
+            return Captured(None, "the Git repository has no commit yet")
+        commit = repository.head.peel(pygit2.Commit)
+        changed = _changed(repository, commit, pushed)
+        detached = repository.head_is_detached
+        return Captured(
+            GitSource(
+                commit=str(commit.id),
+                tree=str(commit.tree.id),
+                branch=None if detached else repository.head.shorthand,
+                remote=_remote(repository),
+                dirty=bool(changed),
+                diff=Digest.of(canonical.dumps(changed)) if changed else None,
+            )
+        )
+    except (pygit2.GitError, KeyError, ValueError, OSError, UnicodeError) as error:
+        return Captured(None, f"the Git checkout cannot be read ({error})")
+
+
+def _changed(
+    repository: pygit2.Repository, commit: pygit2.Commit, pushed: Path
+) -> list[dict[str, str | None]]:
+    """Tracked paths that differ from the commit, with the SHA-256 of what is there now."""
+    if repository.workdir is None:
+        return []
+    top = os.path.realpath(repository.workdir)
+    ours = os.path.relpath(os.path.realpath(pushed), top)
+    changed: list[dict[str, str | None]] = []
+    for path, status in sorted(repository.status(untracked_files="no").items()):
+        if status in (FileStatus.CURRENT, FileStatus.IGNORED, FileStatus.WT_NEW):
+            continue
+        if path == ours or path.startswith(ours + "/") or ours == ".":
+            continue
+        digest = _digest(os.path.join(top, path))
+        if digest is None or digest != _pointed(commit, path):
+            changed.append({"path": path, "sha256": digest})
+    return changed
+
+
+def _digest(path: str) -> str | None:
+    """SHA-256 of a file; of a link, of its target's text; None of what is not there."""
+    try:
+        if os.path.islink(path):
+            return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
+        with open(path, "rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _pointed(commit: pygit2.Commit, path: str) -> str | None:
+    """The oid of the Git LFS pointer that is committed at `path`, if one is.
+
+    libgit2 has no LFS filter: to it a smudged file differs from its pointer.
+    """
+    try:
+        blob = commit.tree[path]
+    except KeyError:
+        return None
+    if not isinstance(blob, pygit2.Blob) or blob.size > MAX_POINTER:
+        return None
+    match = _POINTER.match(blob.data)
+    return match.group(1).decode() if match else None
+
+
+def _remote(repository: pygit2.Repository) -> str | None:
+    """The URL of `origin`, else of the first remote, without credentials."""
+    names = list(repository.remotes.names())
+    if not names:
+        return None
+    name = "origin" if "origin" in names else str(names[0])
+    return public_url(repository.remotes[name].url or "")
+
+
+def public_url(url: str) -> str | None:
+    """A remote's URL without user, password, query and fragment; None for what is no host's.
+
+    Paths of this machine and `ext::` commands are nobody else's business.
+    """
+    if "::" in url:
+        return None
+    if _SCP.match(url):
+        host, _, path = url.partition(":")
+        return f"ssh://{host.rpartition('@')[2]}/{path}"
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http", "ssh", "git") or not parts.hostname:
+            return None
+        host = parts.hostname + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return None
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -1,0 +1,150 @@
+"""Not going back: heads that were seen, and heads that were signed.
+
+A reader keeps the highest head it has seen of each registry outside the
+disposable catalogue. A writer leaves a signed checkpoint beside the ledger.
+Either refuses a ledger that was shortened or replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from stemma_attestations import canonical, json_strict
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadStatement, Malformed, SignatureRefused
+from stemma_attestations.predicates import checkpoint
+from stemma_attestations.predicates.checkpoint import Checkpoint
+from stemma_attestations.times import format_time
+from stemma_attestations.trust import TrustRoot
+from stemma_registry.blobs.contract import Store
+from stemma_registry.errors import LedgerBroken, NotFound
+from stemma_registry.ledger.log import Head, read_entry
+from stemma_registry.signing import KeySigner
+
+CHECKPOINT = "status/checkpoint.json"
+SEEN_FORMAT = "urn:stemma:seen-head:v0.1"
+
+
+def _seen_path(heads: Path, store: Store) -> Path:
+    return heads / f"{hashlib.sha256(store.location.encode()).hexdigest()[:32]}.json"
+
+
+def forget_seen(heads: Path, store: Store) -> None:
+    """Start anew: somebody deliberately made a new registry at this place."""
+    _seen_path(heads, store).unlink(missing_ok=True)
+
+
+def check_seen(heads: Path, store: Store, head: Head) -> None:
+    """Refuse a head behind, or beside, the highest one seen; then remember it.
+
+    Raises LedgerBroken. A home that cannot be written is no error: what was
+    seen is then not remembered.
+    """
+    path = _seen_path(heads, store)
+    seen = _load_seen(path)
+    if seen is not None:
+        n, entry = seen
+        if n > head.n:
+            raise LedgerBroken(
+                f"the ledger at {store.location} ends at entry {head.n}, but entry {n} was seen "
+                f"before: it was rewound (if that was on purpose, delete {path})"
+            )
+        _check_same(store, head, n, entry)
+        if n == head.n:
+            return
+    if head.entry is not None:
+        with contextlib.suppress(OSError):
+            _save_seen(path, store, head)
+
+
+def _load_seen(path: Path) -> tuple[int, Digest] | None:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerBroken(f"cannot read the head seen before ({path}): {error}") from error
+    try:
+        document = json_strict.load_object(raw)
+        return int(document["n"]), Digest.parse(document["entry"])
+    except (Malformed, KeyError, TypeError, ValueError) as error:
+        raise LedgerBroken(f"{path} (the head seen before) is damaged: {error}") from error
+
+
+def _save_seen(path: Path, store: Store, head: Head) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format": SEEN_FORMAT,
+        "location": store.location,
+        "n": head.n,
+        "entry": str(head.entry),
+    }
+    work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    work.write_bytes(canonical.dumps(document))
+    os.replace(work, path)
+
+
+def read_checkpoint(store: Store, trust: TrustRoot) -> Checkpoint | None:
+    """The signed head beside the ledger, if there is one and its signer is believed.
+
+    Anybody who can write to the store can put a file there, so one that is not
+    believed is passed over: it can neither stop a reader nor help one.
+    """
+    try:
+        raw = store.read(CHECKPOINT)
+    except NotFound:
+        return None
+    try:
+        bundle = Bundle.parse(raw)
+        key = trust.key(bundle.hint)
+        if key is None or not trust.has_authorised(key.id, checkpoint.TYPE, checkpoint.SUBJECT):
+            return None
+        return checkpoint.parse(bundle.verify(key))
+    except (BadBundle, BadStatement, SignatureRefused):
+        return None
+
+
+def check_checkpoint(store: Store, head: Head, signed: Checkpoint | None) -> None:
+    """Refuse a head behind, or beside, the signed one (read *before* the head). LedgerBroken."""
+    if signed is None:
+        return
+    if signed.n > head.n:
+        raise LedgerBroken(
+            f"the ledger at {store.location} ends at entry {head.n}, but a trusted signer saw "
+            f"entry {signed.n}: it was rewound"
+        )
+    _check_same(store, head, signed.n, signed.entry)
+
+
+def write_checkpoint(
+    store: Store, head: Head, signer: KeySigner, trust: TrustRoot, now: datetime
+) -> None:
+    """Sign the head and leave it beside the ledger, unless a later one is there."""
+    if head.entry is None:
+        return
+    present = read_checkpoint(store, trust)
+    if present is not None and present.n >= head.n:
+        return
+    entry = read_entry(store, head.n)
+    if entry is None:
+        return
+    signed = Checkpoint(head.n, head.entry, entry.tree_root, format_time(now))
+    store.replace(CHECKPOINT, signer.sign(checkpoint.build(signed)).raw)
+
+
+def _check_same(store: Store, head: Head, n: int, digest: Digest) -> None:
+    found = head.entry
+    if n != head.n:
+        entry = read_entry(store, n)
+        found = entry.digest if entry else None
+    if found != digest:
+        raise LedgerBroken(
+            f"the ledger at {store.location} holds another entry {n} than was seen before: "
+            "it was rewritten or replaced"
+        )

@@ -1,0 +1,1 @@
+"""Lineage: `status` says what stops an artifact, `trace` shows what came from what."""

@@ -1,0 +1,255 @@
+"""What stops an artifact: quarantines that reach it, and on whose word.
+
+The walk goes upward from the artifact. A state is a node together with the
+name it is asked about, because a signer who may speak for `x/*` cannot speak
+about `prod/y` by way of the same bytes (see TrustRoot.assurance). It is done
+twice: along attested edges (what it reaches *stops*), and along all edges
+(what only that reaches is *suspect* and shown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import status as status_predicate
+from stemma_attestations.relations import propagates
+from stemma_attestations.trust import Assurance
+from stemma_attestations.verify import StatusView, Stop
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.project import UNKNOWN
+from stemma_registry.catalogue.query import EdgeRow, StatusRow
+from stemma_registry.config import LIMITS
+from stemma_registry.reference import labels
+from stemma_registry.registry import Snapshot
+
+State = tuple[int, str | None]
+
+
+@dataclass(frozen=True)
+class Hop:
+    """How a state was reached: from which, by which edge (or None for containment)."""
+
+    child: State
+    edge: EdgeRow | None
+    assurance: Assurance
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A quarantine that reaches the artifact, at `state`, by way of `file` if it is a file's."""
+
+    row: StatusRow
+    state: State
+    file: str | None
+    assurance: Assurance
+
+
+@dataclass
+class Quarantines:
+    """The quarantines in force, ready to be met by a walk.
+
+    `targets` are quarantined nodes; `inside` are artifacts that contain a
+    quarantined blob, with the file's path.
+    """
+
+    targets: dict[int, list[StatusRow]] = field(default_factory=dict)
+    inside: dict[int, list[tuple[StatusRow, str]]] = field(default_factory=dict)
+
+    def at(self, state: State, snapshot: Snapshot) -> list[Hit]:
+        """The quarantines that a state meets, each with what it is worth there."""
+        node, asked = state
+        met: list[tuple[StatusRow, str | None]] = [(r, None) for r in self.targets.get(node, [])]
+        met += self.inside.get(node, [])
+        return [Hit(row, state, file, quarantine_worth(snapshot, row, asked)) for row, file in met]
+
+
+def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
+    """The assurance of a quarantine for a question about the name `asked`."""
+    fact = row.fact
+    return snapshot.trust.assurance(fact.signer, status_predicate.TYPE, fact.name, asked)
+
+
+def in_force(snapshot: Snapshot) -> list[StatusRow]:
+    """Quarantines that no believed release has lifted, whoever signed them."""
+    lifts = query.releases(snapshot.connection)
+    rows = query.statuses(snapshot.connection, status_predicate.QUARANTINE)
+    return [row for row in rows if not _lifted(snapshot, row, lifts.get(row.fact.bundle, []))]
+
+
+def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
+    """Index quarantines by the nodes at which a walk meets them."""
+    found = Quarantines()
+    for row in rows:
+        found.targets.setdefault(row.node_id, []).append(row)
+    for part in query.containers(snapshot.connection, found.targets):
+        for row in found.targets[part.blob_id]:
+            found.inside.setdefault(part.artifact_id, []).append((row, part.path))
+    return found
+
+
+def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
+    """What the gate needs to know about everything upstream of an artifact."""
+    unknown = _unknown(snapshot)
+    quarantines = load(snapshot, in_force(snapshot))
+    start: State = (node, name.name if name else None)
+    stops, undecided = reach(snapshot, start, quarantines)
+    suspects: list[Stop] = []
+    if quarantines.targets:
+        everything, _ = reach(snapshot, start, quarantines, pessimistic=True)
+        stopped = {stop.bundle for stop in stops}
+        suspects = [stop for stop in everything if stop.bundle not in stopped]
+    return StatusView(
+        entry=snapshot.n,
+        stops=tuple(stops),
+        suspects=tuple(suspects[: LIMITS.paths]),
+        undecided=unknown or undecided,
+    )
+
+
+def reach(
+    snapshot: Snapshot, start: State, quarantines: Quarantines, pessimistic: bool = False
+) -> tuple[list[Stop], str | None]:
+    """The quarantines that reach `start`, nearest first, and why that may not be all.
+
+    Pessimistic walks take every edge and every quarantine, believed or not.
+    """
+    if not quarantines.targets:
+        return [], None
+    hops: dict[State, Hop | None] = {start: None}
+    frontier: list[State] = [start]
+    hits: list[Hit] = []
+    while frontier:
+        for state in frontier:
+            hits += quarantines.at(state, snapshot)
+        if len(hops) > LIMITS.ancestors:
+            return _stops(snapshot, hits, hops, pessimistic), (
+                f"more than {LIMITS.ancestors} ancestors; the limit is a named one"
+            )
+        frontier = _parents(snapshot, frontier, hops, pessimistic)
+    return _stops(snapshot, hits, hops, pessimistic), None
+
+
+def _parents(
+    snapshot: Snapshot, frontier: Sequence[State], hops: dict[State, Hop | None], pessimistic: bool
+) -> list[State]:
+    """The states one step up that were not met before; `hops` remembers how."""
+    asked: dict[int, list[State]] = {}
+    for state in frontier:
+        asked.setdefault(state[0], []).append(state)
+    found: list[State] = []
+
+    def meet(parent: State, hop: Hop) -> None:
+        if parent not in hops:
+            hops[parent] = hop
+            found.append(parent)
+
+    for edge in query.edges_into(snapshot.connection, asked):
+        if not propagates(edge.relation):
+            continue
+        for state in asked[edge.output_id]:
+            worth = edge_worth(snapshot, edge, state[1])
+            if pessimistic or worth is Assurance.ATTESTED:
+                meet((edge.input_id, edge.input_name), Hop(state, edge, worth))
+    if pessimistic:
+        # A file that was used by itself may come out of an artifact that is tainted as a whole.
+        for part in query.containers(snapshot.connection, asked):
+            for state in asked[part.blob_id]:
+                meet(
+                    (part.artifact_id, None),
+                    Hop(state, None, Assurance.CONTAINS, part.path),
+                )
+    return found
+
+
+def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
+    """The assurance of an edge for a question about the output under the name `asked`."""
+    fact = edge.fact
+    return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked)
+
+
+def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[query.Fact]) -> bool:
+    """Whether somebody who may do so today has released this target."""
+    return any(
+        fact.signer is not None
+        and snapshot.trust.authorises(
+            fact.signer, status_predicate.TYPE, row.fact.name, snapshot.now
+        )
+        for fact in facts
+    )
+
+
+def _unknown(snapshot: Snapshot) -> str | None:
+    """Why nothing can be decided: a believed status that this version does not understand."""
+    for row in query.statuses(snapshot.connection, UNKNOWN):
+        if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:
+            return (
+                f"status statement {row.fact.bundle.short} is of a kind that this version does "
+                "not understand; a newer stemma is needed"
+            )
+    return None
+
+
+def _stops(
+    snapshot: Snapshot,
+    hits: Sequence[Hit],
+    hops: dict[State, Hop | None],
+    pessimistic: bool,
+) -> list[Stop]:
+    """One Stop for each quarantine that counts in this walk, by its nearest target."""
+    wanted: dict[Digest, Hit] = {}
+    for hit in hits:
+        if pessimistic or hit.assurance is Assurance.ATTESTED:
+            wanted.setdefault(hit.row.fact.bundle, hit)
+    shown = {hit.row.node_id for hit in wanted.values()}
+    for hit in wanted.values():
+        shown |= {state[0] for state in _trail(hit.state, hops)}
+    names = labels(snapshot, shown)
+    return [_stop(snapshot, hit, hops, names) for hit in wanted.values()]
+
+
+def _trail(state: State, hops: dict[State, Hop | None]) -> list[State]:
+    """The states from `state` down to the start of the walk."""
+    trail = [state]
+    while (hop := hops[trail[-1]]) is not None:
+        trail.append(hop.child)
+    return trail
+
+
+def _stop(
+    snapshot: Snapshot, hit: Hit, hops: dict[State, Hop | None], names: dict[int, str]
+) -> Stop:
+    lines = []
+    for state in reversed(_trail(hit.state, hops)[:-1]):
+        hop = hops[state]
+        if hop is not None:
+            lines.append(_line(snapshot, hop, state, names))
+    target = names[hit.row.node_id]
+    if hit.file is not None:
+        lines.append(f"  which contains {hit.file} ({target})")
+        target = f"{hit.file} ({target})"
+    return Stop(
+        target=target,
+        reason=hit.row.reason,
+        by=signer_label(snapshot, hit.row.fact.signer),
+        bundle=hit.row.fact.bundle,
+        path=tuple(lines),
+    )
+
+
+def _line(snapshot: Snapshot, hop: Hop, parent: State, names: dict[int, str]) -> str:
+    other = names[parent[0]]
+    if hop.edge is None:
+        return f"  which is {hop.path} of {other} (contains)"
+    who, bundle = signer_label(snapshot, hop.edge.fact.signer), hop.edge.fact.bundle
+    return f"  {hop.edge.relation} {other} ({hop.assurance} by {who}, {bundle.short})"
+
+
+def signer_label(snapshot: Snapshot, key_id: str | None) -> str:
+    """A signer for people: the principal, else the beginning of the key's id."""
+    if key_id is None:
+        return "nobody"
+    return snapshot.trust.principal(key_id) or f"key {key_id[:12]}"

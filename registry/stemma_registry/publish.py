@@ -1,0 +1,309 @@
+"""The way in: hash a directory once, sign what is said about it, store, append.
+
+Nothing is visible before the ledger entry, and everything is after it. A push
+that was cut off anywhere is pushed again: blobs that are there are found and
+not written again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from stemma_attestations import __version__
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadDigest
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.names import NameVersion, subject_name
+from stemma_attestations.predicates import dataset, lineage, mlbom, provenance
+from stemma_attestations.predicates.provenance import GitSource, Input
+from stemma_attestations.relations import BUILD_OF, KINDS, RELATIONS
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.times import format_time
+from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_registry import directory, environment
+from stemma_registry.blobs.contract import put_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BadTree, Damaged, NameTaken, NotFound, Refused, Uncommitted
+from stemma_registry.gitrepo import capture
+from stemma_registry.ledger.entry import PUSH, Event
+from stemma_registry.lineage import status
+from stemma_registry.reference import binding, resolve, worth
+from stemma_registry.registry import Registry, Snapshot, record, snapshot
+from stemma_registry.signing import KeySigner
+
+BUILDER = "urn:stemma:builder:push:v0.1"
+
+
+class Outcome(StrEnum):
+    """What a push did to the ledger."""
+
+    CREATED = "created"  # a new name
+    ADDED = "added"  # the same bytes with something new said about them
+    UNCHANGED = "unchanged"  # all of it was there
+
+
+@dataclass(frozen=True)
+class Push:
+    """What to publish, and what is said about it.
+
+    `inputs` are (relation, reference) pairs, `build` is inferred from them
+    where it is None. Git is captured around `working_directory`.
+    """
+
+    directory: Path
+    name: NameVersion
+    kind: str
+    inputs: Sequence[tuple[str, str]]
+    parameters: Mapping[str, str]
+    working_directory: Path
+    build: str | None = None
+    require_clean: bool = False
+    started: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """The result: `entry` is None where nothing had to be appended."""
+
+    artifact: Digest
+    manifest: Manifest
+    outcome: Outcome
+    entry: int | None
+    source: GitSource | None
+    warnings: tuple[str, ...]
+
+
+def publish(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    push: Push,
+    now: datetime,
+    progress: directory.Progress | None = None,
+) -> Published:
+    """Publish a directory as NAME:VERSION.
+
+    Raises BadTree, NameTaken, Uncommitted, NotFound (an input), Refused,
+    Unavailable, LedgerBroken. Returns only when the push is durable.
+    """
+    _check(push)
+    registry.store.sweep(LIMITS.stale_temporary_seconds)
+    manifest = directory.manifest_of(push.directory, directory.observe(push.directory, progress))
+    captured = capture(push.working_directory, push.directory)
+    if push.require_clean and (captured.source is None or captured.source.dirty):
+        reason = captured.why_not or "tracked files differ from the commit"
+        raise Uncommitted(f"--require-clean: {reason}")
+    with snapshot(registry, trust, now) as view:
+        inputs, warnings = _inputs(view, push.inputs)
+        warnings += _advice(view, signer, push, captured.source, captured.why_not)
+    work = _Work(registry, trust, signer, push, manifest, inputs, captured.source, now)
+    entry = None if work.outcome() is Outcome.UNCHANGED else work.store_and_append()
+    return Published(
+        manifest.digest, manifest, work.decided, entry, captured.source, tuple(warnings)
+    )
+
+
+@dataclass
+class _Work:
+    """One push between its parts: what is known, and how it was decided."""
+
+    registry: Registry
+    trust: TrustRoot
+    signer: KeySigner
+    push: Push
+    manifest: Manifest
+    inputs: list[Input]
+    source: GitSource | None
+    now: datetime
+    decided: Outcome = Outcome.UNCHANGED
+
+    def outcome(self) -> Outcome:
+        """What this push would do now. Raises NameTaken."""
+        with snapshot(self.registry, self.trust, self.now) as view:
+            self.decided = _outcome(view, self.push.name, self.manifest, self._key())
+        return self.decided
+
+    def store_and_append(self) -> int | None:
+        """Write every blob, then the one entry that makes them visible."""
+        store = self.registry.store
+        bundles = [self.signer.sign(statement) for statement in self._statements()]
+        for entry in self.manifest.entries:
+            try:
+                with directory.open_beneath(self.push.directory, entry.path) as source:
+                    store.put(source, entry.sha256, entry.size)
+            except (OSError, Damaged) as error:
+                raise BadTree(f"{entry.path} changed while it was pushed") from error
+        event = self._event(bundles)
+        return record(
+            self.registry,
+            self.trust,
+            self.signer,
+            self.now,
+            lambda: [] if self.outcome() is Outcome.UNCHANGED else [event],
+        )
+
+    def _event(self, bundles: Sequence[Bundle]) -> Event:
+        store = self.registry.store
+        store.put(io.BytesIO(self.manifest.raw), self.manifest.digest, len(self.manifest.raw))
+        return Event(
+            PUSH,
+            artifacts=(self.manifest.digest,),
+            bundles=tuple(put_bytes(store, bundle.raw) for bundle in bundles),
+            keys=(put_bytes(store, self.signer.public.der),),
+        )
+
+    def _key(self) -> tuple[str, str]:
+        """What makes a repeated push the same: who says it, and what was built from what."""
+        return self.signer.public.id, provenance.parse(self._provenance()).definition.value
+
+    def _provenance(self) -> dict[str, Any]:
+        push, finished = self.push, format_time(self.now)
+        started = format_time(push.started) if push.started else finished
+        return provenance.build(
+            build=_build(push),
+            kind=push.kind,
+            inputs=self.inputs,
+            parameters=push.parameters,
+            source=self.source,
+            builder=BUILDER,
+            started=started,
+            finished=finished,
+        )
+
+    def _statements(self) -> list[Statement]:
+        push, artifact = self.push, self.manifest.digest
+        subject = [ResourceDescriptor(name=str(push.name), digests=(artifact,))]
+        edges = list(self.inputs)
+        if self.source is not None:
+            edges.append(Input("built-from", Digest("gitCommit", self.source.commit)))
+        predicates = [
+            (provenance.TYPE, self._provenance()),
+            (lineage.TYPE, lineage.build(artifact, edges)),
+            (mlbom.TYPE, self._bom()),
+        ]
+        if push.kind == "dataset":
+            about = dataset.build(
+                self.manifest,
+                source=push.parameters.get("source"),
+                licence=push.parameters.get("license"),
+            )
+            predicates.append((dataset.TYPE, about))
+        return [Statement.build(subject, kind, predicate) for kind, predicate in predicates]
+
+    def _bom(self) -> dict[str, Any]:
+        push = self.push
+        kinds = self._input_kinds()
+        return mlbom.build(
+            name=push.name,
+            kind=push.kind,
+            manifest=self.manifest,
+            inputs=[
+                mlbom.Material(i.relation, i.name, (i.digest,), kinds.get(i.digest))
+                for i in self.inputs
+            ],
+            parameters=push.parameters,
+            packages=environment.packages(),
+            created=format_time(self.now),
+            licence=push.parameters.get("license"),
+            description=push.parameters.get("description"),
+            tool_version=__version__,
+        )
+
+    def _input_kinds(self) -> dict[Digest, str]:
+        with snapshot(self.registry, self.trust, self.now) as view:
+            kinds = {}
+            for item in self.inputs:
+                name = subject_name(item.name)
+                row = binding(view, name) if name else None
+                if row is not None:
+                    kinds[item.digest] = row.kind
+        return kinds
+
+
+def _check(push: Push) -> None:
+    if push.kind not in KINDS:
+        raise Refused(f"unknown kind {push.kind!r:.40} (one of {', '.join(KINDS)})")
+    for relation, _ in push.inputs:
+        if relation not in RELATIONS:
+            raise Refused(
+                f"unknown relation {relation!r:.40} (one of {', '.join(sorted(RELATIONS))})"
+            )
+
+
+def _build(push: Push) -> str:
+    if push.build is not None:
+        return push.build
+    return next((BUILD_OF[r] for r, _ in push.inputs if r in BUILD_OF), "import")
+
+
+def _inputs(view: Snapshot, pairs: Sequence[tuple[str, str]]) -> tuple[list[Input], list[str]]:
+    """Inputs by digest, and a warning for each that is quarantined or unknown."""
+    inputs, warnings = [], []
+    for relation, text in pairs:
+        try:
+            found = resolve(view, text)
+        except NotFound:
+            digest = _external(text)
+            warnings.append(f"input {text:.80} is not in the registry: kept as an external node")
+            inputs.append(Input(relation, digest))
+            continue
+        inputs.append(Input(relation, found.digest, str(found.name) if found.name else None))
+        if status.view(view, found.node, found.name).stops:
+            warnings.append(f"input {found.label} is quarantined: `stemma verify` will refuse this")
+    return inputs, warnings
+
+
+def _external(text: str) -> Digest:
+    """A whole digest that the registry need not know. Raises NotFound for anything else."""
+    scheme, _, value = text.partition(":")
+    try:
+        return Digest("gitCommit" if scheme == "git" else scheme, value)
+    except BadDigest:
+        raise NotFound(f"no input {text:.80} (push it first, or name it by its digest)") from None
+
+
+def _advice(
+    view: Snapshot, signer: KeySigner, push: Push, source: GitSource | None, why_not: str
+) -> list[str]:
+    """What the gate will hold against this push, said while it can still be mended."""
+    found = []
+    key, name = signer.public.id, push.name.name
+    if not view.trust.authorises(key, provenance.TYPE, name, view.now):
+        found.append(f"the trust root does not let key {key[:12]} speak for {name}")
+    if _build(push) != "import" and source is None:
+        found.append(f"no Git commit is recorded ({why_not}): `stemma verify` asks for one")
+    if source is not None and source.dirty:
+        found.append("the checkout has uncommitted changes: `stemma verify` will refuse this")
+    return found
+
+
+def _outcome(
+    view: Snapshot, name: NameVersion, manifest: Manifest, key: tuple[str, str]
+) -> Outcome:
+    """What a push would do in this state. Raises NameTaken."""
+    taken = binding(view, name)
+    if taken is None:
+        return Outcome.CREATED
+    bound = query.digests(view.connection, [taken.artifact_id])[taken.artifact_id]
+    if bound != manifest.digest:
+        # A binding that nobody believes must not keep a name from those who own it.
+        signer, _ = key
+        ours = view.trust.assurance(signer, provenance.TYPE, name.name, None)
+        if worth(view, taken) is Assurance.ATTESTED or ours is not Assurance.ATTESTED:
+            raise NameTaken(
+                f"{name} is bound to {bound.short} and names are immutable; "
+                "push these bytes as another version"
+            )
+        return Outcome.CREATED
+    for row in query.bindings(view.connection, name):
+        if row.artifact_id == taken.artifact_id and (row.fact.signer, row.definition) == key:
+            return Outcome.UNCHANGED
+    return Outcome.ADDED

@@ -1,0 +1,135 @@
+"""References: how people name a node, and which node that is.
+
+NAME:VERSION   NAME@sha256:HEX   sha256:HEX (or a unique prefix of 12 digits)
+git:COMMIT (or a unique prefix of 7)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadDigest, BadName
+from stemma_attestations.names import NameVersion, check_name
+from stemma_attestations.trust import Assurance
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.query import VersionRow
+from stemma_registry.errors import NotFound
+from stemma_registry.registry import Snapshot
+
+MIN_PREFIX = 12
+_SHA256 = re.compile(r"sha256:([0-9a-f]{1,64})\Z")
+_GIT = re.compile(r"git:([0-9a-f]{7,64})\Z")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A node of the graph; `name` is the NAME:VERSION it was asked for by, if any."""
+
+    node: int
+    digest: Digest
+    name: NameVersion | None
+    label: str
+
+
+def looks_like_reference(text: str) -> bool:
+    """Whether `text` has the form of a reference (else it is a path)."""
+    if _SHA256.match(text) or _GIT.match(text) or "@sha256:" in text:
+        return True
+    try:
+        NameVersion.parse(text)
+    except BadName:
+        return False
+    return True
+
+
+def resolve(snapshot: Snapshot, text: str) -> Resolved:
+    """The node of a reference. Raises NotFound, BadName, BadDigest."""
+    if match := _SHA256.match(text):
+        return _by_digest(snapshot, "sha256", match.group(1), text)
+    if match := _GIT.match(text):
+        return _by_digest(snapshot, "gitCommit", match.group(1), text)
+    if "@" in text:
+        return _by_name_and_digest(snapshot, text)
+    name = NameVersion.parse(text)
+    row = binding(snapshot, name)
+    if row is None:
+        raise NotFound(f"nothing is named {name}{_versions_hint(snapshot, name)}")
+    digest = query.digests(snapshot.connection, [row.artifact_id])[row.artifact_id]
+    return Resolved(row.artifact_id, digest, name, str(name))
+
+
+def binding(snapshot: Snapshot, name: NameVersion) -> VersionRow | None:
+    """What NAME:VERSION is bound to: the first binding by a believed signer.
+
+    Where no signer is believed, the first that is signed, and then the first
+    at all; the gate refuses those, and showing them is better than hiding them.
+    """
+    rows = query.bindings(snapshot.connection, name)
+    for wanted in (Assurance.ATTESTED, Assurance.SIGNED, Assurance.CLAIMED):
+        for row in rows:
+            if worth(snapshot, row) is wanted:
+                return row
+    return None
+
+
+def worth(snapshot: Snapshot, row: VersionRow) -> Assurance:
+    """The assurance of a binding."""
+    fact = row.fact
+    return snapshot.trust.assurance(fact.signer, fact.predicate_type, row.name.name, None)
+
+
+def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
+    """For people: the best name of each node, else its short digest."""
+    found = {}
+    versions = query.versions_of(snapshot.connection, nodes)
+    for node, digest in query.digests(snapshot.connection, nodes).items():
+        best = best_version(snapshot, versions.get(node, []))
+        if best is not None:
+            found[node] = str(best.name)
+        elif digest.algorithm == "gitCommit":
+            found[node] = f"git:{digest.value[:12]}"
+        else:
+            found[node] = digest.short
+    return found
+
+
+def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
+    """The binding to show first: believed before signed before claimed, oldest first."""
+    order = list(Assurance)
+    return min(rows, key=lambda row: order.index(worth(snapshot, row)), default=None)
+
+
+def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resolved:
+    if scheme == "sha256" and len(prefix) < MIN_PREFIX:
+        raise BadDigest(f"{text}: write at least {MIN_PREFIX} hex digits")
+    found = query.nodes_by_prefix(snapshot.connection, scheme, prefix, 2)
+    if not found:
+        raise NotFound(f"nothing has the digest {text}")
+    if len(found) > 1:
+        raise BadDigest(f"{text} is the beginning of more than one digest; write more of it")
+    node, digest = found[0]
+    return Resolved(node, digest, None, labels(snapshot, {node})[node])
+
+
+def _by_name_and_digest(snapshot: Snapshot, text: str) -> Resolved:
+    name, _, digest_text = text.partition("@")
+    check_name(name)
+    digest = Digest.parse(digest_text)
+    node = query.node_id(snapshot.connection, digest)
+    rows = query.versions_of(snapshot.connection, [node]).get(node, []) if node else []
+    rows = [row for row in rows if row.name.name == name]
+    best = best_version(snapshot, rows)
+    if node is None or best is None:
+        raise NotFound(f"{name} was never said about {digest.short}")
+    return Resolved(node, digest, best.name, str(best.name))
+
+
+def _versions_hint(snapshot: Snapshot, name: NameVersion) -> str:
+    rows = query.versions_named(snapshot.connection, name.name)
+    if not rows:
+        return " (see `stemma list`)"
+    known = sorted({row.name.version for row in rows})
+    shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+    return f"; {name.name} has {shown}"

@@ -1,0 +1,137 @@
+"""A registry: a store with its ledger, the catalogue of it, and whose it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from stemma_attestations.trust import TrustRoot
+from stemma_registry.blobs.contract import Store
+from stemma_registry.blobs.local import LocalStore
+from stemma_registry.catalogue.catalogue import Catalogue, drop
+from stemma_registry.config import Home
+from stemma_registry.errors import AlreadyThere, NotFound, StoreError, Unavailable
+from stemma_registry.ledger import heads
+from stemma_registry.ledger.entry import INIT, Event
+from stemma_registry.ledger.log import Head, append, read_entry
+from stemma_registry.signing import KeySigner
+
+CATALOGUE = "catalogue.sqlite3"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What the rooms of this package work on."""
+
+    store: Store
+    catalogue: Catalogue
+    home: Home
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of the catalogue, under one trust root, at one time.
+
+    `n` is the ledger entry the state is of. Every question is put to a
+    snapshot, so that its answer cannot change half way.
+    """
+
+    connection: Connection
+    n: int
+    trust: TrustRoot
+    now: datetime
+
+
+def initialise(path: Path, home: Home) -> Registry:
+    """Make a registry in a new or empty directory. Raises AlreadyThere, Unavailable."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "ledger").mkdir(exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make a registry at {path}: {error.strerror}") from error
+    store = LocalStore(path)
+    first = append(
+        store, Head(), lambda: [] if read_entry(store, 0) else [Event(INIT)], catch_up=Head
+    )
+    if first is None:
+        raise AlreadyThere(f"there is a registry at {path}")
+    drop(path / CATALOGUE)
+    heads.forget_seen(home.heads, store)
+    return open_registry(path, home)
+
+
+def open_registry(path: Path, home: Home) -> Registry:
+    """Open the registry at `path`. Raises NotFound, Unavailable."""
+    store = open_store(path)
+    return Registry(store, Catalogue.open(path / CATALOGUE, store), home)
+
+
+def open_store(path: Path) -> Store:
+    """The store at `path`, without its catalogue. Raises NotFound, Unavailable."""
+    store = LocalStore(path)
+    if not path.is_dir() or read_entry(store, 0) is None:
+        raise NotFound(f"no registry at {path} (make one: `stemma init`)")
+    return store
+
+
+def rebuild(path: Path, home: Home) -> tuple[Registry, Head]:
+    """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
+    open_store(path)
+    drop(path / CATALOGUE)
+    registry = open_registry(path, home)
+    return registry, registry.catalogue.catch_up()
+
+
+def catalogue_revision(path: Path) -> str | None:
+    """The schema revision of a registry's catalogue, as it is. Raises NotFound, Unavailable."""
+    store = open_store(path)
+    return Catalogue.at(path / CATALOGUE, store).revision()
+
+
+def current(registry: Registry, trust: TrustRoot) -> Head:
+    """Catch up with the ledger and make sure that it did not go back.
+
+    Raises LedgerBroken, Unavailable.
+    """
+    signed = heads.read_checkpoint(registry.store, trust)
+    head = registry.catalogue.catch_up()
+    heads.check_checkpoint(registry.store, head, signed)
+    heads.check_seen(registry.home.heads, registry.store, head)
+    return head
+
+
+@contextlib.contextmanager
+def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Snapshot]:
+    """A snapshot at the ledger's head. Raises LedgerBroken, Unavailable."""
+    current(registry, trust)
+    with registry.catalogue.reading() as connection:
+        yield Snapshot(connection, registry.catalogue.projected(connection).n, trust, now)
+
+
+def record(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    now: datetime,
+    decide: Callable[[], Sequence[Event]],
+) -> int | None:
+    """Append what `decide` returns, project it, and leave a signed checkpoint.
+
+    Returns the entry's number, or None where `decide` returned nothing. The
+    append is the commit point: what comes after it cannot undo it, so a
+    checkpoint that cannot be written does not turn a success into a failure.
+    Raises what `decide` raises, LedgerBroken, Unavailable.
+    """
+    head = current(registry, trust)
+    entry = append(registry.store, head, decide, registry.catalogue.catch_up)
+    if entry is None:
+        return None
+    with contextlib.suppress(StoreError):
+        head = current(registry, trust)
+        heads.write_checkpoint(registry.store, head, signer, trust, now)
+    return entry.n

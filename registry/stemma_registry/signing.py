@@ -1,0 +1,132 @@
+"""Signing keys in files, through securesystemslib.
+
+A signer is named by a URI: `key:FILE`. The library is imported when something
+is signed: it brings cloud clients along that nobody else should wait for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.envelope import pae
+from stemma_attestations.errors import BadKey
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.statement import PAYLOAD_TYPE, Statement
+from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+SCHEME = "key:"
+MAX_KEY_BYTES = 64 * 1024
+KEY_TYPES = ("ecdsa-p256", "ed25519")
+
+
+@dataclass(frozen=True)
+class KeySigner:
+    """A private key in memory, and its public half."""
+
+    private: Any
+    public: PublicKey
+
+    def sign(self, statement: Statement) -> Bundle:
+        """Sign the statement's bytes and check the result. Raises Refused, SignatureRefused."""
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
+
+        message = pae(PAYLOAD_TYPE, statement.raw)
+        try:
+            signature = bytes.fromhex(CryptoSigner(self.private).sign(message).signature)
+        except Exception as error:  # the library's errors have no common root
+            raise Refused(f"signing failed: {error}") from error
+        bundle = Bundle.build(statement.raw, signature, self.public)
+        bundle.verify(self.public)  # a signature that does not verify never leaves this machine
+        return bundle
+
+
+def load_signer(uri: str, passphrase: Callable[[], str | None]) -> KeySigner:
+    """The signer that `uri` names; `passphrase` is asked only for an encrypted key.
+
+    Raises NotFound, BadKey, Refused.
+    """
+    if not uri.startswith(SCHEME):
+        raise BadKey(f"cannot sign with {uri!r:.60} (write key:FILE)")
+    path = Path(uri.removeprefix(SCHEME)).expanduser()
+    try:
+        with path.open("rb") as source:
+            pem = source.read(MAX_KEY_BYTES)
+    except FileNotFoundError as error:
+        raise NotFound(f"no signing key at {path} (make one: `stemma key new`)") from error
+    except OSError as error:
+        raise Unavailable(f"cannot read the signing key {path}: {error.strerror}") from error
+    return _from_private(_load_private(pem, path, passphrase))
+
+
+def _load_private(pem: bytes, path: Path, passphrase: Callable[[], str | None]) -> PrivateKeyTypes:
+    try:
+        return serialization.load_pem_private_key(pem, None)
+    except TypeError:
+        pass  # encrypted
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKey(f"{path} is not a private key in PEM") from error
+    secret = passphrase()
+    if not secret:
+        raise BadKey(f"{path} is encrypted (set STEMMA_KEY_PASSPHRASE)")
+    try:
+        return serialization.load_pem_private_key(pem, secret.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKey(f"{path}: wrong passphrase") from error
+
+
+def _from_private(private: PrivateKeyTypes) -> KeySigner:
+    der = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return KeySigner(private, PublicKey.parse(der))
+
+
+def new_key(key_type: str, passphrase: str | None) -> tuple[bytes, PublicKey]:
+    """A fresh key as PKCS#8 PEM, encrypted where there is a passphrase. Raises BadKey."""
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    if key_type == "ecdsa-p256":
+        private = ec.generate_private_key(ec.SECP256R1())
+    elif key_type == "ed25519":
+        private = ed25519.Ed25519PrivateKey.generate()
+    else:
+        raise BadKey(f"unknown key type {key_type!r:.40} (one of {', '.join(KEY_TYPES)})")
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase.encode())
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
+    return pem, _from_private(private).public
+
+
+def write_key(path: Path, pem: bytes, public: PublicKey) -> Path:
+    """Write the key (0600) and, beside it, its public half (`.pub`), overwriting neither.
+
+    Returns the public half's path. Raises AlreadyThere, Unavailable.
+    """
+    public_path = path.with_suffix(".pub")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for target, data, mode in ((path, pem, 0o600), (public_path, public.pem.encode(), 0o644)):
+            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(fd, "wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+    except FileExistsError as error:
+        raise AlreadyThere(f"{error.filename} exists, and keys are never overwritten") from error
+    except OSError as error:
+        raise Unavailable(f"cannot write the key {path}: {error.strerror}") from error
+    return public_path
