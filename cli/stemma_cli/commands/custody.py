@@ -1,0 +1,137 @@
+"""quarantine, release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemma_cli import output
+from stemma_cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from stemma_registry.custody import Preview
+
+SHOWN = 20
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
+@click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
+@click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
+@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@pass_session
+def quarantine(
+    session: Session,
+    ref: str,
+    reason: str,
+    dry_run: bool,
+    include: tuple[str, ...],
+    artifact_only: bool,
+    sign: str | None,
+) -> None:
+    """Stop REF and everything that descends from it, now and later.
+
+    An artifact takes along the files that only it and its descendants contain.
+    """
+    from stemma_registry import custody
+
+    signer = session.signer(sign)
+    with session.view() as (registry, view):
+        seen = custody.preview(view, ref, signer, include, artifact_only)
+        trust = view.trust
+    bundle = entry = None
+    if not dry_run:
+        bundle, entry = custody.quarantine(
+            registry, trust, signer, seen.targets, reason, session.now
+        )
+    if session.json:
+        done = {"dry_run": dry_run, "entry": entry, "quarantine": str(bundle) if bundle else None}
+        output.document({**done, **_document(seen)})
+        return
+    _print(seen, dry_run)
+    if bundle is not None:
+        output.line(f"quarantined: ledger entry {entry}, {bundle}")
+        output.line(f"undo it with: stemma release {bundle.short} --reason TEXT")
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
+@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@pass_session
+def release(session: Session, ref: str, reason: str, sign: str | None) -> None:
+    """Lift the quarantine of REF (a reference, or the digest of the quarantine itself).
+
+    It lifts that one only: what stands under another quarantine stays stopped.
+    """
+    from stemma_registry import custody
+
+    registry, signer, trust = session.open(), session.signer(sign), session.trust()
+    done = custody.release(registry, trust, signer, ref, reason, session.now)
+    if session.json:
+        lifted = [str(digest) for digest in done.quarantines]
+        output.document({"released": lifted, "entry": done.entry})
+        return
+    output.line(f"released: ledger entry {done.entry}, quarantine {done.quarantines[0].short}")
+
+
+def _document(seen: Preview) -> dict[str, Any]:
+    return {
+        "targets": [
+            {
+                "digest": str(target.digest),
+                "name": str(target.name) if target.name else None,
+                "path": target.path,
+            }
+            for target in seen.targets
+        ],
+        "shared": [
+            {"path": s.path, "digest": str(s.digest), "others": s.others, "example": s.example}
+            for s in seen.shared
+        ],
+        "affected": [
+            {
+                "name": str(item.version.name),
+                "kind": item.version.kind,
+                "artifact": str(item.digest),
+                "blocked": item.blocked,
+                "path": list(item.path),
+            }
+            for item in seen.affected
+        ],
+        "warnings": list(seen.warnings),
+    }
+
+
+def _print(seen: Preview, dry_run: bool) -> None:
+    for warning in seen.warnings:
+        output.note(f"warning: {warning}")
+    first, files = seen.targets[0], seen.targets[1:]
+    output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
+    if files:
+        output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
+        _some([f"    {target.path}" for target in files])
+    _some(
+        [
+            f"  not included: {s.path} is also in {s.others} other artifact"
+            f"{'s' if s.others != 1 else ''}, such as {s.example} (--include {s.path})"
+            for s in seen.shared
+        ]
+    )
+    blocked = [item for item in seen.affected if item.blocked]
+    suspect = [item for item in seen.affected if not item.blocked]
+    output.line(f"  blocked: {len(blocked)}")
+    _some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
+    if suspect:
+        output.line(f"  reached only on a word that is not believed: {len(suspect)}")
+        _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+
+
+def _some(lines: list[str]) -> None:
+    for line in lines[:SHOWN]:
+        output.line(line)
+    if len(lines) > SHOWN:
+        output.line(f"    ... and {len(lines) - SHOWN} more (--json lists all)")

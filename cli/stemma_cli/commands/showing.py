@@ -1,0 +1,230 @@
+"""list, show, log, bom, attestations."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemma_attestations.relations import KINDS
+from stemma_cli import output
+from stemma_cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from stemma_registry.describe import Described
+
+FILES_SHOWN = 20
+
+
+@click.command("list")
+@click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
+@pass_session
+def list_(session: Session, kind: str | None) -> None:
+    """List names and versions, with who vouches for them."""
+    from stemma_registry.describe import listing
+
+    with session.view() as (_, view):
+        rows = listing(view, kind)
+    if session.json:
+        output.document(
+            [
+                {
+                    "name": row.version.name.name,
+                    "version": row.version.name.version,
+                    "kind": row.version.kind,
+                    "artifact": str(row.digest),
+                    "files": row.artifact.files,
+                    "size": row.artifact.size,
+                    "assurance": str(row.assurance),
+                    "signer": row.signer,
+                    "quarantined": row.quarantined,
+                }
+                for row in rows
+            ]
+        )
+        return
+    if not rows:
+        output.line("nothing has been pushed yet")
+        return
+    output.table(
+        ["NAME:VERSION", "KIND", "SIZE", "DIGEST", "SIGNER", "STATUS"],
+        [
+            [
+                str(row.version.name),
+                row.version.kind,
+                output.size(row.artifact.size),
+                row.digest.value[:12],
+                row.signer if row.assurance == "attested" else f"{row.signer} ({row.assurance})",
+                "quarantined" if row.quarantined else "-",
+            ]
+            for row in rows
+        ],
+    )
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@pass_session
+def show(session: Session, ref: str) -> None:
+    """Show one artifact, file or commit: its names, files, inputs and status."""
+    from stemma_registry.describe import describe
+
+    with session.view() as (registry, view):
+        seen = describe(registry, view, ref)
+    if session.json:
+        output.document(_document(seen))
+    else:
+        _print(seen)
+
+
+@click.command()
+@click.argument("ref", metavar="REF", required=False)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+@pass_session
+def log(session: Session, ref: str | None, limit: int | None) -> None:
+    """Show what happened, newest first: to REF, or to everything."""
+    from stemma_registry.describe import history
+
+    with session.view() as (_, view):
+        rows = history(view, ref, limit)
+    if session.json:
+        output.document([{**vars(row), "bundle": str(row.bundle)} for row in rows])
+        return
+    for row in rows:
+        about = f"{row.about} and {row.files} files" if row.files else row.about
+        output.line(f"{row.n:>6}  {row.time}  {row.what}  {about}  by {row.signer}")
+        if row.reason:
+            output.line(f"        {row.reason}")
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@pass_session
+def bom(session: Session, ref: str) -> None:
+    """Print the CycloneDX ML-BOM of REF (JSON, with or without --json)."""
+    from stemma_registry.describe import bom as find
+
+    with session.view() as (registry, view):
+        output.document(find(registry, view, ref))
+
+
+@click.command()
+@click.argument("ref", metavar="REF")
+@pass_session
+def attestations(session: Session, ref: str) -> None:
+    """List the signed statements about REF; with --json the bundles too."""
+    from stemma_registry.describe import attestations as find
+
+    with session.view() as (registry, view):
+        found = find(registry, view, ref)
+    if session.json:
+        output.document(
+            [
+                {
+                    "predicate_type": item.fact.predicate_type,
+                    "about": item.fact.about,
+                    "signer": item.signer,
+                    "key_id": item.fact.signer,
+                    "assurance": str(item.assurance),
+                    "entry": item.fact.n,
+                    "digest": str(item.fact.bundle),
+                    "bundle": json.loads(item.bundle.raw) if item.bundle else None,
+                }
+                for item in found
+            ]
+        )
+        return
+    output.table(
+        ["PREDICATE", "SIGNER", "ASSURANCE", "ENTRY", "BUNDLE"],
+        [
+            [
+                item.fact.predicate_type or "(unreadable)",
+                item.signer,
+                str(item.assurance),
+                str(item.fact.n),
+                item.fact.bundle.value[:12],
+            ]
+            for item in found
+        ],
+    )
+
+
+def _document(seen: Described) -> dict[str, Any]:
+    made, manifest = seen.provenance, seen.manifest
+    source = made.source if made else None
+    return {
+        "digest": str(seen.found.digest),
+        "label": seen.found.label,
+        "versions": [
+            {"name": str(row.name), "kind": row.kind, "assurance": str(worth), "signer": signer}
+            for row, worth, signer in seen.versions
+        ],
+        "files": [
+            {"path": e.path, "size": e.size, "sha256": e.sha256.value}
+            for e in (manifest.entries if manifest else ())
+        ],
+        "oms_root": str(manifest.oms_root) if manifest else None,
+        "build": made.build or made.build_type if made else None,
+        "parameters": dict(made.parameters) if made else {},
+        "started": made.started if made else None,
+        "finished": made.finished if made else None,
+        "git": vars(source) | {"diff": str(source.diff) if source.diff else None}
+        if source
+        else None,
+        "inputs": [
+            {
+                "relation": edge.relation,
+                "digest": str(seen.made_from.nodes[edge.input].digest),
+                "label": seen.made_from.nodes[edge.input].label,
+                "assurance": str(edge.assurance),
+            }
+            for edge in seen.made_from.edges
+        ],
+        "contained_in": [{"name": name, "path": path} for name, path in seen.contained_in],
+        "quarantines": [
+            {"target": s.target, "reason": s.reason, "by": s.by, "path": list(s.path)}
+            for s in seen.stops
+        ],
+    }
+
+
+def _print(seen: Described) -> None:
+    output.line(f"{seen.found.label}")
+    output.line(f"  digest   {seen.found.digest}")
+    for row, worth, signer in seen.versions:
+        output.line(f"  name     {row.name}  {row.kind}, {worth} by {signer}")
+    for stop in seen.stops:
+        output.line(f"  STOPPED  {stop.target} is quarantined by {stop.by}: {stop.reason}")
+    if seen.provenance is not None:
+        _print_build(seen)
+    for edge in seen.made_from.edges:
+        other = seen.made_from.nodes[edge.input].label
+        output.line(f"  input    {edge.relation} {other}  ({edge.assurance})")
+    for name, path in seen.contained_in[:FILES_SHOWN]:
+        output.line(f"  file of  {name}  {path}")
+    if seen.manifest is not None:
+        entries = seen.manifest.entries
+        output.line(f"  files    {len(entries)}, {output.size(seen.manifest.size)}")
+        output.table(
+            ["    SHA-256", "SIZE", "PATH"],
+            [
+                [f"    {e.sha256.value[:12]}", output.size(e.size), e.path]
+                for e in entries[:FILES_SHOWN]
+            ],
+        )
+        if len(entries) > FILES_SHOWN:
+            output.line(f"    ... and {len(entries) - FILES_SHOWN} more (--json lists all)")
+
+
+def _print_build(seen: Described) -> None:
+    made = seen.provenance
+    if made is None:
+        return
+    output.line(f"  build    {made.build or made.build_type}, finished {made.finished}")
+    if made.source is not None:
+        state = " with uncommitted changes" if made.source.dirty else ""
+        where = f" of {made.source.remote}" if made.source.remote else ""
+        output.line(f"  commit   {made.source.commit}{where}{state}")
+    for name, value in made.parameters.items():
+        output.line(f"  param    {name} = {value}")

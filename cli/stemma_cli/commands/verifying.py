@@ -1,0 +1,124 @@
+"""verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemma_cli import exits, output
+from stemma_cli.session import Session, pass_session, progress
+
+if TYPE_CHECKING:
+    from stemma_attestations.verdict import Verdict
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("subject", metavar="REF|DIR")
+@click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
+@click.option("--trust", type=_PATH, help="The trust root (else the one in the home).")
+@click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
+@click.option("--sign", metavar="URI", help="Sign the --vsa with key:FILE (a bundle is written).")
+@pass_session
+def verify(
+    session: Session,
+    subject: str,
+    expected: str | None,
+    trust: Path | None,
+    vsa: Path | None,
+    sign: str | None,
+) -> None:
+    """Decide whether REF, or the directory DIR, may be served; say why.
+
+    Exit code 0 is the only yes. A directory is held against --as; without it,
+    it is judged as whatever its bytes are known as.
+    """
+    from stemma_attestations.errors import NotVerified
+
+    if sign is not None and vsa is None:
+        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
+    try:
+        verdict, failure = _verdict(session, subject, expected, trust), None
+    except NotVerified as error:
+        if error.verdict is None:
+            if not session.json:
+                output.line(_headline(exits.code_of(error), subject))
+            raise
+        verdict, failure = error.verdict, error
+    if vsa is not None:
+        _write(session, vsa, verdict, sign)
+    code = exits.code_of(failure) if failure else exits.DONE
+    if session.json:
+        output.document(_document(verdict, code, failure))
+    else:
+        _print(verdict, code)
+    click.get_current_context().exit(code)
+
+
+def _verdict(session: Session, subject: str, expected: str | None, trust: Path | None) -> Verdict:
+    from stemma_attestations.names import NameVersion
+    from stemma_registry import gate
+    from stemma_registry.reference import looks_like_reference
+
+    name = NameVersion.parse(expected) if expected else None
+    with session.view(trust) as (registry, view), progress("hashing") as advance:
+        if name is None and looks_like_reference(subject):
+            return gate.verify_reference(registry, view, subject, advance)
+        return gate.verify_directory(registry, view, Path(subject), name, advance)
+
+
+def _write(session: Session, path: Path, verdict: Verdict, sign: str | None) -> None:
+    from stemma_registry import gate
+
+    statement = gate.summary(verdict)
+    raw = session.signer(sign).sign(statement).raw if sign else statement.raw
+    path.write_bytes(raw)
+
+
+def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str, Any]:
+    from stemma_registry import gate
+
+    return {
+        "verified": verdict.passed,
+        "code": code,
+        "kind": type(failure).__name__ if failure else None,
+        "reason": str(failure) if failure else None,
+        "resource": verdict.resource,
+        "artifact": str(verdict.artifact) if verdict.artifact else None,
+        "name": str(verdict.name) if verdict.name else None,
+        "trust_root": str(verdict.trust_root),
+        "policy": verdict.policy,
+        "entry": verdict.entry,
+        "warnings": list(verdict.warnings),
+        "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
+        "steps": [
+            {
+                "number": step.number,
+                "title": step.title,
+                "outcome": str(step.outcome),
+                "details": list(step.details),
+            }
+            for step in verdict.steps
+        ],
+    }
+
+
+def _print(verdict: Verdict, code: int) -> None:
+    output.line(_headline(code, verdict.resource))
+    for step in verdict.steps:
+        output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
+        for detail in step.details:
+            output.line(f"      {detail}")
+    for warning in verdict.warnings:
+        output.line(f"  ! {warning}")
+
+
+def _headline(code: int, resource: str) -> str:
+    if code == exits.DONE:
+        return f"VERIFIED  {resource}"
+    why = "" if code == exits.NOT_VERIFIED else f"{exits.MEANING[code]}, "
+    return f"NOT VERIFIED ({why}exit {code})  {resource}"

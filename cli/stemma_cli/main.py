@@ -1,0 +1,157 @@
+"""The command `stemma`. Commands are imported when they run."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from stemma_attestations import __version__
+from stemma_cli import exits, output
+from stemma_cli.session import Session
+
+# Command -> module, and the help that `stemma --help` shows without importing it.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("setup", "Create a registry, a signing key and a trust root."),
+    "push": ("publishing", "Publish a directory as NAME:VERSION, with signed provenance."),
+    "pull": ("publishing", "Materialise the verified bytes of a reference."),
+    "verify": ("verifying", "Decide whether something may be served, and say why."),
+    "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
+    "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
+    "release": ("custody", "Lift a quarantine."),
+    "list": ("showing", "List names and versions."),
+    "show": ("showing", "Show one artifact, file or commit."),
+    "log": ("showing", "Show what happened, newest first."),
+    "bom": ("showing", "Print the CycloneDX ML-BOM of a reference."),
+    "attestations": ("showing", "List the signed statements about a reference."),
+    "audit": ("care", "Check that the registry is whole."),
+    "rebuild": ("care", "Drop the catalogue and project the ledger again."),
+    "db": ("care", "Upgrade or check the catalogue's schema."),
+    "key": ("setup", "Make signing keys."),
+    "trust": ("setup", "Show or extend the trust root."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only to run that command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"stemma_cli.commands.{COMMANDS[cmd_name][0]}")
+        name = cmd_name if cmd_name != "list" else "list_"
+        command: click.Command = getattr(module, name)
+        _finish(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _finish(command: click.Command) -> None:
+    """Give a command what all have: `--json` behind it too, and the exit codes in its help."""
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _finish(child)
+    elif not any(param.name == "json_here" for param in command.params):
+        command.params.append(
+            click.Option(
+                ["--json", "json_here"],
+                is_flag=True,
+                expose_value=False,
+                callback=_json_here,
+                help="Print one JSON document.",
+            )
+        )
+    command.epilog = exits.epilog()
+
+
+def _json_here(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Session).json = True
+
+
+@click.command(
+    cls=LazyGroup,
+    name="stemma",
+    epilog=exits.epilog(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--registry",
+    metavar="PATH",
+    help="The registry (else $STEMMA_REGISTRY, else ~/.stemma/registry).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.version_option(__version__, prog_name="stemma")
+@click.pass_context
+def stemma(ctx: click.Context, registry: str | None, as_json: bool) -> None:
+    """Provenance registry for machine learning: push, trace, quarantine, verify.
+
+    References are NAME:VERSION, NAME@sha256:HEX, sha256:HEX (a unique prefix of
+    12 digits is enough) and git:COMMIT.
+    """
+    ctx.obj = Session(registry, as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of `exits`."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = stemma.main(args=argv, prog_name="stemma", standalone_mode=False)
+        _leave(code if isinstance(code, int) else exits.DONE)
+    except click.exceptions.Exit as error:
+        _leave(error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail(argv, 130, "Interrupted", "interrupted")
+    except click.ClickException as error:
+        _fail(argv, exits.USAGE, "Usage", error.format_message(), _usage(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(exits.UNEXPECTED)
+    except Exception as error:  # noqa: BLE001 - the last resort is one line too, never a traceback
+        _report(argv, error)
+
+
+def _report(argv: list[str], error: Exception) -> None:
+    from stemma_attestations.errors import StemmaError
+
+    code = exits.code_of(error)
+    if isinstance(error, StemmaError):
+        _fail(argv, code, type(error).__name__, str(error))
+    if isinstance(error, OSError):
+        _fail(
+            argv, code, "OSError", f"{error.strerror or error}: {error.filename or ''}".strip(": ")
+        )
+    _fail(argv, code, "Unexpected", f"unexpected {type(error).__name__}: {error} (this is a bug)")
+
+
+def _usage(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return f"{ctx.get_usage()}\n" if ctx is not None else ""
+
+
+def _fail(argv: list[str], code: int, kind: str, message: str, before: str = "") -> None:
+    first = " ".join(message.split())
+    if "--json" in argv:
+        output.document({"error": {"code": code, "kind": kind, "message": first}})
+    else:
+        click.echo(before, nl=False, err=True)
+        output.note(f"stemma: {first}")
+    _leave(code)
+
+
+def _leave(code: int) -> Any:
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What every command starts from: options, environment, clock. The only place that reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from stemma_attestations.trust import TrustRoot
+    from stemma_registry.config import Home
+    from stemma_registry.registry import Registry, Snapshot
+    from stemma_registry.signing import KeySigner
+
+
+@dataclass
+class Session:
+    """The global options. `json` may also be given after the command."""
+
+    registry_option: str | None = None
+    json: bool = False
+
+    @property
+    def home(self) -> Home:
+        """`$STEMMA_HOME`, else `~/.stemma`."""
+        from stemma_registry.config import Home
+
+        return Home.of(os.environ)
+
+    @property
+    def path(self) -> Path:
+        """`--registry`, else `$STEMMA_REGISTRY`, else the registry in the home."""
+        named = self.registry_option or os.environ.get("STEMMA_REGISTRY")
+        return Path(named).expanduser() if named else self.home.registry
+
+    @property
+    def now(self) -> datetime:
+        """The time of the question."""
+        return datetime.now(UTC)
+
+    def trust(self, option: Path | None = None) -> TrustRoot:
+        """The trust root: of the option, else of the home (nobody is believed without one)."""
+        from stemma_registry import trust_file
+
+        return trust_file.load(option or self.home.trust, required=option is not None)
+
+    def signer(self, uri: str | None = None) -> KeySigner:
+        """The signer that `--sign` names, else the key in the home."""
+        from stemma_registry import signing
+
+        return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase)
+
+    def open(self) -> Registry:
+        """The registry."""
+        from stemma_registry.registry import open_registry
+
+        return open_registry(self.path, self.home)
+
+    @contextlib.contextmanager
+    def view(self, trust: Path | None = None) -> Iterator[tuple[Registry, Snapshot]]:
+        """The registry and a snapshot of it at its head."""
+        from stemma_registry.registry import snapshot
+
+        registry = self.open()
+        with snapshot(registry, self.trust(trust), self.now) as view:
+            yield registry, view
+
+
+def passphrase() -> str | None:
+    """`$STEMMA_KEY_PASSPHRASE`, else asked for on a terminal, else None."""
+    secret = os.environ.get("STEMMA_KEY_PASSPHRASE")
+    if secret is None and sys.stdin.isatty():
+        secret = click.prompt("Passphrase of the signing key", hide_input=True, err=True)
+    return secret
+
+
+@contextlib.contextmanager
+def progress(doing: str) -> Iterator[Callable[[int], None] | None]:
+    """A counter of bytes on stderr, on a terminal only, once something takes over a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from stemma_cli.output import size
+
+    start = shown = time.monotonic()
+    total = 0
+
+    def advance(count: int) -> None:
+        nonlocal total, shown
+        total += count
+        now = time.monotonic()
+        if now - start > 1 and now - shown > 0.2:
+            shown = now
+            rate = size(int(total / (now - start)))
+            click.echo(f"\r{doing} {size(total)}, {rate}/s  ", nl=False, err=True)
+
+    yield advance
+    if shown != start:
+        click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
+
+
+pass_session = click.make_pass_decorator(Session)

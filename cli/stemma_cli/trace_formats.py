@@ -1,0 +1,178 @@
+"""A trace as a tree, a table, JSON, Graphviz dot or Mermaid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stemma_cli import output
+from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode
+
+Paths = Sequence[Sequence[TraceEdge]] | None
+
+
+def show(trace: Trace, paths: Paths, form: str) -> None:
+    """Print a trace in one of the formats of `stemma trace --format`."""
+    formats: dict[str, Callable[[Trace, Paths], None]] = {
+        "tree": _tree,
+        "table": _table,
+        "json": _json,
+        "dot": _dot,
+        "mermaid": _mermaid,
+    }
+    formats[form](trace, paths)
+
+
+def _word(edge: TraceEdge) -> str:
+    """What stands behind an edge, for people."""
+    if not edge.words:
+        return str(edge.assurance)
+    best = edge.words[0]
+    return f"{best.assurance} by {best.signer}, {best.fact.bundle.short}"
+
+
+def _relation(edge: TraceEdge) -> str:
+    return f"{edge.relation} {edge.path}" if edge.path else edge.relation
+
+
+def _name(node: TraceNode) -> str:
+    kind = f"  {node.kind}" if node.kind else ""
+    stopped = "  QUARANTINED" if node.quarantined else ""
+    return f"{node.label}{kind}{stopped}"
+
+
+def _tree(trace: Trace, paths: Paths) -> None:
+    output.line(_name(trace.nodes[trace.start]))
+    if paths is not None:
+        _print_paths(trace, paths)
+        return
+    shown = {trace.start}
+    # Depth first, by hand: a chain may be longer than Python's stack.
+    stack = _branches(trace, trace.start, "")
+    while stack:
+        edge, prefix, last = stack.pop()
+        node = trace.nodes[trace.far_end(edge)]
+        again = node.id in shown and bool(trace.beyond(node.id))
+        branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        output.line(f"{prefix}{branch}{_name(node)}{'  (see above)' if again else ''}")
+        bar = "│  " if not again and trace.beyond(node.id) else "   "
+        output.line(f"{prefix}{below}{bar}{_relation(edge)}: {_word(edge)}")
+        if not again:
+            shown.add(node.id)
+            stack += _branches(trace, node.id, prefix + below)
+    count = len(trace.nodes) - 1
+    way = "downstream" if trace.direction is Direction.DOWN else "upstream"
+    output.line(f"{count} {way}, as of ledger entry {trace.entry}")
+
+
+def _branches(trace: Trace, node: int, prefix: str) -> list[tuple[TraceEdge, str, bool]]:
+    """The edges beyond a node, last first, as the stack wants them."""
+    edges = trace.beyond(node)
+    return [(edge, prefix, i == 0) for i, edge in enumerate(reversed(edges))]
+
+
+def _print_paths(trace: Trace, paths: Sequence[Sequence[TraceEdge]]) -> None:
+    for number, path in enumerate(paths, 1):
+        output.line(f"path {number}, {len(path)} edge{'s' if len(path) != 1 else ''}")
+        for edge in path:
+            output.line(f"  {_name(trace.nodes[edge.output])}")
+            output.line(f"    {_relation(edge)} {trace.nodes[edge.input].label}: {_word(edge)}")
+
+
+def _table(trace: Trace, _: Paths) -> None:
+    rows = []
+    for edge in sorted(trace.edges, key=lambda e: trace.nodes[trace.far_end(e)].depth):
+        far = trace.nodes[trace.far_end(edge)]
+        near = trace.nodes[edge.input if far.id == edge.output else edge.output]
+        rows.append(
+            [
+                str(far.depth),
+                far.label,
+                far.kind or "-",
+                _relation(edge),
+                near.label,
+                str(edge.assurance),
+                edge.words[0].signer if edge.words else "-",
+            ]
+        )
+    other = "INPUT" if trace.direction is Direction.DOWN else "OUTPUT"
+    output.table(["DEPTH", "NODE", "KIND", "RELATION", other, "ASSURANCE", "SIGNER"], rows)
+
+
+def _json(trace: Trace, paths: Paths) -> None:
+    document: dict[str, Any] = {
+        "start": str(trace.nodes[trace.start].digest),
+        "direction": str(trace.direction),
+        "entry": trace.entry,
+        "nodes": [
+            {
+                "digest": str(node.digest),
+                "label": node.label,
+                "kind": node.kind,
+                "names": list(node.names),
+                "depth": node.depth,
+                "quarantined": node.quarantined,
+            }
+            for node in trace.nodes.values()
+        ],
+        "edges": [_edge(trace, edge) for edge in trace.edges],
+    }
+    if paths is not None:
+        document["paths"] = [[_edge(trace, edge) for edge in path] for path in paths]
+    output.document(document)
+
+
+def _edge(trace: Trace, edge: TraceEdge) -> dict[str, Any]:
+    return {
+        "input": str(trace.nodes[edge.input].digest),
+        "output": str(trace.nodes[edge.output].digest),
+        "relation": edge.relation,
+        "assurance": str(edge.assurance),
+        "path": edge.path,
+        "statements": [
+            {
+                "bundle": str(word.fact.bundle),
+                "predicate_type": word.fact.predicate_type,
+                "signer": word.signer,
+                "key_id": word.fact.signer,
+                "assurance": str(word.assurance),
+                "about": word.fact.about,
+                "entry": word.fact.n,
+            }
+            for word in edge.words
+        ],
+    }
+
+
+def _dot(trace: Trace, _: Paths) -> None:
+    output.line("digraph lineage {")
+    output.line("  rankdir=LR; node [shape=box];")
+    for node in trace.nodes.values():
+        colour = ", color=red" if node.quarantined else ""
+        label = json.dumps(f"{node.label}\n{node.kind or ''}".strip(), ensure_ascii=False)
+        output.line(f"  n{node.id} [label={label}{colour}];")
+    for edge in trace.edges:
+        label = json.dumps(_relation(edge), ensure_ascii=False)
+        style = "solid" if edge.assurance in ("attested", "contains") else "dashed"
+        output.line(f"  n{edge.input} -> n{edge.output} [label={label}, style={style}];")
+    output.line("}")
+
+
+def _mermaid(trace: Trace, _: Paths) -> None:
+    output.line("flowchart LR")
+    for node in trace.nodes.values():
+        output.line(f'  n{node.id}["{_entity(node.label)}"]')
+    for edge in trace.edges:
+        arrow = "-->" if edge.assurance in ("attested", "contains") else "-.->"
+        output.line(f'  n{edge.input} {arrow}|"{_entity(_relation(edge))}"| n{edge.output}')
+    stopped = [f"n{node.id}" for node in trace.nodes.values() if node.quarantined]
+    if stopped:
+        output.line("  classDef stopped stroke:#c00,stroke-width:3px")
+        output.line(f"  class {','.join(stopped)} stopped")
+
+
+def _entity(text: str) -> str:
+    """`text` inside Mermaid's quotes."""
+    special = {"&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "#": "#35;"}
+    return "".join(special.get(character, character) for character in text)
