@@ -1,0 +1,1 @@
+"""Measurements, as ratios to a limit that is measured in the same run. `make bench`."""
