@@ -20,7 +20,8 @@ MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 
 # A string (skipped whole) or a bracket: enough to know the depth before parsing.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+# An unterminated string is one token too: a regex that gave up on it would be quadratic.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

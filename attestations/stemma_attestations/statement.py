@@ -109,6 +109,11 @@ class Statement:
             raise BadStatement("a statement's predicate is an object")
         return cls(raw, _parse_subjects(document.get("subject")), predicate_type, predicate)
 
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the statement's bytes: the same in whatever bundle it is wrapped."""
+        return Digest.of(self.raw)
+
     def subjects_about(self, digest: Digest) -> tuple[ResourceDescriptor, ...]:
         """The subjects that name the bytes of `digest`."""
         return tuple(s for s in self.subjects if digests_match(s.digests, [digest]))

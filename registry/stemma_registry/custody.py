@@ -6,11 +6,12 @@ descendants, also for those that arrive later, until it is released.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadDigest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
@@ -83,9 +84,9 @@ class Preview:
 
 @dataclass(frozen=True)
 class Released:
-    """Which quarantines were lifted, and the entry that says so."""
+    """Which quarantine (the digest of its statement) was lifted, and the entry that says so."""
 
-    quarantines: tuple[Digest, ...]
+    quarantine: Digest
     entry: int
 
 
@@ -130,7 +131,7 @@ def quarantine(
     reason: str,
     now: datetime,
 ) -> tuple[Digest, int]:
-    """Sign and append a quarantine of `targets`; its bundle's digest and the entry.
+    """Sign and append a quarantine of `targets`; its statement's digest and the entry.
 
     Raises LedgerBroken, Unavailable. When it returns, no gate that reaches the
     ledger serves a target or anything that descends from one.
@@ -138,7 +139,7 @@ def quarantine(
     statement = Statement.build(
         [_descriptor(target) for target in targets],
         predicate.TYPE,
-        predicate.build_quarantine(_reason(reason), format_time(now)),
+        predicate.build_quarantine(_reason(reason), format_time(now), secrets.token_hex(16)),
     )
     return _append(registry, trust, signer, statement, now)
 
@@ -165,14 +166,14 @@ def release(
                 f"the trust root does not let key {signer.public.id[:12]} release "
                 f"{row.fact.about or 'what has no name'}"
             )
-    bundle = rows[0].fact.bundle
+    lifted = sha256(rows[0].fact.statement)
     statement = Statement.build(
         [_descriptor(_target_of(row, digests[row.node_id])) for row in rows],
         predicate.TYPE,
-        predicate.build_release(_reason(reason), format_time(now), [bundle]),
+        predicate.build_release(_reason(reason), format_time(now), [lifted]),
     )
     _, entry = _append(registry, trust, signer, statement, now)
-    return Released((bundle,), entry)
+    return Released(lifted, entry)
 
 
 def _append(
@@ -192,7 +193,7 @@ def _append(
     entry = record(registry, trust, signer, now, lambda: [event])
     if entry is None:  # record appends whatever a decision returns
         raise Refused("nothing was appended")
-    return bundle.digest, entry
+    return statement.digest, entry
 
 
 def _reason(text: str) -> str:
@@ -289,6 +290,7 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list
             continue
         fact = Fact(
             _DRAFT,
+            "",
             predicate.TYPE,
             signer.public.id,
             view.n,
@@ -330,17 +332,24 @@ def _may_stop(view: Snapshot, signer: KeySigner, target: Target) -> bool:
 def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:
     """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
     rows = status.in_force(view)
-    named = [row for row in rows if text in (str(row.fact.bundle), row.fact.bundle.short)]
-    if named:
-        return named
-    target, node = _target(view, text)
-    bundles = list(dict.fromkeys(r.fact.bundle for r in rows if r.node_id == node))
-    if node is None or not bundles:
-        raise NotFound(f"{target.label} is not quarantined itself (see `stemma log`)")
-    if len(bundles) > 1:
-        listed = " ".join(bundle.short for bundle in bundles)
-        raise Refused(f"{target.label} is under several quarantines; release one of: {listed}")
-    return [row for row in rows if row.fact.bundle == bundles[0]]
+    named = {r.fact.statement for r in rows if _names(text, r.fact.statement)}
+    label = text
+    if len(named) != 1:
+        target, node = _target(view, text)
+        label = target.label
+        named = {r.fact.statement for r in rows if r.node_id == node}
+    if not named:
+        raise NotFound(f"{label} is not quarantined itself (see `stemma log`)")
+    if len(named) > 1:
+        listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))
+        raise Refused(f"{label} is under several quarantines; release one of: {listed}")
+    return [row for row in rows if row.fact.statement in named]
+
+
+def _names(text: str, statement: str) -> bool:
+    """Whether `text` is a statement's digest, or at least twelve digits of it."""
+    prefix = text.removeprefix("sha256:")
+    return text.startswith("sha256:") and len(prefix) >= 12 and statement.startswith(prefix)
 
 
 def _target_of(row: StatusRow, digest: Digest) -> Target:

@@ -21,6 +21,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion, subject_name
+from stemma_attestations.policy import BUILTIN
 from stemma_attestations.predicates import dataset, lineage, mlbom, provenance
 from stemma_attestations.predicates.provenance import GitSource, Input
 from stemma_attestations.relations import BUILD_OF, KINDS, RELATIONS
@@ -278,9 +279,11 @@ def _advice(
     key, name = signer.public.id, push.name.name
     if not view.trust.authorises(key, provenance.TYPE, name, view.now):
         found.append(f"the trust root does not let key {key[:12]} speak for {name}")
-    if _build(push) != "import" and source is None:
+    if _build(push) in BUILTIN.builds_without_commit:
+        return found
+    if source is None:
         found.append(f"no Git commit is recorded ({why_not}): `stemma verify` asks for one")
-    if source is not None and source.dirty:
+    elif source.dirty:
         found.append("the checkout has uncommitted changes: `stemma verify` will refuse this")
     return found
 

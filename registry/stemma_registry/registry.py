@@ -81,8 +81,11 @@ def open_store(path: Path) -> Store:
 
 def rebuild(path: Path, home: Home) -> tuple[Registry, Head]:
     """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
-    open_store(path)
-    drop(path / CATALOGUE)
+    store = open_store(path)
+    try:
+        Catalogue.at(path / CATALOGUE, store).empty()
+    except Unavailable:
+        drop(path / CATALOGUE)  # damaged beyond opening
     registry = open_registry(path, home)
     return registry, registry.catalogue.catch_up()
 

@@ -204,3 +204,32 @@ def append_status(world: World, bundle: Bundle, by: str) -> None:
         keys=(put_bytes(world.store, world.signer(by).public.der),),
     )
     record(world.registry, world.trust, world.signer(by), world.now, lambda: [event])
+
+
+def test_a_lifted_quarantine_cannot_be_brought_back_in_other_wrapping(world: World) -> None:
+    """Anybody who can write to the store can wrap the old signature in a new bundle."""
+    import json
+
+    from stemma_registry.describe import attestations
+
+    family(world)
+    world.quarantine("data/raw:1")
+    with world.view() as view:
+        found = attestations(world.registry, view, "data/raw:1")
+    old = next(a.bundle for a in found if a.fact.predicate_type == "urn:stemma:status:v0.1")
+    assert old is not None
+    world.release("data/raw:1")
+    again = Bundle.parse(json.dumps(json.loads(old.raw), indent=1).encode())
+    assert again.digest != old.digest
+    append_status(world, again, "owner")
+    assert world.code("models/m:1") == 0
+
+
+def test_a_quarantine_is_released_by_a_prefix_of_its_digest(world: World) -> None:
+    family(world)
+    first = world.quarantine("data/raw:1")
+    world.quarantine("data/raw:1")
+    world.release(first[: len("sha256:") + 12])
+    assert world.code("models/m:1") == 11
+    world.release("data/raw:1")
+    assert world.code("models/m:1") == 0

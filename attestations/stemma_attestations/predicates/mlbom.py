@@ -24,7 +24,7 @@ from stemma_attestations.predicates import mlbom_parts as parts
 from stemma_attestations.predicates.mlbom_card import build_parameters, model_card
 from stemma_attestations.predicates.mlbom_parts import Input, Material, Package
 from stemma_attestations.predicates.mlbom_schema import check
-from stemma_attestations.relations import KINDS
+from stemma_attestations.relations import BUILDS, KINDS
 from stemma_attestations.times import parse_time
 
 if TYPE_CHECKING:
@@ -45,18 +45,22 @@ def build(
     parameters: Mapping[str, Any],
     packages: Sequence[Package],
     created: str,
+    build: str | None = None,
     licence: str | None = None,
     description: str | None = None,
     tool_version: str,
 ) -> dict[str, Any]:
     """The BOM of one artifact, the same for the same arguments.
 
-    `created` is RFC 3339; `licence` an SPDX id or expression, or any text; values
-    of `parameters` are text or JSON. The serial number is derived from the
-    content. Raises BadStatement for arguments that no valid BOM can hold.
+    `created` is RFC 3339; `build` a build type (train, merge ...); `licence` an
+    SPDX id or expression, or any text; values of `parameters` are text or JSON.
+    The serial number is derived from the content. Raises BadStatement for
+    arguments that no valid BOM can hold.
     """
     if kind not in KINDS:
         raise BadStatement(f"unknown kind {kind!r:.40} (one of {', '.join(KINDS)})")
+    if build is not None and build not in BUILDS:
+        raise BadStatement(f"unknown build type {build!r:.40} (one of {', '.join(BUILDS)})")
     ref = f"artifact:{manifest.digest}"
     gathered = parts.gather(inputs, kind)
     try:
@@ -71,7 +75,7 @@ def build(
         ]
         document["dependencies"] = _dependencies(ref, gathered, document)
         document["compositions"] = [{"aggregate": "complete", "assemblies": [ref]}]
-        document["formulation"] = [_formula(name, ref, gathered, parameters)]
+        document["formulation"] = [_formula(ref, build, gathered, parameters)]
         document["serialNumber"] = _serial(document)
     except (BadJSON, Malformed) as error:
         raise BadStatement(f"BOM: {error}") from error
@@ -171,15 +175,18 @@ def _dependencies(
 
 
 def _formula(
-    name: NameVersion, ref: str, inputs: Sequence[Input], parameters: Mapping[str, Any]
+    ref: str, build: str | None, inputs: Sequence[Input], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """How it was made: one workflow with its inputs, its parameters and its output."""
     workflow: dict[str, Any] = {
         "bom-ref": "workflow",
-        "uid": f"{name}@{ref.removeprefix('artifact:')}",
-        "taskTypes": ["build"],
+        "uid": ref,
+        # An import ran nothing; CycloneDX has no word for bringing bytes in.
+        "taskTypes": ["other" if build == "import" else "build"],
         "outputs": [{"type": "artifact", "resource": {"ref": ref}}],
     }
+    if build is not None:
+        workflow["name"] = build
     given: list[dict[str, Any]] = [
         {
             "resource": {"ref": item.ref},

@@ -2,7 +2,10 @@
 
 The subjects are the targets: artifacts, blobs (annotated with the path under
 which they were found) or Git commits. A release names the quarantines it lifts
-by the SHA-256 of their bundles, and lifts no other.
+by the SHA-256 of their statements, and lifts no other. Not of their bundles:
+those can be written again around the same signature, and a quarantine that was
+lifted would be back on nobody's word. Each quarantine has a nonce, so that no
+two are the same statement.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ RELEASE = "release"
 
 @dataclass(frozen=True)
 class Status:
-    """One act of custody; `releases` are bundle digests and empty for a quarantine."""
+    """One act of custody; `releases` are statement digests, none for a quarantine."""
 
     action: str
     reason: str
@@ -32,13 +35,13 @@ class Status:
     raw: Mapping[str, Any]
 
 
-def build_quarantine(reason: str, issued: str) -> dict[str, Any]:
-    """The predicate that stops its subjects. `issued` is RFC 3339."""
-    return {"action": QUARANTINE, "reason": reason, "issuedAt": issued}
+def build_quarantine(reason: str, issued: str, nonce: str) -> dict[str, Any]:
+    """The predicate that stops its subjects. `issued` is RFC 3339, `nonce` any unique text."""
+    return {"action": QUARANTINE, "reason": reason, "issuedAt": issued, "nonce": nonce}
 
 
 def build_release(reason: str, issued: str, releases: Sequence[Digest]) -> dict[str, Any]:
-    """The predicate that lifts the quarantines with these bundle digests."""
+    """The predicate that lifts the quarantines with these statement digests."""
     return {
         "action": RELEASE,
         "reason": reason,
@@ -57,7 +60,7 @@ def parse(predicate: Mapping[str, Any]) -> Status:
         raise BadStatement("a status has a reason and issuedAt")
     try:
         parse_time(issued)
-        releases = tuple(_bundle(item) for item in predicate.get("releases", []))
+        releases = tuple(_statement(item) for item in predicate.get("releases", []))
     except (Malformed, TypeError) as error:
         raise BadStatement(f"status: {error}") from error
     if bool(releases) != (action == RELEASE):
@@ -65,7 +68,7 @@ def parse(predicate: Mapping[str, Any]) -> Status:
     return Status(action, reason, issued, releases, predicate)
 
 
-def _bundle(obj: object) -> Digest:
+def _statement(obj: object) -> Digest:
     if not isinstance(obj, dict) or not isinstance(obj.get("sha256"), str):
-        raise BadDigest("a release names bundles by {sha256}")
+        raise BadDigest("a release names statements by {sha256}")
     return sha256(obj["sha256"])

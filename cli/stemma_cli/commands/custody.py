@@ -42,19 +42,23 @@ def quarantine(
     with session.view() as (registry, view):
         seen = custody.preview(view, ref, signer, include, artifact_only)
         trust = view.trust
-    bundle = entry = None
+    statement = entry = None
     if not dry_run:
-        bundle, entry = custody.quarantine(
+        statement, entry = custody.quarantine(
             registry, trust, signer, seen.targets, reason, session.now
         )
     if session.json:
-        done = {"dry_run": dry_run, "entry": entry, "quarantine": str(bundle) if bundle else None}
+        done = {
+            "dry_run": dry_run,
+            "entry": entry,
+            "quarantine": str(statement) if statement else None,
+        }
         output.document({**done, **_document(seen)})
         return
     _print(seen, dry_run)
-    if bundle is not None:
-        output.line(f"quarantined: ledger entry {entry}, {bundle}")
-        output.line(f"undo it with: stemma release {bundle.short} --reason TEXT")
+    if statement is not None:
+        output.line(f"quarantined: ledger entry {entry}")
+        output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
 
 
 @click.command()
@@ -72,10 +76,9 @@ def release(session: Session, ref: str, reason: str, sign: str | None) -> None:
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     done = custody.release(registry, trust, signer, ref, reason, session.now)
     if session.json:
-        lifted = [str(digest) for digest in done.quarantines]
-        output.document({"released": lifted, "entry": done.entry})
+        output.document({"released": str(done.quarantine), "entry": done.entry})
         return
-    output.line(f"released: ledger entry {done.entry}, quarantine {done.quarantines[0].short}")
+    output.line(f"released: ledger entry {done.entry}, quarantine {done.quarantine.short}")
 
 
 def _document(seen: Preview) -> dict[str, Any]:

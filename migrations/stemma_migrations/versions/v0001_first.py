@@ -69,6 +69,7 @@ def _statement() -> None:
         "statement",
         sa.Column("id", _ID, nullable=False),
         sa.Column("bundle", sa.String(length=64), nullable=False),
+        sa.Column("payload", sa.String(length=64), nullable=False),
         sa.Column("predicate_type", sa.Text(), nullable=False),
         sa.Column("signer", sa.String(length=64), nullable=True),
         sa.Column("n", sa.BigInteger(), nullable=False),
@@ -158,11 +159,11 @@ def _lifted() -> None:
     op.create_table(
         "lifted",
         sa.Column("statement_id", _ID, nullable=False),
-        sa.Column("bundle", sa.String(length=64), nullable=False),
+        sa.Column("payload", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
             ["statement_id"], ["status.statement_id"], name=op.f("fk_lifted_statement_id_status")
         ),
-        sa.PrimaryKeyConstraint("statement_id", "bundle", name=op.f("pk_lifted")),
+        sa.PrimaryKeyConstraint("statement_id", "payload", name=op.f("pk_lifted")),
         sqlite_with_rowid=False,
     )
 

@@ -46,6 +46,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._durable: set[tuple[str, ...]] = set()  # directories whose names are on disk
 
     @property
     def location(self) -> str:
@@ -162,15 +163,16 @@ class LocalStore:
                     os.unlink(name, dir_fd=tmp)
 
     @contextlib.contextmanager
-    def _directory(self, parts: Sequence[str], make: bool = False) -> Iterator[int]:
+    def _directory(self, parts: tuple[str, ...], make: bool = False) -> Iterator[int]:
         """A descriptor of a directory below the root, walked without following links."""
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for part in parts:
-                if make:
+            for depth, part in enumerate(parts, 1):
+                if make and parts[:depth] not in self._durable:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=fd)
-                        os.fsync(fd)
+                    os.fsync(fd)  # also for one that another process made a moment ago
+                    self._durable.add(tuple(parts[:depth]))
                 child = os.open(part, _DIR, dir_fd=fd)
                 os.close(fd)
                 fd = child
@@ -178,7 +180,7 @@ class LocalStore:
         finally:
             os.close(fd)
 
-    def _open(self, parts: Sequence[str]) -> BinaryIO:
+    def _open(self, parts: tuple[str, ...]) -> BinaryIO:
         with self._directory(parts[:-1]) as d:
             fd = os.open(parts[-1], _READ, dir_fd=d)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -186,7 +188,7 @@ class LocalStore:
             raise Damaged(f"{'/'.join(parts)} in the store is not a regular file")
         return os.fdopen(fd, "rb")
 
-    def _list(self, parts: Sequence[str]) -> list[str]:
+    def _list(self, parts: tuple[str, ...]) -> list[str]:
         with _wrapped(f"cannot list {'/'.join(parts)}"):
             try:
                 with self._directory(parts) as d:

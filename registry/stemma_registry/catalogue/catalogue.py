@@ -105,6 +105,12 @@ class Catalogue:
             with connection.begin():
                 yield connection
 
+    def empty(self) -> None:
+        """Forget everything, in one transaction: other processes see all of it, or nothing."""
+        with self.writing() as connection:
+            schema.drop(connection)
+            schema.upgrade(connection)
+
     def revision(self) -> str | None:
         """The schema revision the database is at."""
         with self.reading() as connection:
@@ -121,7 +127,10 @@ class Catalogue:
 
 
 def drop(path: Path) -> None:
-    """Delete the database files; the next `open` starts from nothing."""
+    """Delete the database files; the next `open` starts from nothing.
+
+    Only for a database that cannot be opened, or that nobody else has open.
+    """
     for suffix in SUFFIXES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

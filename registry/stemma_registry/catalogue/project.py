@@ -33,7 +33,7 @@ from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import tables as t
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
-from stemma_registry.ledger.entry import Event, LedgerEntry
+from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
 UNKNOWN = "unknown"
 
@@ -48,6 +48,8 @@ class Projector:
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
         for event in entry.events:
+            if event.type not in KNOWN:
+                continue  # not critical, or it would not have been read
             keys = self._keys(event, entry)
             for digest in event.artifacts:
                 self._artifact(digest, entry)
@@ -123,6 +125,7 @@ class Projector:
             t.statement,
             {
                 "bundle": digest.value,
+                "payload": statement.digest.value if statement else "",
                 "predicate_type": statement.predicate_type if statement else "",
                 "signer": signer,
                 "n": entry.n,
@@ -217,7 +220,7 @@ class Projector:
         self._insert(t.status, {"statement_id": row, **values})
         self._insert(
             t.lifted,
-            *({"statement_id": row, "bundle": d.value} for d in sorted(set(view.releases))),
+            *({"statement_id": row, "payload": d.value} for d in sorted(set(view.releases))),
         )
 
     def _node(self, digest: Digest) -> int:

@@ -22,9 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fact:
-    """A signed statement about something; `signer` is None where no signature verified."""
+    """A signed statement about something; `signer` is None where no signature verified.
+
+    `bundle` is the digest of the envelope it came in, `statement` that of its
+    own bytes, hex, and empty for what cannot be read.
+    """
 
     bundle: Digest
+    statement: str
     predicate_type: str
     signer: str | None
     n: int
@@ -105,12 +110,19 @@ def _all(
     return [make(row) for batch in _batches(ids) for row in connection.execute(query(batch)).all()]
 
 
-_FACT = (t.statement.c.bundle, t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.n)
+_FACT = (
+    t.statement.c.bundle,
+    t.statement.c.payload,
+    t.statement.c.predicate_type,
+    t.statement.c.signer,
+    t.statement.c.n,
+)
 
 
 def _fact(row: Any) -> Fact:
     return Fact(
         Digest("sha256", row.bundle),
+        row.payload,
         row.predicate_type,
         row.signer,
         row.n,
@@ -340,17 +352,18 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
     ]
 
 
-def releases(connection: Connection) -> dict[Digest, list[Fact]]:
-    """Quarantine bundle -> the releases that name it."""
+def releases(connection: Connection) -> dict[str, list[Fact]]:
+    """Quarantine (the hex digest of its statement) -> the releases that name it."""
     query = (
-        select(t.lifted.c.bundle.label("lifts"), *_FACT)
+        select(t.lifted.c.payload.label("lifts"), *_FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
-    found: dict[Digest, list[Fact]] = {}
+    found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
-        fact = Fact(Digest("sha256", row.bundle), row.predicate_type, row.signer, row.n)
-        found.setdefault(Digest("sha256", row.lifts), []).append(fact)
+        bundle = Digest("sha256", row.bundle)
+        fact = Fact(bundle, row.payload, row.predicate_type, row.signer, row.n)
+        found.setdefault(row.lifts, []).append(fact)
     return found
 
 

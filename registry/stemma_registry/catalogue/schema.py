@@ -27,6 +27,13 @@ def upgrade(connection: Connection) -> None:
     run.upgrade(connection)
 
 
+def drop(connection: Connection) -> None:
+    """Remove every table, whatever revision made it."""
+    connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+    for name in inspect(connection).get_table_names():
+        connection.execute(text(f'DROP TABLE "{name}"'))
+
+
 def check(connection: Connection) -> list[str]:
     """The differences between the database and the tables, in words; none is good."""
     from stemma_migrations import run

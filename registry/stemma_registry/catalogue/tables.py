@@ -79,12 +79,13 @@ manifest_entry = Table(
     sqlite_with_rowid=False,
 )
 
-# A signed statement. `signer` is the key's id where the signature verifies, else null.
+# A signed statement, and the SHA-256 of its own bytes (`payload`). `signer` is the key's id where the signature verifies, else null.
 statement = Table(
     "statement",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("bundle", String(64), nullable=False, unique=True),
+    Column("payload", String(64), nullable=False),
     Column("predicate_type", Text, nullable=False),
     Column("signer", String(64), nullable=True, index=True),
     Column("n", BigInteger, nullable=False, index=True),
@@ -142,11 +143,11 @@ status = Table(
     Column("issued", String(40), nullable=False),
 )
 
-# Which quarantines (by bundle) a release lifts.
+# Which quarantines (by the SHA-256 of their statements) a release lifts.
 lifted = Table(
     "lifted",
     metadata,
     Column("statement_id", _Id, ForeignKey("status.statement_id"), primary_key=True),
-    Column("bundle", String(64), primary_key=True),
+    Column("payload", String(64), primary_key=True),
     sqlite_with_rowid=False,
 )
