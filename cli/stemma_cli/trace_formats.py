@@ -29,7 +29,7 @@ def _word(edge: TraceEdge) -> str:
     if not edge.words:
         return str(edge.assurance)
     best = edge.words[0]
-    return f"{best.assurance} by {best.signer}, {best.fact.bundle.short}"
+    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}"
 
 
 def _relation(edge: TraceEdge) -> str:

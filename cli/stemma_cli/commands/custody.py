@@ -117,13 +117,9 @@ def _print(seen: Preview, dry_run: bool) -> None:
     if files:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
         _some([f"    {target.path}" for target in files])
-    _some(
-        [
-            f"  not included: {s.path} is also in {s.others} other artifact"
-            f"{'s' if s.others != 1 else ''}, such as {s.example} (--include {s.path})"
-            for s in seen.shared
-        ]
-    )
+    if seen.shared:
+        output.line("  not included, because others have them too (--include PATH adds one):")
+        _some([f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared])
     blocked = [item for item in seen.affected if item.blocked]
     suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stemma_attestations.relations import BUILDS, KINDS
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session, progress
+
+if TYPE_CHECKING:
+    from stemma_attestations.manifest import Manifest
 
 _DIRECTORY = click.Path(path_type=Path)
 
@@ -99,12 +103,11 @@ def push(
         return
     for warning in done.warnings:
         output.note(f"warning: {warning}")
-    output.line(f"{job.name}  {done.artifact}")
-    count = len(done.manifest.entries)
-    what = f"{count} file{'s' if count != 1 else ''}, {output.size(done.manifest.size)}"
     where = f"ledger entry {done.entry}" if done.entry is not None else "nothing new to record"
+    output.line(f"{job.name}  {done.outcome}, {where}")
+    output.line(f"  {done.artifact}")
     made = f", commit {commit[:12]}" if commit else ""
-    output.line(f"{done.outcome}: {what}{made}, {where}")
+    output.line(f"  {_amount(done.manifest)}{made}")
 
 
 @click.command()
@@ -136,5 +139,11 @@ def pull(session: Session, ref: str, directory: Path, quarantined: bool) -> None
             }
         )
         return
-    output.line(f"{found.label}  {found.digest}")
-    output.line(f"{len(manifest.entries)} files, {output.size(manifest.size)} in {directory}")
+    output.line(f"{found.label}  in {directory}")
+    output.line(f"  {found.digest}")
+    output.line(f"  {_amount(manifest)}")
+
+
+def _amount(manifest: Manifest) -> str:
+    count = len(manifest.entries)
+    return f"{count} file{'s' if count != 1 else ''}, {output.size(manifest.size)}"
