@@ -140,7 +140,8 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
             artifacts[row.artifact_id],
             worth(view, row),
             signer_label(view, row.fact.signer),
-            bool(status.reach(view, (row.artifact_id, row.name.name), quarantines)[0]),
+            quarantines.may_reach(view, row.artifact_id)
+            and bool(status.reach(view, (row.artifact_id, row.name.name), quarantines)[0]),
         )
         for row in best.values()
     ]

@@ -61,6 +61,8 @@ def build(
         raise BadStatement(f"unknown kind {kind!r:.40} (one of {', '.join(KINDS)})")
     if build is not None and build not in BUILDS:
         raise BadStatement(f"unknown build type {build!r:.40} (one of {', '.join(BUILDS)})")
+    if not all(isinstance(key, str) for key in parameters):
+        raise BadStatement("the name of a parameter is text")
     ref = f"artifact:{manifest.digest}"
     gathered = parts.gather(inputs, kind)
     try:

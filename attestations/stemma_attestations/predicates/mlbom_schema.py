@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
+from stemma_attestations import json_strict
 from stemma_attestations.errors import BadStatement
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ VERSIONS = ("1.6", "1.7")
 _BASE = "http://cyclonedx.org/schema/"
 _PARTS = ("spdx", "jsf-0.82", "cryptography-defs")
 _LOCAL = "#/definitions/"
-# Definitions of the schema -> whether text of that type must resolve. A BOM-Link
-# may lead to another document; only one that leads into this one must resolve.
-_REFERENCES = {"refType": True, "refLinkType": True}
+# Definitions of the schema: text of the first two names a bom-ref of the document,
+# or is a BOM-Link; text of the others may be a BOM-Link, or any address.
+_REFERENCES = frozenset({"refType", "refLinkType"})
 _LINKS = frozenset({"bomLink", "bomLinkDocumentType", "bomLinkElementType"})
 # https://cyclonedx.org/capabilities/bomlink/
 _BOM_LINK = re.compile(r"urn:cdx:([0-9a-f-]{36})/([1-9][0-9]*)(?:#(.+))?\Z", re.DOTALL)
@@ -40,18 +41,30 @@ def check(document: Mapping[str, Any]) -> None:
     """Refuse what is not a CycloneDX 1.6 or 1.7 document, whole in itself.
 
     Raises BadStatement for another version, a violation of the official schema,
-    a reference (or a BOM-Link into this document) that leads nowhere, and two
-    parts with one `bom-ref`.
+    a reference (or a BOM-Link into this document) that leads nowhere, two parts
+    with one `bom-ref`, and nesting that the strict JSON parser would refuse.
     """
     version = document.get("specVersion")
     if not isinstance(version, str) or version not in VERSIONS:
         raise BadStatement(f"a BOM of CycloneDX {' or '.join(VERSIONS)}, not {version!r:.20}")
+    _check_depth(document)
     validator = _validator(version)
     try:
         validator.validate(dict(document))
     except ValueError as error:  # its ValidationError, and values that are no JSON
         raise BadStatement(_complaint(error)) from error
     _check_references(document, _positions(version))
+
+
+def _check_depth(document: Mapping[str, Any]) -> None:
+    """The validator recurses, and a document that is deep enough ends the process."""
+    level: list[Any] = [document]
+    for _ in range(json_strict.MAX_DEPTH):
+        below = (v.values() if isinstance(v, Mapping) else v for v in level)
+        level = [item for items in below for item in items if isinstance(item, Mapping | list)]
+        if not level:
+            return
+    raise BadStatement(f"a BOM that is nested deeper than {json_strict.MAX_DEPTH}")
 
 
 def _complaint(error: ValueError) -> str:
@@ -144,8 +157,11 @@ class _Positions:
                 stack.extend(node.get(word, ()))
         key = frozenset(found)
         if key not in self._places:
-            refers = any(_REFERENCES.get(name, False) for name in names)
-            self._places[key] = _Place(tuple(found.values()), refers, bool(names & _LINKS))
+            self._places[key] = _Place(
+                nodes=tuple(found.values()),
+                refers=not names.isdisjoint(_REFERENCES),
+                links=not names.isdisjoint(_LINKS),
+            )
         return self._places[key]
 
 

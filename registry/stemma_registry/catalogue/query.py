@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, select
+from sqlalchemy import Connection, Select, and_, exists, literal, select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
@@ -289,6 +289,19 @@ def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what was made from the inputs."""
     return _all(connection, inputs, lambda part: _edges().where(t.edge.c.input_id.in_(part)), _edge)
+
+
+def upstream(connection: Connection, start: int, limit: int) -> set[int]:
+    """Everything above a node along any edge, and the artifacts that inputs are files of.
+
+    More than any walk can reach, by one query that stops behind `limit` nodes.
+    """
+    above = select(literal(start).label("id")).cte("above", recursive=True)
+    above = above.union(
+        select(t.edge.c.input_id).where(t.edge.c.output_id == above.c.id),
+        select(t.manifest_entry.c.artifact_id).where(t.manifest_entry.c.blob_id == above.c.id),
+    )
+    return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)

@@ -59,6 +59,15 @@ class Quarantines:
     targets: dict[int, list[StatusRow]] = field(default_factory=dict)
     inside: dict[int, list[tuple[StatusRow, str]]] = field(default_factory=dict)
 
+    def may_reach(self, snapshot: Snapshot, node: int) -> bool:
+        """False where no edge whatever leads from a quarantine to the node: the usual case."""
+        if not self.targets:
+            return False
+        above = query.upstream(snapshot.connection, node, LIMITS.ancestors)
+        if len(above) >= LIMITS.ancestors:
+            return True
+        return not above.isdisjoint(self.targets) or not above.isdisjoint(self.inside)
+
     def at(self, state: State, snapshot: Snapshot) -> list[Hit]:
         """The quarantines that a state meets, each with what it is worth there."""
         node, asked = state
@@ -95,13 +104,13 @@ def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     unknown = _unknown(snapshot)
     quarantines = load(snapshot, in_force(snapshot))
+    if not quarantines.may_reach(snapshot, node):
+        return StatusView(entry=snapshot.n, undecided=unknown)
     start: State = (node, name.name if name else None)
     stops, undecided = reach(snapshot, start, quarantines)
-    suspects: list[Stop] = []
-    if quarantines.targets:
-        everything, _ = reach(snapshot, start, quarantines, pessimistic=True)
-        stopped = {stop.bundle for stop in stops}
-        suspects = [stop for stop in everything if stop.bundle not in stopped]
+    everything, _ = reach(snapshot, start, quarantines, pessimistic=True)
+    stopped = {stop.bundle for stop in stops}
+    suspects = [stop for stop in everything if stop.bundle not in stopped]
     return StatusView(
         entry=snapshot.n,
         stops=tuple(stops),
@@ -117,8 +126,6 @@ def reach(
 
     Pessimistic walks take every edge and every quarantine, believed or not.
     """
-    if not quarantines.targets:
-        return [], None
     hops: dict[State, Hop | None] = {start: None}
     frontier: list[State] = [start]
     hits: list[Hit] = []
