@@ -24,10 +24,7 @@ users. The command line maps the tree to exit codes in one place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stemma_attestations.verdict import Verdict
+from typing import Any
 
 
 class StemmaError(Exception):
@@ -84,10 +81,11 @@ class BadTrustRoot(Malformed):
 class NotVerified(StemmaError):
     """The gate says no.
 
-    `verdict` is the whole recipe's result where the recipe ran, else None.
+    `verdict` is the whole recipe's result (a `stemma_attestations.verdict.Verdict`)
+    where the recipe ran, else None.
     """
 
-    def __init__(self, message: str, verdict: Verdict | None = None) -> None:
+    def __init__(self, message: str, verdict: Any = None) -> None:
         super().__init__(message)
         self.verdict = verdict
 
