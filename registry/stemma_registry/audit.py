@@ -15,7 +15,7 @@ from stemma_registry.directory import Progress
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, StoreError
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import LedgerEntry
-from stemma_registry.ledger.log import Head, entries_after
+from stemma_registry.ledger.log import Head, entries_after, read_entry
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,15 @@ def audit(
     """
     report = Report()
     needed: dict[Digest, Need] = {}
-    signed = heads.read_checkpoint(store, trust)
     head = Head()
     try:
+        signed, seen = heads.read_checkpoint(store, trust), heads.read_seen(home.heads, store)
         for entry in entries_after(store, head):
             report.entries += 1
             _collect(store, entry, needed, report)
         heads.check_checkpoint(store, head, signed)
-        heads.check_seen(home.heads, store, head)
+        heads.check_seen(store, head, seen)
+        heads.remember(home.heads, store, head, seen)
     except LedgerBroken as error:
         report.findings.append(Finding("ledger", f"entry {head.n + 1}", str(error)))
     _check_gaps(store, head, report)
@@ -106,7 +107,7 @@ def _collect(store: Store, entry: LedgerEntry, needed: dict[Digest, Need], repor
 def _check_gaps(store: Store, head: Head, report: Report) -> None:
     """Entries behind the end of the chain: one between them was removed."""
     later = [key for key in store.keys("ledger/") if _number(key) > head.n + 1]
-    if later:
+    if later and read_entry(store, head.n + 1) is None:  # not just appended meanwhile
         report.findings.append(
             Finding("ledger", f"entry {head.n + 1}", f"missing, although {later[0]} is there")
         )

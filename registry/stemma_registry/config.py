@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,3 +64,13 @@ class Home:
     def heads(self) -> Path:
         """The highest ledger head seen of each registry."""
         return self.path / "heads"
+
+    def catalogue(self, location: str) -> Path:
+        """The catalogue of the registry at `location`.
+
+        It is this user's, not the registry's: what the gate believes about
+        quarantine is read from it, and whoever can write to a shared store
+        must not be able to edit that.
+        """
+        name = hashlib.sha256(location.encode()).hexdigest()[:32]
+        return self.path / "catalogues" / f"{name}.sqlite3"

@@ -21,8 +21,6 @@ from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, read_entry
 from stemma_registry.signing import KeySigner
 
-CATALOGUE = "catalogue.sqlite3"
-
 
 @dataclass(frozen=True)
 class Registry:
@@ -60,7 +58,7 @@ def initialise(path: Path, home: Home) -> Registry:
     )
     if first is None:
         raise AlreadyThere(f"there is a registry at {path}")
-    drop(path / CATALOGUE)
+    drop(home.catalogue(store.location))
     heads.forget_seen(home.heads, store)
     return open_registry(path, home)
 
@@ -68,7 +66,7 @@ def initialise(path: Path, home: Home) -> Registry:
 def open_registry(path: Path, home: Home) -> Registry:
     """Open the registry at `path`. Raises NotFound, Unavailable."""
     store = open_store(path)
-    return Registry(store, Catalogue.open(path / CATALOGUE, store), home)
+    return Registry(store, Catalogue.open(home.catalogue(store.location), store), home)
 
 
 def open_store(path: Path) -> Store:
@@ -83,17 +81,17 @@ def rebuild(path: Path, home: Home) -> tuple[Registry, Head]:
     """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
     store = open_store(path)
     try:
-        Catalogue.at(path / CATALOGUE, store).empty()
+        Catalogue.at(home.catalogue(store.location), store).empty()
     except Unavailable:
-        drop(path / CATALOGUE)  # damaged beyond opening
+        drop(home.catalogue(store.location))  # damaged beyond opening
     registry = open_registry(path, home)
     return registry, registry.catalogue.catch_up()
 
 
-def catalogue_revision(path: Path) -> str | None:
+def catalogue_revision(path: Path, home: Home) -> str | None:
     """The schema revision of a registry's catalogue, as it is. Raises NotFound, Unavailable."""
     store = open_store(path)
-    return Catalogue.at(path / CATALOGUE, store).revision()
+    return Catalogue.at(home.catalogue(store.location), store).revision()
 
 
 def current(registry: Registry, trust: TrustRoot) -> Head:
@@ -101,10 +99,12 @@ def current(registry: Registry, trust: TrustRoot) -> Head:
 
     Raises LedgerBroken, Unavailable.
     """
-    signed = heads.read_checkpoint(registry.store, trust)
+    store, home = registry.store, registry.home
+    signed, seen = heads.read_checkpoint(store, trust), heads.read_seen(home.heads, store)
     head = registry.catalogue.catch_up()
-    heads.check_checkpoint(registry.store, head, signed)
-    heads.check_seen(registry.home.heads, registry.store, head)
+    heads.check_checkpoint(store, head, signed)
+    heads.check_seen(store, head, seen)
+    heads.remember(home.heads, store, head, seen)
     return head
 
 

@@ -142,7 +142,7 @@ def test_rebuilding_changes_no_answer(filled: Run, tmp_path: Path) -> None:
         ("bom", "models/m:1"),
     ]
     before = [filled("--json", *question) for question in questions]
-    for path in (tmp_path / "home/registry").glob("catalogue.sqlite3*"):
+    for path in (tmp_path / "home/catalogues").iterdir():
         path.unlink()
     assert filled("rebuild").code == 0
     assert [filled("--json", *question) for question in questions] == before
@@ -272,7 +272,7 @@ def test_a_rewound_ledger_is_refused(filled: Run, tmp_path: Path) -> None:
     assert filled("verify", "models/m:1").code == 11
     registry = tmp_path / "home/registry"
     (registry / "ledger/000/000/000005.json").unlink()
-    for path in registry.glob("catalogue.sqlite3*"):
+    for path in (tmp_path / "home/catalogues").iterdir():
         path.unlink()
     done = filled("verify", "models/m:1")
     assert done.code == 14

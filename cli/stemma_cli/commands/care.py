@@ -87,7 +87,7 @@ def db_current(session: Session) -> None:
     """Print the revision the catalogue is at."""
     from stemma_registry.registry import catalogue_revision
 
-    _tell(session, catalogue_revision(session.path), [])
+    _tell(session, catalogue_revision(session.path, session.home), [])
 
 
 @db.command("check")

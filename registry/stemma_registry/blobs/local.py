@@ -120,19 +120,17 @@ class LocalStore:
             os.fsync(d)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        stack: list[tuple[str, ...]] = [("status",), ("ledger",)]
+        # A folder sorts as its name with the slash behind it, as its keys do.
+        stack = ["status/", "ledger/"]
         while stack:
-            parts = stack.pop()
-            names = self._list(parts)
-            if names is _NOT_A_DIRECTORY:
-                key = "/".join(parts)
-                if key.startswith(prefix):
-                    yield key
+            path = stack.pop()
+            if not path.endswith("/"):
+                yield path
                 continue
-            for name in reversed(names):
-                path = "/".join((*parts, name))
-                if path.startswith(prefix) or prefix.startswith(path):
-                    stack.append((*parts, name))
+            below = [path + name for name in self._list(tuple(path[:-1].split("/")), marked=True)]
+            stack += sorted(
+                (p for p in below if p.startswith(prefix) or prefix.startswith(p)), reverse=True
+            )
 
     def sweep(self, older_than_seconds: float) -> int:
         swept, now = 0, time.time()
@@ -188,19 +186,19 @@ class LocalStore:
             raise Damaged(f"{'/'.join(parts)} in the store is not a regular file")
         return os.fdopen(fd, "rb")
 
-    def _list(self, parts: tuple[str, ...]) -> list[str]:
+    def _list(self, parts: tuple[str, ...], marked: bool = False) -> list[str]:
+        """The names in a directory, sorted; `marked`, those of directories end with a slash."""
         with _wrapped(f"cannot list {'/'.join(parts)}"):
             try:
-                with self._directory(parts) as d:
-                    return sorted(os.listdir(d))
-            except FileNotFoundError:
+                with self._directory(parts) as d, os.scandir(d) as found:
+                    return sorted(
+                        e.name + "/" * (marked and e.is_dir(follow_symlinks=False)) for e in found
+                    )
+            except (FileNotFoundError, NotADirectoryError):
                 return []
-            except NotADirectoryError:
-                return _NOT_A_DIRECTORY
 
 
 _Place = Callable[[str, int], None]
-_NOT_A_DIRECTORY: list[str] = []
 
 
 def _blob_parts(digest: Digest) -> tuple[str, ...]:

@@ -35,6 +35,10 @@ class Catalogue:
     @classmethod
     def at(cls, path: Path, store: Store) -> Catalogue:
         """The database as it is, whatever its schema."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"cannot keep a catalogue at {path}: {error.strerror}") from error
         return cls(_engine(path), store, path)
 
     @classmethod

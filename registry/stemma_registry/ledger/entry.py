@@ -13,7 +13,7 @@ from typing import Any
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import Malformed
+from stemma_attestations.errors import BadDigest, Malformed
 from stemma_attestations.times import parse_time
 from stemma_registry.errors import LedgerBroken
 
@@ -112,7 +112,7 @@ def _parse(raw: bytes, n: int) -> LedgerEntry:
             f"ledger entry {n} has an unknown format {document.get('format')!r:.60}; "
             "it needs a newer version of stemma"
         )
-    if document["n"] != n or not _NONCE.match(document["nonce"]):
+    if type(document["n"]) is not int or document["n"] != n or not _NONCE.match(document["nonce"]):
         raise LedgerBroken(f"ledger entry {n} says it is entry {document['n']!r:.20}")
     if canonical.dumps(document) != raw:
         raise LedgerBroken(f"ledger entry {n} is not in its canonical form")
@@ -124,7 +124,7 @@ def _parse(raw: bytes, n: int) -> LedgerEntry:
     previous = document["previous"]
     return LedgerEntry(
         n=n,
-        previous=None if previous is None else Digest.parse(previous),
+        previous=None if previous is None else _blob_name(previous),
         nonce=document["nonce"],
         time=document["time"],
         tree_root=document["tree_root"],
@@ -150,4 +150,14 @@ def _parse_event(obj: Any, n: int) -> Event:
 
 
 def _digests(obj: Any, field: str) -> tuple[Digest, ...]:
-    return tuple(Digest.parse(text) for text in obj.get(field, []))
+    texts = obj.get(field, [])
+    if not isinstance(texts, list):
+        raise BadDigest(f"{field} is not a list")
+    return tuple(_blob_name(text) for text in texts)
+
+
+def _blob_name(text: str) -> Digest:
+    digest = Digest.parse(text)
+    if digest.algorithm != "sha256":
+        raise BadDigest(f"entries and blobs are named by SHA-256, not {digest.algorithm}")
+    return digest

@@ -8,9 +8,11 @@ Either refuses a ledger that was shortened or replaced.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +33,15 @@ CHECKPOINT = "status/checkpoint.json"
 SEEN_FORMAT = "urn:stemma:seen-head:v0.1"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Entry `n` had digest `entry`; `path` is where that is written down."""
+
+    n: int
+    entry: Digest
+    path: Path
+
+
 def _seen_path(heads: Path, store: Store) -> Path:
     return heads / f"{hashlib.sha256(store.location.encode()).hexdigest()[:32]}.json"
 
@@ -40,30 +51,13 @@ def forget_seen(heads: Path, store: Store) -> None:
     _seen_path(heads, store).unlink(missing_ok=True)
 
 
-def check_seen(heads: Path, store: Store, head: Head) -> None:
-    """Refuse a head behind, or beside, the highest one seen; then remember it.
+def read_seen(heads: Path, store: Store) -> Seen | None:
+    """The highest head seen of the store's ledger. Raises LedgerBroken.
 
-    Raises LedgerBroken. A home that cannot be written is no error: what was
-    seen is then not remembered.
+    To be read *before* the ledger: another process of this user may see, and
+    write down, a later one at any time.
     """
     path = _seen_path(heads, store)
-    seen = _load_seen(path)
-    if seen is not None:
-        n, entry = seen
-        if n > head.n:
-            raise LedgerBroken(
-                f"the ledger at {store.location} ends at entry {head.n}, but entry {n} was seen "
-                f"before: it was rewound (if that was on purpose, delete {path})"
-            )
-        _check_same(store, head, n, entry)
-        if n == head.n:
-            return
-    if head.entry is not None:
-        with contextlib.suppress(OSError):
-            _save_seen(path, store, head)
-
-
-def _load_seen(path: Path) -> tuple[int, Digest] | None:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -72,22 +66,49 @@ def _load_seen(path: Path) -> tuple[int, Digest] | None:
         raise LedgerBroken(f"cannot read the head seen before ({path}): {error}") from error
     try:
         document = json_strict.load_object(raw)
-        return int(document["n"]), Digest.parse(document["entry"])
-    except (Malformed, KeyError, TypeError, ValueError) as error:
+        n, entry = document["n"], Digest.parse(document["entry"])
+        if document["format"] != SEEN_FORMAT or isinstance(n, bool) or not isinstance(n, int):
+            raise LedgerBroken(f"{path} is not a head of format {SEEN_FORMAT}")
+        return Seen(n, entry, path)
+    except (Malformed, KeyError, TypeError, AttributeError) as error:
         raise LedgerBroken(f"{path} (the head seen before) is damaged: {error}") from error
 
 
-def _save_seen(path: Path, store: Store, head: Head) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def check_seen(store: Store, head: Head, seen: Seen | None) -> None:
+    """Refuse a head behind, or beside, the one seen before. Raises LedgerBroken."""
+    if seen is None:
+        return
+    if seen.n > head.n:
+        raise LedgerBroken(
+            f"the ledger at {store.location} ends at entry {head.n}, but entry {seen.n} was seen "
+            f"before: it was rewound (if that was on purpose, delete {seen.path})"
+        )
+    _check_same(store, head, seen.n, seen.entry)
+
+
+def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
+    """Write a higher head down. Of two processes that do, the higher one stays.
+
+    A home that cannot be written is no error: what was seen is then not remembered.
+    """
+    if head.entry is None or (seen is not None and seen.n >= head.n):
+        return
+    path = _seen_path(heads, store)
     document = {
         "format": SEEN_FORMAT,
         "location": store.location,
         "n": head.n,
         "entry": str(head.entry),
     }
-    work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    work.write_bytes(canonical.dumps(document))
-    os.replace(work, path)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            newest = read_seen(heads, store)
+            if newest is None or newest.n < head.n:
+                work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+                work.write_bytes(canonical.dumps(document))
+                os.replace(work, path)
 
 
 def read_checkpoint(store: Store, trust: TrustRoot) -> Checkpoint | None:
