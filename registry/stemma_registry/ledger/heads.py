@@ -102,13 +102,16 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
     }
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as lock:
+        lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             newest = read_seen(heads, store)
             if newest is None or newest.n < head.n:
                 work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
                 work.write_bytes(canonical.dumps(document))
                 os.replace(work, path)
+        finally:
+            os.close(lock)
 
 
 def read_checkpoint(store: Store, trust: TrustRoot) -> Checkpoint | None:
