@@ -24,7 +24,7 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 96 * 1024 * 1024  # a statement of its largest size, in base64
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import rfc8785
 
+from stemma_attestations import json_strict
 from stemma_attestations.errors import BadJSON
+
+# A number of sixteen digits, which the strict reader may refuse as an integer.
+_LONG = re.compile(rb"(?:^|[:\[,])-?\d{16,}(?:[,\]}]|$)")
 
 
 def dumps(value: Any) -> bytes:
@@ -16,6 +21,9 @@ def dumps(value: Any) -> bytes:
     lone surrogates, keys that are not text.
     """
     try:
-        return rfc8785.dumps(value)
+        data: bytes = rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise BadJSON(f"no canonical JSON: {error}") from error
+    if _LONG.search(data):  # perhaps only inside a text: the reader knows
+        json_strict.loads(data, max_bytes=len(data))
+    return data

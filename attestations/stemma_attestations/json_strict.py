@@ -96,9 +96,14 @@ def _integer(text: str) -> int:
 
 def _float(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if not math.isfinite(value) or is_disguised_integer(value):
         raise BadJSON(f"number {text[:20]} is out of range")
     return value
+
+
+def is_disguised_integer(value: float) -> bool:
+    """Whether canonical JSON would write the number as an integer that is refused here."""
+    return MAX_INTEGER < abs(value) < 1e21
 
 
 def _check_surrogates(value: Any) -> None:

@@ -81,25 +81,38 @@ def folded(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
+class _Folder:
+    """What was met in one directory: folded name -> the name as written, and what it is."""
+
+    __slots__ = ("files", "folders", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.files: dict[str, str] = {}
+        self.folders: dict[str, _Folder] = {}
+
+
 def check_paths(paths: Iterable[str]) -> None:
     """Check each path, and that none would replace another. Raises BadPath."""
-    files: dict[str, str] = {}
-    directories: dict[str, str] = {}
+    top = _Folder("")
     for path in paths:
-        check_path(path)
-        key = folded(path)
-        other = files.get(key)
+        *parents, name = check_path(path).split("/")
+        here = top
+        for parent in parents:
+            key = folded(parent)
+            below = here.folders.setdefault(key, _Folder(parent))
+            if below.name != parent:
+                raise BadPath(
+                    f"directories {below.name!r:.80} and {parent!r:.80} of {path!r:.80} are one "
+                    "on some file systems"
+                )
+            if key in here.files:
+                raise BadPath(f"path {here.files[key]!r:.80} is a file and a directory")
+            here = below
+        key = folded(name)
+        if key in here.folders:
+            raise BadPath(f"path {path!r:.80} is a file and a directory")
+        other = here.files.get(key)
         if other is not None:
             raise BadPath(f"paths {other!r:.80} and {path!r:.80} are one on some file systems")
-        files[key] = path
-        parts = path.split("/")
-        for depth in range(1, len(parts)):
-            parent = "/".join(parts[:depth])
-            known = directories.setdefault(folded(parent), parent)
-            if known != parent:
-                raise BadPath(
-                    f"directories {known!r:.80} and {parent!r:.80} are one on some file systems"
-                )
-    for key, path in files.items():
-        if key in directories:
-            raise BadPath(f"path {path!r:.80} is a file and a directory")
+        here.files[key] = path

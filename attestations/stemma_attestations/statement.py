@@ -17,6 +17,7 @@ from stemma_attestations.errors import BadDigest, BadJSON, BadStatement
 TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_SUBJECTS = 100_000
+MAX_BYTES = 64 * 1024 * 1024  # a BOM of some 300,000 files
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class ResourceDescriptor:
         if self.uri is not None:
             document["uri"] = self.uri
         if self.digests:
-            document["digest"] = {d.algorithm: d.value for d in self.digests}
+            unknown = self.raw.get("digest", {})
+            document["digest"] = {**unknown, **{d.algorithm: d.value for d in self.digests}}
         if self.annotations:
             document["annotations"] = dict(self.annotations)
         return document
@@ -96,7 +98,7 @@ class Statement:
     def parse(cls, raw: bytes) -> Statement:
         """Read a statement strictly. Raises BadStatement."""
         try:
-            document = json_strict.load_object(raw)
+            document = json_strict.load_object(raw, max_bytes=MAX_BYTES)
         except BadJSON as error:
             raise BadStatement(f"statement: {error}") from error
         if document.get("_type") != TYPE:

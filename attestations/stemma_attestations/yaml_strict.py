@@ -1,7 +1,8 @@
 """YAML for files that people review: plain data, no surprises.
 
 Refuses duplicate keys, anchors and aliases (a small file can expand to
-gigabytes), tags, several documents, and text over a limit. Dates stay text.
+gigabytes), tags, several documents, and text over a limit. Numbers and dates
+stay text: 1:30 is not ninety, and 1e400 is not infinity.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MAX_DEPTH = 32
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases, duplicate keys and dates."""
+    """SafeLoader without aliases, duplicate keys, tags, numbers and dates."""
 
     depth = 0
 
@@ -25,6 +26,10 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(None, None, "anchors are refused", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(None, None, "tags are refused", event.start_mark)
+        if not _is_text(getattr(event, "value", "")):
+            raise yaml.MarkedYAMLError(None, None, "a lone surrogate", event.start_mark)
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(None, None, "nested too deeply", event.start_mark)
@@ -46,8 +51,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith(("timestamp", "merge"))]
+    first: [(tag, pattern) for tag, pattern in rules if tag.endswith((":bool", ":null"))]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -64,5 +77,5 @@ def load(raw: bytes, error: type[Malformed]) -> Any:
         mark = cause.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise error(f"{place}{cause.problem}") from cause
-    except (yaml.YAMLError, ValueError, RecursionError) as cause:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as cause:
         raise error(f"not YAML: {str(cause).splitlines()[0]}") from cause

@@ -14,7 +14,7 @@ class Limits:
 
     append_seconds: float = 120.0  # how long an append competes for its place in the ledger
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
-    small_object_bytes: int = 64 * 1024 * 1024  # bundles, keys, entries, status files
+    small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     ancestors: int = 1_000_000  # states one verdict may visit
     paths: int = 10  # evidence paths that are listed

@@ -213,6 +213,7 @@ class _Work:
             parameters=push.parameters,
             packages=environment.packages(),
             created=format_time(self.now),
+            build=_build(push),
             licence=push.parameters.get("license"),
             description=push.parameters.get("description"),
             tool_version=__version__,

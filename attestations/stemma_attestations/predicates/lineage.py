@@ -12,8 +12,7 @@ from typing import Any
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement
-from stemma_attestations.predicates.provenance import Input
-from stemma_attestations.relations import RELATIONS
+from stemma_attestations.predicates.provenance import Input, check_input
 from stemma_attestations.statement import ResourceDescriptor, Statement
 
 TYPE = "urn:stemma:lineage:v0.1"
@@ -31,8 +30,7 @@ def build(output: Digest, inputs: Sequence[Input]) -> dict[str, Any]:
     """The predicate for one output. Raises BadStatement."""
     edges = []
     for item in sorted(set(inputs), key=lambda i: (i.relation, str(i.digest), i.name or "")):
-        if item.relation not in RELATIONS:
-            raise BadStatement(f"unknown relation {item.relation!r:.40}")
+        check_input(item)
         edges.append(
             {
                 "output": {"digest": {output.algorithm: output.value}},

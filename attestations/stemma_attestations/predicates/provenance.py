@@ -98,8 +98,7 @@ def build(
     if kind not in KINDS:
         raise BadStatement(f"unknown kind {kind!r:.40} (one of {', '.join(KINDS)})")
     for item in inputs:
-        if item.relation not in RELATIONS:
-            raise BadStatement(f"unknown relation {item.relation!r:.40}")
+        check_input(item)
     dependencies = [_dependency(item) for item in sorted(set(inputs), key=_order)]
     if source is not None:
         dependencies.append(_source_dependency(source))
@@ -114,6 +113,14 @@ def build(
             "metadata": {"startedOn": started, "finishedOn": finished},
         },
     }
+
+
+def check_input(item: Input) -> None:
+    """Refuse an input that readers would not take for a node. Raises BadStatement."""
+    if item.relation not in RELATIONS:
+        raise BadStatement(f"unknown relation {item.relation!r:.40}")
+    if item.digest.algorithm not in ("sha256", "gitCommit"):
+        raise BadStatement(f"an input is named by sha256 or gitCommit, not {item.digest.algorithm}")
 
 
 def parse(predicate: Mapping[str, Any]) -> Provenance:
@@ -175,25 +182,33 @@ def _source_dependency(source: GitSource) -> dict[str, Any]:
 
 
 def _source(materials: Sequence[ResourceDescriptor]) -> GitSource | None:
-    for material in materials:
-        commit = material.digest("gitCommit")
-        if commit is None:
-            continue
-        tree = material.digest("gitTree")
-        notes = material.annotations
-        try:
-            diff = parse_digest_set(notes.get("diff", {}))
-        except BadDigest as error:
-            raise BadStatement(f"the digest of the uncommitted changes: {error}") from error
-        return GitSource(
-            commit=commit.value,
-            tree=tree.value if tree else "",
-            branch=text(notes, "branch"),
-            remote=material.uri.removeprefix("git+") if material.uri else None,
-            dirty=notes.get("dirty") is not False,  # not said is not clean
-            diff=diff[0] if diff else None,
-        )
-    return None
+    """The Git state among the materials: the one whose cleanness is said, if any is.
+
+    Where several are, a dirty one speaks for all. A commit that is only an
+    input (it has a relation and no state) is none.
+    """
+    commits = [m for m in materials if m.digest("gitCommit") is not None]
+    said = [_git_source(m) for m in commits if "dirty" in m.annotations]
+    if not said:
+        said = [_git_source(m) for m in commits if "relation" not in m.annotations]
+    return next((source for source in said if source.dirty), said[0] if said else None)
+
+
+def _git_source(material: ResourceDescriptor) -> GitSource:
+    commit, tree = material.digest("gitCommit"), material.digest("gitTree")
+    notes = material.annotations
+    try:
+        diff = parse_digest_set(notes.get("diff", {}))
+    except BadDigest as error:
+        raise BadStatement(f"the digest of the uncommitted changes: {error}") from error
+    return GitSource(
+        commit=commit.value if commit else "",
+        tree=tree.value if tree else "",
+        branch=text(notes, "branch"),
+        remote=material.uri.removeprefix("git+") if material.uri else None,
+        dirty=notes.get("dirty") is not False,  # not said is not clean
+        diff=diff[0] if diff else None,
+    )
 
 
 def _relation(material: ResourceDescriptor, digest: Digest) -> str:

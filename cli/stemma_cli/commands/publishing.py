@@ -39,7 +39,11 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
     help="What it was made from, e.g. trained-on=data/digits:1. Repeat for each.",
 )
 @click.option(
-    "--param", "params", multiple=True, metavar="K=V", help="A parameter. Repeat for each."
+    "--param",
+    "params",
+    multiple=True,
+    metavar="K=V",
+    help="A parameter, signed and stored: no secrets. Repeat.",
 )
 @click.option(
     "--build-type", type=click.Choice(BUILDS), help="What made it (else told from the inputs)."

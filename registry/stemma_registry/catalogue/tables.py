@@ -79,7 +79,8 @@ manifest_entry = Table(
     sqlite_with_rowid=False,
 )
 
-# A signed statement, and the SHA-256 of its own bytes (`payload`). `signer` is the key's id where the signature verifies, else null.
+# A signed statement, and the SHA-256 of its own bytes (`payload`). `signer` is the key's id
+# where the signature verifies, else null.
 statement = Table(
     "statement",
     metadata,

@@ -1,0 +1,231 @@
+"""The specifications in docs/formats: what they print is read by the code, and is the fixtures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stemma_attestations import bundle as bundles
+from stemma_attestations import (
+    canonical,
+    digest,
+    json_strict,
+    manifest,
+    names,
+    paths,
+    statement,
+    yaml_strict,
+)
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.errors import BadPath
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.paths import check_path
+from stemma_attestations.predicates import checkpoint, dataset, lineage, provenance, status
+from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
+from stemma_attestations.statement import Statement
+from stemma_attestations.trust import TrustRoot
+from stemma_registry.ledger import entry, heads
+from stemma_registry.ledger.entry import LedgerEntry
+from stemma_registry.ledger.log import entry_key
+from tests.building import FIXTURES
+
+FORMATS = Path(__file__).parents[2] / "docs" / "formats"
+BLOCK = re.compile(r"^```(json|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def page(name: str) -> str:
+    return (FORMATS / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str) -> list[bytes]:
+    """The example blocks of a page; JSON in its canonical form, YAML as it stands."""
+    found = []
+    for language, text in BLOCK.findall(page(name)):
+        raw = text.encode()
+        found.append(canonical.dumps(json_strict.loads(raw)) if language == "json" else raw)
+    return found
+
+
+def check_statement(parse: Callable[[Statement], object], kind: str) -> Callable[[bytes], None]:
+    def check(raw: bytes) -> None:
+        read = Statement.parse(raw)
+        assert read.predicate_type == kind
+        assert parse(read)
+
+    return check
+
+
+def check_bundle(raw: bytes) -> None:
+    key = PublicKey.parse((FIXTURES / "keys/ecdsa-p256.pub").read_bytes())
+    assert Bundle.parse(raw).verify(key)
+
+
+def check_seen(raw: bytes) -> None:
+    document = json_strict.load_object(raw)
+    assert document["format"] == heads.SEEN_FORMAT
+    assert document["entry"] == str(LedgerEntry.parse(frozen("ledger/000004.json"), 4).digest)
+
+
+def frozen(name: str) -> bytes:
+    return (FIXTURES / name).read_bytes()
+
+
+def of_predicate(parse: Callable[..., object]) -> Callable[[Statement], object]:
+    return lambda read: parse(read.predicate)
+
+
+# Page -> the fixture that each of its examples is, and the code that reads it.
+EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
+    "manifest.md": [("manifest-model.json", Manifest.parse)],
+    "bundle.md": [("bundles/checkpoint.ecdsa-p256.json", check_bundle)],
+    "provenance.md": [
+        (
+            "statements/provenance.json",
+            check_statement(of_predicate(provenance.parse), provenance.TYPE),
+        )
+    ],
+    "lineage.md": [("statements/lineage.json", check_statement(lineage.parse, lineage.TYPE))],
+    "status.md": [
+        ("statements/quarantine.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/release.json", check_statement(of_predicate(status.parse), status.TYPE)),
+    ],
+    "dataset.md": [
+        ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
+    ],
+    "checkpoint.md": [
+        ("statements/checkpoint.json", check_statement(checkpoint.parse, checkpoint.TYPE))
+    ],
+    "trust-root.md": [("trust-root.yaml", TrustRoot.parse)],
+    "ledger.md": [
+        ("ledger/000003.json", lambda raw: LedgerEntry.parse(raw, 3)),
+        ("seen-head.json", check_seen),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_the_fixtures_and_are_read(name: str) -> None:
+    examples = EXAMPLES[name]
+    assert blocks(name) == [frozen(fixture) for fixture, _ in examples]
+    for raw, (fixture, check) in zip(blocks(name), examples, strict=True):
+        check(raw)
+        assert f"tests/fixtures/v0.1/{fixture}" in page(name)
+
+
+def test_every_page_with_an_example_of_ours_is_checked() -> None:
+    # The pages of the ML-BOM and the verdict have tests of their own beside their predicates.
+    with_examples = {path.name for path in FORMATS.glob("*.md") if blocks_of(path)}
+    assert with_examples - {"ml-bom.md", "verdict.md"} == set(EXAMPLES)
+
+
+def blocks_of(path: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(path.read_text(encoding="utf-8"))
+
+
+# --- what the pages say ---------------------------------------------------------------------
+
+NAMES = {
+    "manifest.md": [manifest.FORMAT],
+    "bundle.md": [bundles.MEDIA_TYPE, statement.PAYLOAD_TYPE],
+    "provenance.md": [provenance.TYPE, *KINDS, *BUILDS],
+    "lineage.md": [lineage.TYPE, *RELATIONS],
+    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE],
+    "dataset.md": [dataset.TYPE],
+    "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
+    "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
+    "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_says_the_words_of_the_code(name: str) -> None:
+    text = page(name)
+    assert [word for word in NAMES[name] if f"`{word}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "limit"),
+    [
+        ("manifest.md", "1 to {:,}", manifest.MAX_ENTRIES),
+        ("manifest.md", "a manifest over {:,} MiB", manifest.MAX_BYTES >> 20),
+        ("manifest.md", "a path over {} bytes", paths.MAX_PATH_BYTES),
+        ("manifest.md", "a component over {} bytes", paths.MAX_COMPONENT_BYTES),
+        ("bundle.md", "more than {:,} MiB", bundles.MAX_BYTES >> 20),
+        ("ledger.md", "1 to {:,}", entry.MAX_EVENTS),
+        ("trust-root.md", "at most {:,} MiB", yaml_strict.MAX_BYTES >> 20),
+        ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
+        ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
+        ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),
+        ("README.md", "a manifest: {:,} MiB", manifest.MAX_BYTES >> 20),
+        ("README.md", "a bundle: {:,} MiB", bundles.MAX_BYTES >> 20),
+        ("README.md", "deeper than {}", json_strict.MAX_DEPTH),
+        ("README.md", "more than {:,}, or with", statement.MAX_SUBJECTS),
+        ("README.md", "at most {} characters. A segment", names.MAX_NAME),
+        ("README.md", "at most {} characters. `NAME:VERSION`", names.MAX_VERSION),
+    ],
+)
+def test_a_page_says_the_limits_of_the_code(name: str, said: str, limit: int) -> None:
+    assert said.format(limit) in " ".join(page(name).split())
+
+
+def rows(name: str, header: str) -> list[list[str]]:
+    """The cells of the table whose header row begins with `header`."""
+    lines = page(name).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {header}"))
+    table = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split("|")])
+    return table
+
+
+def code_spans(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_table_of_relations_is_that_of_the_code() -> None:
+    said = {
+        relation: flows == "yes"
+        for cell, flows in rows("lineage.md", "relation |")
+        for relation in code_spans(cell)
+    }
+    assert said == dict(RELATIONS)
+    assert rows("lineage.md", "relation |")[-1] == ["any other", "yes"]
+    assert propagates("any other")
+
+
+def test_the_table_of_digests_is_that_of_the_code() -> None:
+    said = {}
+    for cell, digits, counts in rows("README.md", "algorithm |"):
+        for algorithm in code_spans(cell):
+            said[algorithm] = (tuple(map(int, digits.split(" or "))), counts == "yes")
+    assert said == {
+        algorithm: (lengths, algorithm not in digest.WEAK)
+        for algorithm, lengths in digest.LENGTHS.items()
+    }
+
+
+def test_the_table_of_paths_is_that_of_the_code() -> None:
+    for _, refused, fine in rows("manifest.md", "refused |"):
+        for text in code_spans(refused):
+            path = re.sub(r"<U\+([0-9A-F]{4})>", lambda m: chr(int(m[1], 16)), text)
+            with pytest.raises(BadPath):
+                check_path(path)
+        for path in code_spans(fine):
+            assert check_path(path) == path
+        for code in re.findall(r"(?<!<)U\+([0-9A-F]{4})", refused):
+            with pytest.raises(BadPath):
+                check_path(f"a{chr(int(code, 16))}b")
+
+
+def test_every_page_is_in_the_index_and_every_link_leads_somewhere() -> None:
+    listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", page("README.md")))
+    assert listed == {path.name for path in FORMATS.glob("*.md")} - {"README.md"}
+    for path in FORMATS.glob("*.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"

@@ -1,0 +1,359 @@
+"""The frozen examples of v0.1: read for ever, byte for byte and field for field."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stemma_attestations import canonical, json_strict
+from stemma_attestations.bundle import Bundle, verify_bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import SignatureRefused
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.predicates import checkpoint, dataset, lineage, provenance, status
+from stemma_attestations.predicates.lineage import Edge
+from stemma_attestations.predicates.provenance import GitSource, Input
+from stemma_attestations.statement import Statement
+from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.errors import LedgerBroken
+from stemma_registry.ledger import heads
+from stemma_registry.ledger.entry import Event, LedgerEntry
+from stemma_registry.ledger.log import Head, entries_after, entry_key
+from tests.building import FIXTURES
+
+# As sha256sum prints them.
+SUMS = """
+78008855efd1254ac379291b37a1bfc0a1ebe96ebff4367ae8c85bcbc8f7e87d bundles/checkpoint.ecdsa-p256.json
+97d408754ad6a4863db482a7348620a79015feb4e7b609603d9e350a649edf61 bundles/dataset.ecdsa-p256.json
+7b295e65fca12f291210a17e99861c7c6c09280d8c5d525f41e326d3c0161521 bundles/lineage.ecdsa-p256.json
+09cf820d7befd522ebcbde262d4d5f9c4314d8979b1df5948ee2714f170ace00 bundles/provenance.ecdsa-p256.json
+cf34c1f6f264c610c0f9c35360eac2f7f06d8a237fe1b78eaef27b59b6a04fd7 bundles/quarantine.ed25519.json
+569ec2b9e9bb9d4f4b519d6f5dca403cb18392949262b36e267abccc66478c04 bundles/release.ed25519.json
+1443b615906faca732753036b5cb937af6e1fb1ee221847cc66147dd516d5451 keys/ecdsa-p256.pub
+556ca36a7d021d60db0cd58fa9d0fa6869c6ee2ba2ddffadba6fd1612161d11b keys/ed25519.pub
+e44dfd97b74cf2f5f92b85cb4e3e6cf21930d662b298a546cf19d2a94dd1abb3 ledger/000000.json
+7b1666a9c538fa8ccbffa75a9d910e0ade7bb7d7006bb1982c4fef8705df5e49 ledger/000001.json
+85a8c28e8bbffeb440130f98eb3f93ff29218d256f6bf1f54db3e51b598c080f ledger/000002.json
+07fa6060e8c5f9004415be67991622aab2fd0df318dac6a10c608c5eeeec4143 ledger/000003.json
+74c50984fe3ad77c95927e1fd75339dc22c9f27c007b8ce159ab59b3b1b90e5d ledger/000004.json
+95b0374d616e64c605f76cfabfc821ad7b78fc43cdf70c091e8e33679c07e827 manifest-dataset.json
+fef2f6916c0d6d7f44991bfe7b7c3b40452c1149c0304e3ff2a33a3813706c78 manifest-model.json
+1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
+72366d15f142d89422cf321f95fe03ebb01abd85230b91a55025cfb16e2f6541 statements/checkpoint.json
+f2022dac9cc0f96c85ac9e45c9d198ff34b23cfd73ab82a01a4c27a47c9eeca2 statements/dataset.json
+e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/lineage.json
+2f297baa9968b1203279352a29cf18f19bce4f6b5e8ca4f1b1d8a2aafd8b82cf statements/provenance.json
+4628e4018ed2802c39b6521a84920ff094cf1a92df0aea4a865f38d93d1feefd statements/quarantine.json
+ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/release.json
+25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
+"""
+DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
+DATASET = Digest("sha256", DIGESTS["manifest-dataset.json"])
+MODEL = Digest("sha256", DIGESTS["manifest-model.json"])
+SHARD = "96b8ef9f7e7b3ad7a33b7dd8f206336b862d124fb75a95333ebeb419166aaa43"
+COMMIT = Digest("gitCommit", "3f0e4f7f1cbb9b0a0f4b6a54f4b6a2d1c0ffee00")
+CI = "0a9a21a630ef24003b737aee36213f114c1607e93cc47549148aa780a86c8ccd"
+RESPONDER = "a046c57ffabedeb6a52fbfeb6018a8d739d40eaad3488b87bcafdd01b450267a"
+
+
+def frozen(name: str) -> bytes:
+    return (FIXTURES / name).read_bytes()
+
+
+def statement(name: str) -> Statement:
+    return Statement.parse(frozen(f"statements/{name}.json"))
+
+
+def test_nothing_was_added_lost_or_changed() -> None:
+    found = {
+        path.relative_to(FIXTURES).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in FIXTURES.rglob("*")
+        if path.is_file() and path.name != "README.md"
+    }
+    assert found == DIGESTS
+
+
+# --- manifests ------------------------------------------------------------------------------
+
+
+def test_manifests() -> None:
+    manifest = Manifest.parse(frozen("manifest-dataset.json"))
+    assert manifest.digest == DATASET
+    assert [(e.path, e.size) for e in manifest.entries] == [
+        ("README.md", 9),
+        ("empty.bin", 0),
+        ("labels/\ufb33.txt", 6),
+        ("labels/\U0001f600.txt", 14),
+        ("train/shard-0000.jsonl", 26),
+        ("train/shard-0001.jsonl", 26),
+    ]
+    assert manifest.by_path["train/shard-0001.jsonl"].sha256.value == SHARD
+    assert manifest.size == 81
+    assert (
+        manifest.oms_root.value
+        == "d5699e1ca2422dff47e4b14f71d878148768efab212a6f04d7772bfe4f767290"
+    )
+    assert Manifest.of(reversed(manifest.entries)).digest == DATASET
+    model = Manifest.parse(frozen("manifest-model.json"))
+    assert model.digest == MODEL
+    assert [e.path for e in model.entries] == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer/vocab.txt",
+    ]
+
+
+# --- statements -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "subject"),
+    [
+        ("checkpoint", "urn:stemma:checkpoint:v0.1", "ledger"),
+        ("dataset", "urn:stemma:dataset:v0.1", "acme/digits:1.0"),
+        ("lineage", "urn:stemma:lineage:v0.1", "acme/digits-base:2026-11-21"),
+        ("provenance", "https://slsa.dev/provenance/v1", "acme/digits-base:2026-11-21"),
+        ("quarantine", "urn:stemma:status:v0.1", "acme/digits:1.0"),
+        ("release", "urn:stemma:status:v0.1", "acme/digits:1.0"),
+    ],
+)
+def test_statements(name: str, kind: str, subject: str) -> None:
+    read = statement(name)
+    assert read.digest.value == DIGESTS[f"statements/{name}.json"]
+    assert (read.predicate_type, read.subjects[0].name) == (kind, subject)
+    # What v0.1 wrote, a writer of today writes again.
+    assert Statement.build(read.subjects, kind, read.predicate).raw == read.raw
+
+
+SOURCE = GitSource(
+    commit=COMMIT.value,
+    tree="8c1d7f5d2f6f3b7e4a5c9d0e1f2a3b4c5d6e7f80",
+    branch="main",
+    remote="https://example.com/acme/train.git",
+    dirty=True,
+    diff=Digest.of(b"diff"),
+)
+INPUTS = [
+    Input("evaluated-on", Digest("sha256", SHARD)),
+    Input("trained-on", DATASET, "acme/digits:1.0"),
+    Input("built-from", COMMIT),
+]
+
+
+def test_provenance() -> None:
+    read = provenance.parse(statement("provenance").predicate)
+    assert (read.build, read.kind) == ("train", "model")
+    assert read.parameters == {"epochs": "3", "learning_rate": "0.001"}
+    assert read.source == SOURCE
+    assert sorted(read.inputs, key=str) == sorted(INPUTS, key=str)
+    assert read.builder == "https://example.com/stemma/builder"
+    assert (read.started, read.finished) == ("2026-11-21T10:00:00Z", "2026-11-21T10:30:00Z")
+    assert (
+        read.definition.value == "dc1a8b62ff10e34021cda64d3d32bf91b914541924cbae14f1c289977464a013"
+    )
+
+
+def test_lineage() -> None:
+    edges = lineage.parse(statement("lineage"))
+    assert sorted(edges, key=str) == sorted([Edge(MODEL, i) for i in INPUTS], key=str)
+
+
+def test_dataset() -> None:
+    read = dataset.parse(statement("dataset").predicate)
+    assert (read.files, read.size) == (6, 81)
+    assert read.formats == {"bin": 1, "jsonl": 2, "md": 1, "txt": 2}
+    assert (read.source, read.licence) == ("https://example.com/digits", "BSD-3-Clause")
+
+
+def test_status() -> None:
+    stopped = status.parse(statement("quarantine").predicate)
+    assert (stopped.action, stopped.reason) == ("quarantine", "labels of shard 1 were flipped")
+    assert (stopped.issued, stopped.releases) == ("2026-11-21T11:00:00Z", ())
+    whole, shard = statement("quarantine").subjects
+    assert whole.digests == (DATASET,)
+    assert (shard.name, shard.digests) == (None, (Digest("sha256", SHARD),))
+    assert shard.annotations == {"path": "train/shard-0001.jsonl"}
+    lifted = status.parse(statement("release").predicate)
+    assert (lifted.action, lifted.reason) == ("release", "checked again: the labels are right")
+    assert lifted.releases == (statement("quarantine").digest,)
+
+
+def test_checkpoint() -> None:
+    read = checkpoint.parse(statement("checkpoint"))
+    assert read.n == 4
+    assert read.entry.value == DIGESTS["ledger/000004.json"]
+    assert read.tree_root == LedgerEntry.parse(frozen("ledger/000004.json"), 4).tree_root
+    assert read.time == "2026-11-21T13:00:02Z"
+
+
+# --- keys and bundles -----------------------------------------------------------------------
+
+KEYS = {"ecdsa-p256": CI, "ed25519": RESPONDER}
+
+
+@pytest.mark.parametrize("name", [name for name in DIGESTS if name.startswith("bundles/")])
+def test_bundles(name: str) -> None:
+    said, kind = name.removeprefix("bundles/").removesuffix(".json").split(".")
+    public = PublicKey.parse(frozen(f"keys/{kind}.pub"))
+    assert public.id == KEYS[kind]
+    bundle = Bundle.parse(frozen(name))
+    assert bundle.digest.value == DIGESTS[name]
+    assert bundle.hint == public.id
+    assert bundle.verify(public).raw == frozen(f"statements/{said}.json")
+    (other,) = [frozen(f"keys/{k}.pub") for k in KEYS if k != kind]
+    with pytest.raises(SignatureRefused):
+        verify_bundle(bundle.raw, other)
+    rebuilt = Bundle.build(bundle.envelope.payload, bundle.envelope.signatures[0].sig, public)
+    assert rebuilt.raw == bundle.raw
+
+
+# --- trust root -----------------------------------------------------------------------------
+
+
+def test_trust_root() -> None:
+    root = TrustRoot.parse(frozen("trust-root.yaml"))
+    assert root.digest.value == DIGESTS["trust-root.yaml"]
+    assert [s.principal for s in root.signers] == ["training-ci", "incident responders"]
+    assert [s.key.id for s in root.signers] == [CI, RESPONDER]
+    ci = root.signers[0]
+    assert ci.valid_from == datetime(2026, 1, 1, tzinfo=UTC)
+    assert ci.valid_until == datetime(2027, 1, 1, tzinfo=UTC)
+    now, later = datetime(2026, 11, 21, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    assert root.authorises(CI, provenance.TYPE, "acme/digits", now)
+    assert not root.authorises(CI, provenance.TYPE, "acme/digits", later)
+    assert not root.authorises(CI, provenance.TYPE, "other/digits", now)
+    assert not root.authorises(CI, status.TYPE, "acme/digits", now)
+    assert root.authorises(RESPONDER, status.TYPE, "any/thing", later)
+    assert root.assurance(RESPONDER, status.TYPE, None, "any/thing") is Assurance.ATTESTED
+    assert root.assurance(CI, status.TYPE, "acme/x", "acme/x") is Assurance.SIGNED
+
+
+# --- ledger ---------------------------------------------------------------------------------
+
+LOCATION = "/srv/stemma/registry"
+
+
+class PlacedStore(MemoryStore):
+    """A store in memory at the place that the frozen head was seen at."""
+
+    @property
+    def location(self) -> str:
+        return LOCATION
+
+
+def frozen_store(entries: int = 5) -> PlacedStore:
+    store = PlacedStore()
+    for n in range(entries):
+        store.create(entry_key(n), frozen(f"ledger/{n:06d}.json"))
+    return store
+
+
+def test_ledger_entries() -> None:
+    head = Head()
+    entries = list(entries_after(frozen_store(), head))
+    assert head.n == 4
+    assert [e.digest.value for e in entries] == [DIGESTS[f"ledger/{n:06d}.json"] for n in range(5)]
+    assert [e.previous for e in entries] == [None, *(e.digest for e in entries[:-1])]
+    assert [e.time for e in entries] == [f"2026-11-21T{9 + n:02d}:00:01Z" for n in range(5)]
+    assert all(len(e.nonce) == 32 for e in entries)
+    assert head.tree.root == "2d0910cd98ede9d01d84391e413b1ad782806b3672f31cfff3cbffdf14ca1dd2"
+    assert [[event.type for event in e.events] for e in entries] == [
+        ["init"],
+        ["push"],
+        ["push"],
+        ["status"],
+        ["status", "remark"],
+    ]
+
+    def bundle(name: str) -> Digest:
+        return Digest("sha256", DIGESTS[f"bundles/{name}.json"])
+
+    ci, responder = Digest("sha256", CI), Digest("sha256", RESPONDER)
+    assert entries[1].events == (Event("push", (DATASET,), (bundle("dataset.ecdsa-p256"),), (ci,)),)
+    of_model = (bundle("provenance.ecdsa-p256"), bundle("lineage.ecdsa-p256"))
+    assert entries[2].events == (Event("push", (MODEL,), of_model, (ci,)),)
+    assert entries[3].events == (
+        Event("status", (), (bundle("quarantine.ed25519"),), (responder,)),
+    )
+    release = (bundle("release.ed25519"),)
+    assert entries[4].events == (
+        Event("status", (), release, (responder,)),
+        Event("remark", (), release, (), critical=False),
+    )
+
+
+def test_ledger_entries_are_written_again_as_they_were() -> None:
+    for n in (0, 1, 2, 3):
+        raw = frozen(f"ledger/{n:06d}.json")
+        read = LedgerEntry.parse(raw, n)
+        again = LedgerEntry.build(
+            n, read.previous, read.nonce, read.time, read.tree_root, read.events
+        )
+        assert again.raw == raw
+        assert canonical.dumps(json_strict.loads(raw)) == raw
+
+
+def test_the_unknown_event_would_stop_every_reader_if_it_were_critical() -> None:
+    raw = frozen("ledger/000004.json").replace(b'"critical":false', b'"critical":true')
+    with pytest.raises(LedgerBroken, match="remark"):
+        LedgerEntry.parse(raw, 4)
+
+
+def test_a_checkpoint_beside_the_ledger() -> None:
+    root, store = TrustRoot.parse(frozen("trust-root.yaml")), frozen_store()
+    store.replace(heads.CHECKPOINT, frozen("bundles/checkpoint.ecdsa-p256.json"))
+    signed = heads.read_checkpoint(store, root)
+    assert signed == checkpoint.parse(statement("checkpoint"))
+    head = Head()
+    list(entries_after(store, head))
+    heads.check_checkpoint(store, head, signed)
+    shorter, behind = frozen_store(4), Head()
+    list(entries_after(shorter, behind))
+    with pytest.raises(LedgerBroken, match="rewound"):
+        heads.check_checkpoint(shorter, behind, signed)
+
+
+def test_the_head_that_was_seen(tmp_path: Path) -> None:
+    name = hashlib.sha256(LOCATION.encode()).hexdigest()[:32] + ".json"
+    shutil.copy(FIXTURES / "seen-head.json", tmp_path / name)
+    document = json_strict.load_object(frozen("seen-head.json"))
+    assert document == {
+        "format": "urn:stemma:seen-head:v0.1",
+        "location": LOCATION,
+        "n": 4,
+        "entry": f"sha256:{DIGESTS['ledger/000004.json']}",
+    }
+    store, head = frozen_store(), Head()
+    list(entries_after(store, head))
+    seen = heads.read_seen(tmp_path, store)
+    assert seen is not None
+    assert (seen.n, seen.entry) == (4, head.entry)
+    heads.check_seen(store, head, seen)
+    shorter, behind = frozen_store(4), Head()
+    list(entries_after(shorter, behind))
+    with pytest.raises(LedgerBroken, match="rewound"):
+        heads.check_seen(shorter, behind, seen)
+    # A ledger that is as long and another is refused too.
+    replaced = frozen_store(4)
+    other = LedgerEntry.build(
+        4, behind.entry, "0" * 32, "2026-11-21T13:00:01Z", behind.tree.root, [Event("init")]
+    )
+    replaced.create(entry_key(4), other.raw)
+    beside = Head()
+    list(entries_after(replaced, beside))
+    with pytest.raises(LedgerBroken, match="rewritten or replaced"):
+        heads.check_seen(replaced, beside, seen)
+
+
+def test_the_head_is_remembered_as_it_was(tmp_path: Path) -> None:
+    store, head = frozen_store(), Head()
+    list(entries_after(store, head))
+    heads.remember(tmp_path, store, head, None)
+    (written,) = tmp_path.glob("*.json")
+    assert written.read_bytes() == frozen("seen-head.json")
