@@ -1,42 +1,51 @@
-# Every target does its own set-up. It needs Python 3.11 or newer, git and make.
+# Every target does its own set-up; it needs Python 3.11 to 3.13, git and make.
+# `make PYTHON=/path/to/python3.12 ...` chooses the interpreter of a new environment.
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; \
-	sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# A name on the PATH is not enough (version managers leave names that fail): each must run.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
+NO_PYTHON = "stemma needs Python 3.11, 3.12 or 3.13 with venv; $(if $(PYTHON),$(PYTHON) is not that,\
+there is none on the PATH) (Debian: apt-get install python3 python3-venv)"
+# The build back end is a pinned one too, so the package is built without isolation.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo test test-all check bench clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help:
 	@echo "make demo      run the main job on real data (scikit-learn's digits)"
 	@echo "make test      run the tests"
 	@echo "make check     format, lint, types, architecture, migrations, wheel"
 	@echo "make bench     measure, as ratios to the limits in the same run"
-	@echo "make test-all  run everything, the long fault campaigns too"
+	@echo "make test-all  run everything, the long campaigns too"
+	@echo "make clean     remove the environment and everything that was made"
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "stemma needs Python 3.11, 3.12 or 3.13 with venv on the PATH" \
-	"(Debian: apt-get install python3 python3-venv)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(or $(PYTHON),false) -c '$(SUITABLE)' >/dev/null 2>&1 || { echo >&2 $(NO_PYTHON); exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	$(INSTALL) hatchling
+	$(INSTALL) --no-build-isolation -e '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,test,dev]'
-	@touch $@
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) hatchling
+	$(INSTALL) --no-build-isolation -e '.[demo,test,dev]'
+	@touch $(VENV)/.demo $@
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/incident/run.py
 
 test: $(VENV)/.dev
-	@for p in strace openssl; do command -v $$p >/dev/null || \
-	echo "NOTE: $$p is missing, some tests will be skipped (apt-get install $$p)"; done
+	@$(BIN)/python -m tests.programs
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.dev
+	@$(BIN)/python -m tests.programs
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/.dev
@@ -51,4 +60,6 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	.hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

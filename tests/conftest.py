@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
+
+from tests.programs import nothing_may_be_skipped
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +23,33 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def _skips_nothing(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where nothing may be skipped; an expected failure is none."""
+    if report.skipped and not hasattr(report, "wasxfail") and nothing_may_be_skipped():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"nothing may be skipped here (STEMMA_REQUIRE_ALL): {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one where nothing may be skipped."""
+    report = yield
+    _skips_nothing(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So is a file that skips itself."""
+    report = yield
+    _skips_nothing(report)
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say loudly what was not tested, and how to get what was missing."""
     skipped = terminalreporter.stats.get("skipped", [])
-    reasons = sorted({str(report.longrepr[2]) for report in skipped if report.longrepr})
-    for reason in reasons:
-        terminalreporter.write_line(f"NOT TESTED: {reason}", red=True, bold=True)
+    reasons = Counter(str(report.longrepr[2]) for report in skipped if report.longrepr)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"NOT TESTED ({count}): {reason}", red=True, bold=True)

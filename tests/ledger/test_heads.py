@@ -17,7 +17,6 @@ from stemma_attestations.predicates import checkpoint, status
 from stemma_attestations.predicates.checkpoint import Checkpoint
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import trust_file
-from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import LedgerBroken
 from stemma_registry.ledger import heads
@@ -33,13 +32,6 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 def head_of(store: MemoryStore) -> Head:
     return Writer(store).catch_up()
-
-
-def look(home: Path, store: Store, head: Head) -> None:
-    """What every reader does: refuse to go back, and remember."""
-    before = heads.read_seen(home, store)
-    heads.check_seen(store, head, before)
-    heads.remember(home, store, head, before)
 
 
 def shorten(store: MemoryStore, last: int) -> None:
@@ -60,7 +52,7 @@ def fork(store: MemoryStore, last: int, *events: str) -> None:
 def see(folder: Path, store: MemoryStore, head: Head) -> None:
     """What a reader does: remember what was seen, refuse what lies behind it."""
     seen = heads.read_seen(folder, store)
-    look(store, head, seen)
+    heads.check_seen(store, head, seen)
     heads.remember(folder, store, head, seen)
 
 
@@ -219,10 +211,9 @@ def test_remembering_leaves_no_work_files(home: Path) -> None:
     for i in range(5):
         Writer(store).append(str(i))
         see(home, store, head_of(store))
-    assert [name for name in os.listdir(home) if not name.endswith(".lock")] == [
-        path.name for path in home.glob("*.json")
-    ]
-    assert len(list(home.glob("*.json"))) == 1
+    kept = sorted(name for name in os.listdir(home) if not name.endswith(".lock"))
+    assert kept == [path.name for path in home.glob("[0-9a-f]*.json")]
+    assert len(kept) == 1
 
 
 def test_of_two_that_remember_the_higher_head_stays(home: Path) -> None:
@@ -231,7 +222,7 @@ def test_of_two_that_remember_the_higher_head_stays(home: Path) -> None:
     slow, before = head_of(store), heads.read_seen(home, store)
     Writer(store).append("b")
     Writer(store).append("c")
-    look(home, store, head_of(store))
+    see(home, store, head_of(store))
     heads.check_seen(store, slow, before)
     heads.remember(home, store, slow, before)
     assert seen(home, store) == 3
