@@ -26,6 +26,7 @@ LENGTHS: Mapping[str, tuple[int, ...]] = {
 }
 # Collisions are cheap here: they are read and compared, but never count as a match.
 WEAK = frozenset({"sha1", "md5"})
+_SHA1_DIGITS = 40
 _HEX = re.compile(r"[0-9a-f]+\Z")
 
 
@@ -92,9 +93,10 @@ def digests_match(expected: Iterable[Digest], actual: Iterable[Digest]) -> bool:
     """Whether two digest sets name the same bytes.
 
     Every algorithm that both know must agree, and at least one that is not
-    weak must be among them.
+    weak must be among them: not MD5, not SHA-1, not a Git object named by SHA-1.
     """
     theirs = {d.algorithm: d.value for d in actual}
     common = [d for d in expected if d.algorithm in theirs]
+    strong = [d for d in common if d.algorithm not in WEAK and len(d.value) > _SHA1_DIGITS]
     agree = all(theirs[d.algorithm] == d.value for d in common)
-    return agree and any(d.algorithm not in WEAK for d in common)
+    return agree and bool(strong)

@@ -23,7 +23,7 @@ from stemma_attestations.errors import BadDigest, BadJSON, BadManifest, BadPath
 from stemma_attestations.paths import check_paths
 
 FORMAT = "urn:stemma:manifest:v0.1"
-MAX_ENTRIES = 500_000
+MAX_ENTRIES = 250_000  # the BOM that lists them still fits into a statement
 MAX_BYTES = 128 * 1024 * 1024
 
 

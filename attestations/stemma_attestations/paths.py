@@ -15,6 +15,7 @@ from stemma_attestations.errors import BadPath
 
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4096
+MAX_FOLDERS = 500_000  # different ones among the paths that are checked together
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # What HFS+ leaves out when it compares names; git refuses `.g<ZWNJ>it` for this reason.
@@ -94,13 +95,18 @@ class _Folder:
 
 def check_paths(paths: Iterable[str]) -> None:
     """Check each path, and that none would replace another. Raises BadPath."""
-    top = _Folder("")
+    top, folders = _Folder(""), 0
     for path in paths:
         *parents, name = check_path(path).split("/")
         here = top
         for parent in parents:
             key = folded(parent)
-            below = here.folders.setdefault(key, _Folder(parent))
+            below = here.folders.get(key)
+            if below is None:
+                below = here.folders[key] = _Folder(parent)
+                folders += 1
+                if folders > MAX_FOLDERS:
+                    raise BadPath(f"more than {MAX_FOLDERS} different folders")
             if below.name != parent:
                 raise BadPath(
                     f"directories {below.name!r:.80} and {parent!r:.80} of {path!r:.80} are one "
