@@ -18,7 +18,7 @@ def together(jobs: Sequence[Callable[[], T]]) -> list[T | Exception]:
         barrier.wait()
         try:
             return job()
-        except Exception as error:  # handed to the test, which judges it
+        except Exception as error:  # noqa: BLE001 - handed to the test, which judges it
             return error
 
     with ThreadPoolExecutor(len(jobs)) as pool:

@@ -272,7 +272,7 @@ def _child(
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the interpreter shows whatever comes
         sys.excepthook(*sys.exc_info())
         code = 1
     with contextlib.suppress(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(argv, exits.USAGE, "Usage", error.format_message(), _usage(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         _leave(exits.UNEXPECTED)
     except Exception as error:  # noqa: BLE001 - the last resort is one line too, never a traceback
         _report(argv, error)
@@ -140,16 +141,35 @@ def _usage(error: click.ClickException) -> str:
 
 def _fail(argv: list[str], code: int, kind: str, message: str, before: str = "") -> None:
     first = " ".join(message.split())
-    if "--json" in argv:
-        output.document({"error": {"code": code, "kind": kind, "message": first}})
-    else:
+    document = {"error": {"code": code, "kind": kind, "message": first}}
+    if "--json" not in argv or not _told(document):
         click.echo(before, nl=False, err=True)
         output.note(f"stemma: {first}")
     _leave(code)
 
 
+def _told(document: Any) -> bool:
+    """Print a document; False where stdout takes nothing (a full disk, a closed pipe)."""
+    try:
+        output.document(document)
+    except OSError:
+        _drop_output()
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, or Python would complain about it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _leave(code: int) -> Any:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+        code = code or exits.UNEXPECTED  # a yes that nobody heard is none
     sys.exit(code)
 
 

@@ -96,7 +96,7 @@ def describe(registry: Registry, view: Snapshot, text: str) -> Described:
         contained.append((str(best.name) if best else "an artifact without a name", part.path))
     return Described(
         found=found,
-        manifest=gate.load_manifest(registry, found) if is_artifact else None,
+        manifest=gate.load_manifest(registry, view, found) if is_artifact else None,
         versions=tuple(
             (row, worth(view, row), signer_label(view, row.fact.signer)) for row in rows
         ),

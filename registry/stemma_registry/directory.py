@@ -104,18 +104,26 @@ def materialise(
     parent = target.absolute().parent
     work = parent / f".{target.name}.stemma-{secrets.token_hex(6)}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_directory(parent)
         work.mkdir(mode=0o755)
         for entry in manifest.entries:
             _write_file(work / entry.path, store.chunks(entry.sha256), progress)
         _sync_directories(work)
         os.rename(work, target)
-        _sync(parent)
+        sync_directory(parent)
     except OSError as error:
         raise Unavailable(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         if work.exists():
             shutil.rmtree(work, ignore_errors=True)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents, so that a power cut leaves all of them. Raises OSError."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        sync_directory(made.parent)
 
 
 def _scan(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
@@ -217,10 +225,11 @@ def _write_file(path: Path, chunks: Iterable[bytes], progress: Progress | None) 
 
 def _sync_directories(root: Path) -> None:
     for directory, _, _ in os.walk(root):
-        _sync(Path(directory))
+        sync_directory(Path(directory))
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -60,7 +60,7 @@ def verify_reference(
     in it. Raises NotFound where nothing has that name.
     """
     found = resolve(view, text)
-    manifest = load_manifest(registry, found)
+    manifest = load_manifest(registry, view, found)
     observed = _stored(registry, manifest, progress)
     resolution = (found.label, str(manifest.digest))
     return _judge(registry, view, Subject(text, found, manifest, observed, resolution))
@@ -81,7 +81,7 @@ def verify_directory(
     observed = directory.observe(root, progress)
     if expected is not None:
         found = resolve(view, str(expected))
-        manifest = load_manifest(registry, found)
+        manifest = load_manifest(registry, view, found)
         resolution = (f"{root} is held against {expected}", str(manifest.digest))
     else:
         found, manifest = _recognise(view, root, observed)
@@ -94,7 +94,7 @@ def obtain(
 ) -> tuple[Resolved, Manifest]:
     """What a reference names, to be materialised. Raises NotFound, Quarantined, Undecided."""
     found = resolve(view, text)
-    manifest = load_manifest(registry, found)
+    manifest = load_manifest(registry, view, found)
     upstream = status.view(view, found.node, found.name)
     if not allow_quarantined:
         for stop in upstream.stops:
@@ -104,7 +104,7 @@ def obtain(
     return found, manifest
 
 
-def load_manifest(registry: Registry, found: Resolved) -> Manifest:
+def load_manifest(registry: Registry, view: Snapshot, found: Resolved) -> Manifest:
     """The manifest of an artifact.
 
     Raises NotFound for a node that is no artifact, Undecided for a manifest
@@ -114,6 +114,8 @@ def load_manifest(registry: Registry, found: Resolved) -> Manifest:
         raw = get_bytes(registry.store, found.digest, LIMITS.manifest_bytes)
         return Manifest.parse(raw)
     except BlobMissing as error:
+        if query.artifacts(view.connection, [found.node]):
+            raise Undecided(f"the manifest of {found.label} is lost from the store") from error
         raise NotFound(f"{found.label} is known only by its digest, not stored here") from error
     except BadManifest as error:
         raise NotFound(f"{found.label} is not an artifact (a file, a commit?)") from error

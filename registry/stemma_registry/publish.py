@@ -37,7 +37,7 @@ from stemma_registry.gitrepo import capture
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import status
 from stemma_registry.reference import binding, resolve, worth
-from stemma_registry.registry import Registry, Snapshot, record, snapshot
+from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import KeySigner
 
 BUILDER = "urn:stemma:builder:push:v0.1"
@@ -107,6 +107,8 @@ def publish(
         warnings += _advice(view, signer, push, captured.source, captured.why_not)
     work = _Work(registry, trust, signer, push, manifest, inputs, captured.source, now)
     entry = None if work.outcome() is Outcome.UNCHANGED else work.store_and_append()
+    if entry is None:
+        settle(registry)  # `unchanged` is a promise, too
     return Published(
         manifest.digest, manifest, work.decided, entry, captured.source, tuple(warnings)
     )

@@ -15,11 +15,14 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.config import Home
+from stemma_registry.directory import make_directory
 from stemma_registry.errors import AlreadyThere, NotFound, StoreError, Unavailable
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import INIT, Event
-from stemma_registry.ledger.log import Head, append, read_entry
+from stemma_registry.ledger.log import Head, append, entry_key, read_entry
 from stemma_registry.signing import KeySigner
+
+SNAPSHOT_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class Snapshot:
 def initialise(path: Path, home: Home) -> Registry:
     """Make a registry in a new or empty directory. Raises AlreadyThere, Unavailable."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "ledger").mkdir(exist_ok=True)
+        make_directory(path)
     except OSError as error:
         raise Unavailable(f"cannot make a registry at {path}: {error.strerror}") from error
     store = LocalStore(path)
@@ -111,9 +113,21 @@ def current(registry: Registry, trust: TrustRoot) -> Head:
 @contextlib.contextmanager
 def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Snapshot]:
     """A snapshot at the ledger's head. Raises LedgerBroken, Unavailable."""
-    current(registry, trust)
-    with registry.catalogue.reading() as connection:
-        yield Snapshot(connection, registry.catalogue.projected(connection).n, trust, now)
+    for _ in range(SNAPSHOT_TRIES):
+        head = current(registry, trust)
+        with registry.catalogue.reading() as connection:
+            n = registry.catalogue.projected(connection).n
+            if n >= head.n:
+                yield Snapshot(connection, n, trust, now)
+                return
+        # Somebody emptied the catalogue in between: it knows less than was just seen.
+    raise Unavailable("the catalogue is being rebuilt again and again; try again")
+
+
+def settle(registry: Registry) -> None:
+    """Return when everything that can be seen in the ledger is durable. Raises Unavailable."""
+    head = registry.catalogue.catch_up()
+    registry.store.settle(entry_key(head.n))
 
 
 def record(

@@ -21,6 +21,7 @@ from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
+from stemma_registry.directory import make_directory, sync_directory
 from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -118,13 +119,14 @@ def write_key(path: Path, pem: bytes, public: PublicKey) -> Path:
     """
     public_path = path.with_suffix(".pub")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         for target, data, mode in ((path, pem, 0o600), (public_path, public.pem.encode(), 0o644)):
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             with os.fdopen(fd, "wb") as out:
                 out.write(data)
                 out.flush()
                 os.fsync(out.fileno())
+        sync_directory(path.parent)
     except FileExistsError as error:
         raise AlreadyThere(f"{error.filename} exists, and keys are never overwritten") from error
     except OSError as error:

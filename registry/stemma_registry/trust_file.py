@@ -17,6 +17,7 @@ from stemma_attestations.errors import BadTrustRoot
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trust import FORMAT, TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
+from stemma_registry.directory import make_directory, sync_directory
 from stemma_registry.errors import NotFound, Refused, Unavailable
 
 NOBODY = TrustRoot((), Digest.of(b""))
@@ -110,12 +111,13 @@ def _read(path: Path) -> bytes | None:
 def _replace(path: Path, data: bytes) -> None:
     work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         with work.open("xb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
         os.replace(work, path)
+        sync_directory(path.parent)
     except OSError as error:
         work.unlink(missing_ok=True)
         raise Unavailable(f"cannot write the trust root {path}: {error.strerror}") from error

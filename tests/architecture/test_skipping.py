@@ -66,7 +66,7 @@ def test_make_test_says_what_is_missing(
     assert all(f"apt-get install {package}" in said for package in programs.PACKAGES.values())
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_the_run_says_what_was_not_tested(
     strict: bool, workers: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -124,7 +124,7 @@ def test_1_a_writer_that_breaks_off_leaves_nothing(store: Store, place: Place, r
 
 # Promise 3: bytes that do not match are refused at the door, and leave nothing.
 
-WRONG = {
+WRONG: dict[str, Callable[[bytes], bytes]] = {
     "a changed byte": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "a byte less": lambda data: data[:-1],
     "a byte more": lambda data: data + b"\x00",
@@ -176,7 +176,7 @@ def test_3_a_refused_put_does_not_touch_what_is_there(store: Store) -> None:
 
 # Promise 4: `chunks` ends without an error only if the bytes match the name.
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "first byte": lambda data: bytes([data[0] ^ 0x80]) + data[1:],
     "last byte": lambda data: data[:-1] + bytes([data[-1] ^ 0x01]),
     "cut short": lambda data: data[:-1],

@@ -77,7 +77,7 @@ def test_a_key_that_could_lead_elsewhere_is_refused(place: LocalPlace, key: str)
     assert tree(place.root.parent) == before
 
 
-@pytest.mark.parametrize("algorithm,length", [("sha512", 128), ("gitCommit", 40), ("md5", 32)])
+@pytest.mark.parametrize(("algorithm", "length"), [("sha512", 128), ("gitCommit", 40), ("md5", 32)])
 def test_blobs_are_named_by_sha256_only(store: Store, algorithm: str, length: int) -> None:
     digest = Digest(algorithm, "0" * length)
     with pytest.raises(StoreError):

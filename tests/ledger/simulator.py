@@ -129,6 +129,26 @@ def ledger(*events: str, store: MemoryStore | None = None) -> MemoryStore:
     return store
 
 
+def head_of(store: MemoryStore) -> Head:
+    """The head of the whole ledger."""
+    return Writer(store).catch_up()
+
+
+def shorten(store: MemoryStore, last: int) -> None:
+    """Rewind the ledger so that it ends with entry `last`."""
+    n = last + 1
+    while store.objects.pop(entry_key(n), None) is not None:
+        n += 1
+
+
+def fork(store: MemoryStore, last: int, *events: str) -> None:
+    """Rewind to `last` and go on with other events."""
+    shorten(store, last)
+    writer = Writer(store)
+    for what in events:
+        writer.append(what)
+
+
 def entries(store: Store) -> list[LedgerEntry]:
     """The whole ledger, its chain and roots checked on the way."""
     return list(entries_after(store, Head()))

@@ -82,7 +82,7 @@ def test_a_broken_ledger_stops_whoever_has_to_catch_up() -> None:
 # Races.
 
 
-@pytest.mark.parametrize("writers,each", [(2, 20), (16, 4)])
+@pytest.mark.parametrize(("writers", "each"), [(2, 20), (16, 4)])
 def test_concurrent_writers_each_get_their_own_places(writers: int, each: int) -> None:
     store = ledger()
 
@@ -265,7 +265,7 @@ def test_whoever_is_told_yes_has_one_entry_and_whoever_is_told_no_has_none(seed:
     kinds = [Fault.NONE] * 4 + [Fault.LOST_BEFORE, Fault.LOST_AFTER, Fault.SENT_TWICE]
 
     def job(number: int) -> Callable[[], dict[str, bool]]:
-        dice = random.Random(seed * 100 + number)  # noqa: S311
+        dice = random.Random(seed * 100 + number)
         writer = Writer(FaultyStore(inner, lambda: dice.choice(kinds)))
 
         def run() -> dict[str, bool]:

@@ -11,7 +11,9 @@ stores; the numbers below are the ones it cites.
 5. Any number of writers of the same blob are harmless to each other.
 6. `create` is atomic: of any number of writers of one key exactly one wins, and
    the object is durable when it returns. Nobody sees half of it. AlreadyThere is
-   raised when what is there is durable too.
+   raised when what is there is durable too. Between being seen and being durable
+   lies a moment in which a writer can die: `settle` ends it, before anybody
+   promises something about what was seen.
 7. `replace` is atomic: a reader sees the old bytes or the new.
 8. Errors are BlobMissing, NotFound, AlreadyThere, Damaged or Unavailable, never
    what the system underneath raises. Unanswered (an Unavailable) is raised only
@@ -65,6 +67,10 @@ class Store(Protocol):
 
     def replace(self, key: str, data: bytes) -> None:
         """Write an object, new or not."""
+        ...
+
+    def settle(self, key: str) -> None:
+        """Return when an object that can be seen is durable too. Raises NotFound."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -119,6 +119,16 @@ class LocalStore:
             )
             os.fsync(d)
 
+    def settle(self, key: str) -> None:
+        parts = _key_parts(key)
+        with _wrapped(f"cannot settle {key}"):
+            try:
+                with self._directory(parts[:-1], True) as d:
+                    _sync_file(parts[-1], d)
+                    os.fsync(d)
+            except FileNotFoundError as error:
+                raise NotFound(f"the store has no {key}") from error
+
     def keys(self, prefix: str) -> Iterator[str]:
         # A folder sorts as its name with the slash behind it, as its keys do.
         stack = ["status/", "ledger/"]

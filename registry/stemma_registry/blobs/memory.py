@@ -58,6 +58,9 @@ class MemoryStore:
     def replace(self, key: str, data: bytes) -> None:
         self.objects[key] = data
 
+    def settle(self, key: str) -> None:
+        self.read(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self.objects if key.startswith(prefix))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, event, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
@@ -34,12 +36,12 @@ class Catalogue:
 
     @classmethod
     def at(cls, path: Path, store: Store) -> Catalogue:
-        """The database as it is, whatever its schema."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"cannot keep a catalogue at {path}: {error.strerror}") from error
-        return cls(_engine(path), store, path)
+        """The database as it is, whatever its schema.
+
+        Where nothing can be written (a read-only home on a serving machine) it
+        is kept in memory, and projected anew by every command.
+        """
+        return cls(_engine(path if _writable(path) else None), store, path)
 
     @classmethod
     def open(cls, path: Path, store: Store) -> Catalogue:
@@ -139,9 +141,19 @@ def drop(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _engine(path: Path) -> Engine:
+def _writable(path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(path if path.exists() else path.parent, os.W_OK)
+
+
+def _engine(path: Path | None) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        "sqlite://" if path is None else f"sqlite:///{path}",
+        # In memory there is one database for each connection, so one connection it is.
+        poolclass=StaticPool if path is None else None,
         # Transactions are begun below, by hand: the driver's own are not what they seem.
         connect_args={"timeout": LIMITS.busy_seconds, "isolation_level": None},
     )

@@ -67,7 +67,7 @@ def read_seen(heads: Path, store: Store) -> Seen | None:
     try:
         document = json_strict.load_object(raw)
         n, entry = document["n"], Digest.parse(document["entry"])
-        if document["format"] != SEEN_FORMAT or isinstance(n, bool) or not isinstance(n, int):
+        if document["format"] != SEEN_FORMAT or type(n) is not int or n < 0:
             raise LedgerBroken(f"{path} is not a head of format {SEEN_FORMAT}")
         return Seen(n, entry, path)
     except (Malformed, KeyError, TypeError, AttributeError) as error:
@@ -108,8 +108,11 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
             newest = read_seen(heads, store)
             if newest is None or newest.n < head.n:
                 work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-                work.write_bytes(canonical.dumps(document))
-                os.replace(work, path)
+                try:
+                    work.write_bytes(canonical.dumps(document))
+                    os.replace(work, path)
+                finally:
+                    work.unlink(missing_ok=True)
         finally:
             os.close(lock)
 

@@ -1,0 +1,119 @@
+"""Real power cuts: a disk image is copied while it is mounted, and the copy is what is left.
+
+The copy holds what reached the disk, and no page that was only in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.mounts import make_ext4, mount, unmount
+from tests.faults.scene import PUSH_NEW, QUARANTINE, Scene
+from tests.faults.tracer import traced
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+Cut = Callable[[], Scene]
+
+
+@pytest.fixture
+def machine(template: Scene, tmp_path: Path) -> Iterator[tuple[Scene, Cut]]:
+    """A scene on an ext4 disk of its own, and a function that cuts the power.
+
+    The function gives the scene as it is found at the next start. The machine
+    itself goes on, so that it can be cut again.
+    """
+    disk, image = tmp_path / "disk", tmp_path / "disk.img"
+    make_ext4(image, 24)
+    mounted: list[Path] = []
+
+    def start(source: Path, target: Path) -> None:
+        mount(target, "-o", "loop", str(source))
+        mounted.append(target)
+
+    def cut() -> Scene:
+        copy, target = tmp_path / f"cut{len(mounted)}.img", tmp_path / f"after{len(mounted)}"
+        shutil.copyfile(image, copy)
+        start(copy, target)
+        # The same place as before, so that what the home remembers is about this registry.
+        return Scene(target / "scene", template.zygote)
+
+    start(image, disk)
+    try:
+        scene = template.copy(disk / "scene")
+        scene.run("list").expect(0)
+        os.sync()
+        yield scene, cut
+    finally:
+        for target in mounted:
+            unmount(target)
+
+
+def test_a_cut_takes_what_was_not_made_safe(machine: tuple[Scene, Cut]) -> None:
+    """Or the tests below could not fail."""
+    scene, cut = machine
+    (scene.folder / "forgotten").write_text("never fsynced")
+    assert not (cut().folder / "forgotten").exists()
+
+
+@pytest.mark.parametrize("command", [PUSH_NEW, QUARANTINE], ids=["push", "quarantine"])
+def test_what_was_acknowledged_is_there_after_a_cut(
+    machine: tuple[Scene, Cut], command: tuple[str, ...]
+) -> None:
+    scene, cut = machine
+    scene.run(*command).expect(0)
+    after = cut()
+    after.assert_whole()
+    assert len(after.entries()) == 4
+    if command is PUSH_NEW:
+        assert after.verify("data/new:1") == 0
+    else:
+        assert after.verify("models/m:1") == after.verify("data/raw:1") == 11
+    after.run(*command).expect(0)
+
+
+def test_a_new_registry_with_its_key_is_there_after_a_cut(machine: tuple[Scene, Cut]) -> None:
+    scene, cut = machine
+    shutil.rmtree(scene.registry)
+    shutil.rmtree(scene.seat.home)
+    os.sync()
+    scene.run("init").expect(0)
+    scene.run("push", "new", "data/new:1", "--kind", "dataset").expect(0)
+    after = cut()
+    after.assert_whole()
+    assert after.verify("data/new:1") == 0
+
+
+def test_a_push_that_found_its_entry_is_there_after_a_cut(machine: tuple[Scene, Cut]) -> None:
+    """The first was killed before it could make the entry safe; the second said `unchanged`."""
+    scene, cut = machine
+    probe = traced(scene.copy(scene.folder.parent / "probe"), *PUSH_NEW)
+    link = next(i for i, call in enumerate(probe.calls) if call.name == "linkat")
+    unlink = next(call for call in probe.calls[link:] if call.name == "unlinkat")
+    killed = traced(scene, *PUSH_NEW, inject=f"unlinkat:signal=KILL:when={unlink.number}")
+    assert killed.killed
+    assert scene.run(*PUSH_NEW).expect(0).document["outcome"] == "unchanged"
+    after = cut()
+    after.assert_whole()
+    assert after.verify("data/new:1") == 0
+
+
+@pytest.mark.parametrize("pushes", [3])
+def test_cuts_at_any_time_leave_the_registry_whole(machine: tuple[Scene, Cut], pushes: int) -> None:
+    """Cut in the middle of a push, at several of its calls: there, or not there, and whole."""
+    scene, cut = machine
+    probe = traced(scene.copy(scene.folder.parent / "probe"), *PUSH_NEW)
+    renames = [call.number for call in probe.calls if call.name == "renameat"]
+    for number in renames[:: max(1, len(renames) // pushes)]:
+        run = traced(scene, *PUSH_NEW, inject=f"renameat:signal=KILL:when={number}")
+        after = cut()
+        after.assert_whole()
+        assert set(after.names()) >= {"data/raw:1", "models/m:1"}
+        after.run(*PUSH_NEW).expect(0)
+        assert after.verify("data/new:1") == 0
+        if not run.killed:
+            break
