@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
 import tempfile
@@ -62,17 +63,28 @@ def store_all(root: Path, target: Path) -> None:
 
 def byte_ratios(folder: Path) -> list[Ratio]:
     """Hashing and storing, large files and small ones."""
-    found = []
-    for label, count, size in (("4 x 64 MB", 4, 64 * MEGABYTE), ("2000 x 4 kB", 2000, 4000)):
-        root = folder / label.replace(" ", "")
-        paths = make_files(root, count, size)
-        hashing = wall(lambda root=root: directory.observe(root))
-        found.append(pair(f"hash a directory, {label}", hashing, wall(lambda p=paths: hash_all(p))))
-        rounds = iter(range(1000))
-        storing = wall(lambda root=root: store_all(root, folder / f"store{next(rounds)}{count}"))
-        writing = wall(lambda p=paths: write_all(p, folder / f"written{next(rounds)}{count}"))
-        found.append(pair(f"hash and store, {label}", storing, writing, runs=3))
-    return found
+    large = _byte_ratios(folder / "large", "4 x 64 MB", 4, 64 * MEGABYTE)
+    return [*large, *_byte_ratios(folder / "small", "2000 x 4 kB", 2000, 4000)]
+
+
+def _byte_ratios(folder: Path, label: str, count: int, size: int) -> list[Ratio]:
+    folder.mkdir()
+    root = folder / "data"
+    paths = make_files(root, count, size)
+    fresh = (folder / f"target{number}" for number in itertools.count())
+    return [
+        pair(
+            f"hash a directory, {label}",
+            wall(lambda: directory.observe(root)),
+            wall(lambda: hash_all(paths)),
+        ),
+        pair(
+            f"hash and store, {label}",
+            wall(lambda: store_all(root, next(fresh))),
+            wall(lambda: write_all(paths, next(fresh))),
+            runs=3,
+        ),
+    ]
 
 
 def start_ratios(folder: Path) -> list[Ratio]:
