@@ -190,7 +190,9 @@ def test_what_does_not_count_as_a_signature(broken: Evidence) -> None:
     assert verdict.accepted == (LISTED.digest,)
 
 
-@pytest.mark.parametrize("stored", [None, b"junk", MALLORY.public.der])
+@pytest.mark.parametrize(
+    "stored", [None, b"junk", MALLORY.public.der], ids=["nothing", "junk", "another key"]
+)
 def test_the_trust_roots_key_is_used_whatever_lies_beside_the_bundle(stored: bytes | None) -> None:
     items = [Evidence(e.digest, e.raw, stored) for e in GOOD]
     assert refusal(evidence=items) is None

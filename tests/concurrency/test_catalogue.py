@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Sequence
 
@@ -51,6 +53,23 @@ def test_a_verdict_beside_a_rebuild_is_the_right_one(scene: Scene) -> None:
         for done in results:
             done.expect(0 if done.argv[0] == "rebuild" else 11)
     assert not (scene.work / "out").exists()
+
+
+@pytest.mark.parametrize("lock", ["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_first_reader_waits_for_another_that_is_making_the_catalogue(
+    scene: Scene, lock: str
+) -> None:
+    """It holds a lock of each kind on a database that is not in WAL mode yet."""
+    scene.catalogue.unlink()
+    with contextlib.closing(sqlite3.connect(scene.catalogue, isolation_level=None)) as other:
+        other.execute("CREATE TABLE t (c)")
+        other.execute("DROP TABLE t")
+        other.execute(lock)
+        other.execute("SELECT * FROM sqlite_master").fetchall()
+        child = scene.zygote.start(scene.seat, "list", "--json")
+        time.sleep(0.3)
+        other.execute("COMMIT")
+    assert len(child.wait().expect(0).document) == 2
 
 
 @pytest.mark.parametrize("quarantined", [False, True], ids=["clean", "quarantined"])

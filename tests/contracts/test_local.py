@@ -70,6 +70,7 @@ def test_a_key_that_could_lead_elsewhere_is_refused(place: LocalPlace, key: str)
         lambda: store.create(key, b"x"),
         lambda: store.replace(key, b"x"),
         lambda: store.read(key),
+        lambda: store.settle(key),
     ]
     for attempt in attempts:
         with pytest.raises(StoreError):
@@ -98,6 +99,7 @@ def operations(store: Store) -> dict[str, Callable[[], object]]:
         "create": lambda: store.create("ledger/000/000/000001.json", b"x"),
         "replace": lambda: store.replace("status/a", b"x"),
         "read": lambda: store.read(KEY),
+        "settle": lambda: store.settle(KEY),
     }
 
 
@@ -105,9 +107,9 @@ WALKS = {
     "blobs": ("put", "chunks", "size"),
     "blobs/sha256": ("put", "chunks", "size"),
     f"blobs/sha256/{DIGEST.value[:2]}": ("put", "chunks", "size"),
-    "ledger": ("create", "read"),
-    "ledger/000": ("create", "read"),
-    "ledger/000/000": ("create", "read"),
+    "ledger": ("create", "read", "settle"),
+    "ledger/000": ("create", "read", "settle"),
+    "ledger/000/000": ("create", "read", "settle"),
     "status": ("replace",),
     "tmp": ("create", "replace"),
 }

@@ -112,6 +112,20 @@ def test_6_nobody_sees_half_an_object(place: Place) -> None:
     assert together([write, read, read]) == [True, True, True]
 
 
+def test_6_what_can_be_seen_can_be_settled(store: Store, place: Place) -> None:
+    """That it is durable then, is seen in tests/faults."""
+    with pytest.raises(NotFound, match=KEY):
+        store.settle(KEY)
+    store.create(KEY, b"first")
+    store.replace("status/a", b"second")
+    for handle in (store, place.open()):
+        handle.settle(KEY)
+        handle.settle("status/a")
+        with pytest.raises(NotFound):
+            handle.settle("ledger/000/000/000001.json")
+    assert (store.read(KEY), store.read("status/a")) == (b"first", b"second")
+
+
 # Promise 7: `replace` is atomic.
 
 

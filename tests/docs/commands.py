@@ -22,6 +22,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+SECONDS = 10.0  # between two looks at whether anybody is left to answer
+
 SHIM = """#!{python} -IS
 import array, json, os, socket, sys
 door = socket.socket(socket.AF_UNIX)
@@ -35,16 +37,23 @@ sys.exit(int(door.makefile().read() or 137))
 
 
 def serve(door: str) -> None:
-    """Answer at the socket until killed."""
+    """Answer at the socket until killed, or left alone in the world."""
+    parent = os.getppid()
     _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(door)
+    listener.bind(f"{door}.closed")
     listener.listen()
+    os.rename(f"{door}.closed", door)
+    listener.settimeout(SECONDS)
     gc.collect()
     gc.freeze()
-    while True:
-        caller, _ = listener.accept()
+    while os.getppid() == parent:
+        try:
+            caller, _ = listener.accept()
+        except TimeoutError:
+            continue
+        caller.settimeout(None)
         if os.fork() == 0:
             listener.close()
             _become(caller)

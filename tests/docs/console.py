@@ -20,7 +20,9 @@ is `echo $?` and so says with what.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import re
 import select
@@ -200,16 +202,11 @@ class Shell:
         self.home = folder / "h"
         self.work = self.home / "work"
         self.work.mkdir(parents=True)
-        programs, door = folder / "bin", folder / "door"
+        programs = folder / "bin"
         programs.mkdir()
-        shim = SHIM.format(python=sys.executable, door=str(door))
+        shim = SHIM.format(python=sys.executable, door=str(_door()))
         (programs / "stemma").write_text(shim, encoding="utf-8")
         (programs / "stemma").chmod(0o755)
-        self._commands = subprocess.Popen(
-            [sys.executable, "-m", "tests.docs.commands", str(door)],
-            cwd=ROOT,
-            start_new_session=True,
-        )
         path = (str(programs), str(Path(sys.executable).parent), os.environ["PATH"])
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-s"],
@@ -220,7 +217,6 @@ class Shell:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._wait_for(door)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -230,13 +226,6 @@ class Shell:
             "TZ": "UTC",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-
-    def _wait_for(self, door: Path) -> None:
-        deadline = time.monotonic() + SECONDS
-        while not door.exists():
-            assert self._commands.poll() is None, "the commands' server ended"
-            assert time.monotonic() < deadline, "the commands' server does not start"
-            time.sleep(0.02)
 
     def run(self, text: str) -> tuple[int, list[str]]:
         """Run a command to its end: its exit code and the lines it printed."""
@@ -264,13 +253,35 @@ class Shell:
 
     def close(self) -> None:
         """End the shell and everything it started."""
-        for process in (self._bash, self._commands):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+        _end(self._bash)
         for stream in (self._bash.stdin, self._bash.stdout):
             if stream is not None:
                 stream.close()
+
+
+@functools.cache
+def _door() -> Path:
+    """The door of the one server of `commands`, which ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="stemma-")
+    atexit.register(folder.cleanup)
+    door = Path(folder.name) / "door"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.docs.commands", str(door)], cwd=ROOT, start_new_session=True
+    )
+    atexit.register(_end, server)
+    deadline = time.monotonic() + SECONDS
+    while not door.exists():
+        assert server.poll() is None, "the commands' server ended"
+        assert time.monotonic() < deadline, "the commands' server does not start"
+        time.sleep(0.02)
+    return door
+
+
+def _end(leader: subprocess.Popen[bytes]) -> None:
+    """Kill a process and its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait(10)
 
 
 # One author and one time, so that commits have the same digests in every run.

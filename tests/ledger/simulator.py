@@ -81,6 +81,9 @@ class FaultyStore:
     def replace(self, key: str, data: bytes) -> None:
         self.store.replace(key, data)
 
+    def settle(self, key: str) -> None:
+        self.store.settle(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         return self.store.keys(prefix)
 
