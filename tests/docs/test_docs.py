@@ -18,6 +18,7 @@ import pytest
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS
 from stemma_cli import exits
 from stemma_cli.main import COMMANDS, stemma
+from tests.architecture import rules
 from tests.docs.console import ROOT, WIDTH, Command, Digests, File, Ran, examples, play
 
 DOCS = ROOT / "docs"
@@ -248,12 +249,27 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
             assert not test or f"def {test}(" in found.read_text(encoding="utf-8"), span
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_no_page_knows_a_machine(page: Path) -> None:
-    assert (
-        re.findall(r"(?<![\w.$}~])/(?:work|tmp|root|mnt|Users)\b", page.read_text(encoding="utf-8"))
-        == []
-    )
+def table_of(page: str, *header: str) -> list[list[str]]:
+    return rows((DOCS / page).read_text(encoding="utf-8"), *header)
+
+
+def test_the_table_of_imports_is_that_of_the_rules() -> None:
+    said = {
+        code_spans(package)[0]: tuple(code_spans(may))
+        for package, may, _ in table_of("architecture.md", "package", "may import", "and never")
+    }
+    assert said == rules.MAY_IMPORT
+
+
+def test_every_promise_names_the_tests_that_try_to_break_it() -> None:
+    promises = table_of("threat-model.md", "promise", "held by", "tried by")
+    assert [row[0].split()[0] for row in promises] == [f"P{n}" for n in range(1, 9)]
+    attacks = table_of("threat-model.md", "attack", "answer", "test")
+    for row in [*promises, *attacks]:
+        assert code_spans(row[-1])
+        for span in code_spans(row[-1]):
+            text = (ROOT / span).read_text(encoding="utf-8")
+            assert re.search(r"^(def test_|Test\w+ = )", text, re.MULTILINE), span
 
 
 def test_the_index_lists_every_page() -> None:
