@@ -137,7 +137,7 @@ class Digests:
         key = page[:12]
         if page == real:
             self.same.add(key)
-        elif key in self.same:
+        elif key in self.same or real[:12] in self.same:
             return False
         if len(real) >= len(self.meant.get(key, "")):
             self.meant[key] = real
