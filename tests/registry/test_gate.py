@@ -209,6 +209,14 @@ def test_a_quarantined_reference_cannot_be_obtained_by_accident(world: World) ->
         gate.obtain(world.registry, view, "models/m:1", allow_quarantined=True)
 
 
+def test_who_believes_nobody_obtains_nothing_that_anybody_stopped(world: World) -> None:
+    model(world)
+    world.quarantine("data/raw:1")
+    world.trust = NOBODY
+    with world.view() as view, pytest.raises(NotVerified):
+        gate.obtain(world.registry, view, "models/m:1", allow_quarantined=False)
+
+
 def test_another_trust_root_gives_another_answer_from_the_same_facts(world: World) -> None:
     model(world)
     everybody = world.trust

@@ -109,7 +109,10 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
             if newest is None or newest.n < head.n:
                 work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
                 try:
-                    work.write_bytes(canonical.dumps(document))
+                    with work.open("xb") as out:
+                        out.write(canonical.dumps(document))
+                        out.flush()
+                        os.fsync(out.fileno())
                     os.replace(work, path)
                 finally:
                     work.unlink(missing_ok=True)
