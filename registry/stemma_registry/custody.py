@@ -25,7 +25,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
-from stemma_registry.reference import Resolved, best_version, resolve
+from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
 from stemma_registry.signing import KeySigner
 
@@ -216,7 +216,8 @@ def _target(view: Snapshot, text: str) -> tuple[Target, int | None]:
         found = resolve(view, text)
     except NotFound:
         try:
-            return Target(_whole(text), None), None
+            # Bytes known to be bad can be stopped before they arrive.
+            return Target(whole_digest(text), None), None
         except BadDigest:
             pass
         raise
@@ -238,12 +239,6 @@ def _named(view: Snapshot, found: Resolved) -> Target:
         if best is not None:
             return Target(found.digest, best.name, part.path)
     return Target(found.digest, None)
-
-
-def _whole(text: str) -> Digest:
-    """A digest written in full: bytes known to be bad can be stopped before they arrive."""
-    scheme, _, value = text.partition(":")
-    return Digest("gitCommit" if scheme == "git" else scheme, value)
 
 
 def _exclusive(

@@ -7,7 +7,6 @@ not written again.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +35,7 @@ from stemma_registry.errors import BadTree, Damaged, NameTaken, NotFound, Refuse
 from stemma_registry.gitrepo import capture
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import status
-from stemma_registry.reference import binding, resolve, worth
+from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import KeySigner
 
@@ -155,10 +154,9 @@ class _Work:
 
     def _event(self, bundles: Sequence[Bundle]) -> Event:
         store = self.registry.store
-        store.put(io.BytesIO(self.manifest.raw), self.manifest.digest, len(self.manifest.raw))
         return Event(
             PUSH,
-            artifacts=(self.manifest.digest,),
+            artifacts=(put_bytes(store, self.manifest.raw),),
             bundles=tuple(put_bytes(store, bundle.raw) for bundle in bundles),
             keys=(put_bytes(store, self.signer.public.der),),
         )
@@ -267,9 +265,8 @@ def _inputs(view: Snapshot, pairs: Sequence[tuple[str, str]]) -> tuple[list[Inpu
 
 def _external(text: str) -> Digest:
     """A whole digest that the registry need not know. Raises NotFound for anything else."""
-    scheme, _, value = text.partition(":")
     try:
-        return Digest("gitCommit" if scheme == "git" else scheme, value)
+        return whole_digest(text)
     except BadDigest:
         raise NotFound(f"no input {text:.80} (push it first, or name it by its digest)") from None
 

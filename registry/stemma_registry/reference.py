@@ -60,6 +60,12 @@ def resolve(snapshot: Snapshot, text: str) -> Resolved:
     return Resolved(row.artifact_id, digest, name, str(name))
 
 
+def whole_digest(text: str) -> Digest:
+    """A digest written in full, which the registry need not know. Raises BadDigest."""
+    scheme, _, value = text.partition(":")
+    return Digest("gitCommit" if scheme == "git" else scheme, value)
+
+
 def binding(snapshot: Snapshot, name: NameVersion) -> VersionRow | None:
     """What NAME:VERSION is bound to: the first binding by a believed signer.
 
