@@ -13,7 +13,8 @@
     ├── StoreError           the store failed
     │   ├── Damaged          a blob's bytes are not those of its name
     │   └── Unavailable      the store cannot be reached, read or written
-    │       └── Unanswered   a write was sent, and whether it arrived is not known
+    │       └── Temporary    ... now; it may succeed when it is repeated
+    │           └── Unanswered  a write was sent, and whether it arrived is not known
     └── LedgerBroken         the ledger, or what it refers to, cannot be believed
 
 The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere else.
@@ -64,7 +65,11 @@ class Unavailable(StoreError):
     """The store cannot be reached, read or written."""
 
 
-class Unanswered(Unavailable):
+class Temporary(Unavailable):
+    """The store failed in a way that may pass: the same call may succeed when it is repeated."""
+
+
+class Unanswered(Temporary):
     """A write was sent, and whether it arrived is not known."""
 
 

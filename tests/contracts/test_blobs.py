@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 
@@ -14,6 +14,9 @@ from stemma_registry.blobs.contract import CHUNK, Store, get_bytes, put_bytes
 from stemma_registry.errors import BlobMissing, Damaged
 from tests.contracts.places import Place
 from tests.threads import together
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7)
 
@@ -34,6 +37,11 @@ class Watched(io.BytesIO):
         self.before_read(self.reads)
         self.reads += 1
         return super().read(size)
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        data = self.read(len(memoryview(buffer)))
+        memoryview(buffer)[: len(data)] = data
+        return len(data)
 
 
 def data_of(size: int) -> bytes:
@@ -161,6 +169,9 @@ def test_3_a_source_that_never_ends_is_not_read_for_ever(store: Store, place: Pl
             self.total += size
             assert self.total < 20 * CHUNK, "the store went on reading"
             return bytes(size)
+
+        def readinto(self, buffer: WriteableBuffer, /) -> int:
+            return len(self.read(len(memoryview(buffer))))
 
     with pytest.raises(Damaged):
         store.put(cast(BinaryIO, Endless()), Digest.of(b""), 2 * CHUNK)

@@ -5,9 +5,15 @@ under `ledger/` and `status/`. One test suite (tests/contracts) runs over all
 stores; the numbers below are the ones it cites.
 
 1. A blob is there whole or not at all. No reader sees part of one.
-2. `put` returns only when the blob would survive a power cut.
-3. Bytes that do not match the digest are refused at `put`, and leave nothing.
-4. `chunks` ends without an error only if the bytes match the name.
+2. `put` and `receive` return only when the blob would survive a power cut; inside
+   a `batch`, the end of the batch does. What cannot be made durable is an error,
+   never an acknowledgement.
+3. Bytes that do not match the digest are refused at `put`, and leave nothing. A
+   blob that is there is acknowledged only if its bytes are right; wrong ones are
+   replaced.
+4. `chunks` ends without an error only if the bytes match the name. `read_range`
+   returns bytes only if they match what was recorded when the blob was stored, or
+   what follows from the name.
 5. Any number of writers of the same blob are harmless to each other.
 6. `create` is atomic: of any number of writers of one key exactly one wins, and
    the object is durable when it returns. Nobody sees half of it. AlreadyThere is
@@ -17,7 +23,11 @@ stores; the numbers below are the ones it cites.
 7. `replace` is atomic: a reader sees the old bytes or the new.
 8. Errors are BlobMissing, NotFound, AlreadyThere, Damaged or Unavailable, never
    what the system underneath raises. Unanswered (an Unavailable) is raised only
-   where a write may have arrived and would be durable if it had.
+   where a write may have arrived and would be durable if it had. Temporary (also an
+   Unavailable) is what may succeed when it is repeated.
+9. `delete` is durable, and nothing for a blob that is not there. It is for
+   collecting, erasing and repairing; nobody else takes bytes away.
+10. One store may be used by many threads at once.
 """
 
 from __future__ import annotations
@@ -25,12 +35,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from stemma_attestations.digest import Digest
+from stemma_registry.blobs.streams import CHUNK, Progress
 from stemma_registry.errors import Damaged
-
-CHUNK = 1024 * 1024
 
 
 class Store(Protocol):
@@ -42,7 +52,19 @@ class Store(Protocol):
         ...
 
     def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
-        """Store `size` bytes of `source`. False if the blob was there. Raises Damaged."""
+        """Store `size` bytes of `source`. False if the blob was there, whole. Raises Damaged."""
+        ...
+
+    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+        """Store `size` bytes of a seekable `source` under the name found on the way.
+
+        For bytes whose digest is not known yet: a store that can name a blob
+        afterwards reads them once. Raises Damaged where there are more or fewer.
+        """
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Many blobs, made durable together when the block ends without an error."""
         ...
 
     def size(self, digest: Digest) -> int | None:
@@ -53,8 +75,26 @@ class Store(Protocol):
         """The blob's bytes, hashed on the way. Raises BlobMissing, and Damaged at the end."""
         ...
 
+    def fetch(self, digest: Digest, out: BinaryIO, progress: Progress | None = None) -> None:
+        """Write the blob to a new, empty file `out`. Raises as `chunks` does.
+
+        After an error `out` holds bytes that nobody vouches for: throw it away.
+        """
+        ...
+
+    def read_range(self, digest: Digest, start: int, length: int) -> bytes:
+        """At most `length` bytes from `start`; fewer only at the blob's end.
+
+        Raises BlobMissing, Damaged.
+        """
+        ...
+
     def blobs(self) -> Iterator[Digest]:
         """Every blob, in order."""
+        ...
+
+    def delete(self, digest: Digest) -> None:
+        """Take a blob away, durably. No error if it is not there."""
         ...
 
     def create(self, key: str, data: bytes) -> None:

@@ -18,13 +18,16 @@ import os
 import re
 import secrets
 import stat
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import hashed, pieces
+from stemma_registry.blobs.streams import Progress, clone, hash_stream, write_all
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -36,7 +39,7 @@ from stemma_registry.errors import (
 
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEY = re.compile(r"(?:ledger|status)(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+\Z")
 _HEX2, _HEX62 = re.compile(r"[0-9a-f]{2}\Z"), re.compile(r"[0-9a-f]{62}\Z")
 
@@ -47,6 +50,8 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._durable: set[tuple[str, ...]] = set()  # directories whose names are on disk
+        self._batches: list[set[tuple[str, ...]]] = []  # directories to fsync, for each batch
+        self._lock = threading.Lock()
 
     @property
     def location(self) -> str:
@@ -54,18 +59,45 @@ class LocalStore:
 
     def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
         parts = _blob_parts(digest)
-        with _wrapped(f"cannot store blob {digest.short}"), self._directory(parts[:-1], True) as d:
-            if _file_size(parts[-1], d) == size:
-                # Another writer may have been cut off between rename and fsync.
-                _sync_file(parts[-1], d)
-                os.fsync(d)
+        with _wrapped(f"cannot store blob {digest.short}"):
+            if self._keep(parts, digest, size):
                 return False
-            chunks = hashed(pieces(source), digest, size)
-            self._write(
-                chunks, lambda tmp, t: os.replace(tmp, parts[-1], src_dir_fd=t, dst_dir_fd=d)
-            )
-            os.fsync(d)
+            with self._temporary() as made:
+                found, count = hash_stream(source, size, made.write)
+                if found != digest or count != size:
+                    raise Damaged(f"blob {digest}: the bytes are not those of its name")
+                self._name(made, parts)
             return True
+
+    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+        with _wrapped("cannot store a file"), self._temporary() as made:
+            if clone(source.fileno(), made.fd):
+                # The clone is ours alone: what is hashed now is what is kept.
+                with os.fdopen(os.dup(made.fd), "rb", buffering=0) as kept:
+                    digest, count = hash_stream(kept, size, progress=progress)
+            else:
+                digest, count = hash_stream(source, size, made.write, progress)
+            if count != size:
+                raise Damaged(f"a file of {size} bytes has another size now")
+            self._name(made, _blob_parts(digest))
+            return digest
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        waiting: set[tuple[str, ...]] = set()
+        with self._lock:
+            self._batches.append(waiting)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._batches = [batch for batch in self._batches if batch is not waiting]
+        # Parents last: a name is worth nothing where its directory's name is not on disk,
+        # and nobody is told of either before this ends.
+        with _wrapped("cannot make the stored blobs durable"):
+            for parts in sorted(waiting, key=len, reverse=True):
+                with self._directory(parts) as d:
+                    os.fsync(d)
 
     def size(self, digest: Digest) -> int | None:
         parts = _blob_parts(digest)
@@ -77,13 +109,29 @@ class LocalStore:
                 return None
 
     def chunks(self, digest: Digest) -> Iterator[bytes]:
-        with _wrapped(f"cannot read blob {digest.short}"):
-            try:
-                source = self._open(_blob_parts(digest))
-            except FileNotFoundError as error:
-                raise BlobMissing(f"the store has no blob {digest}") from error
-            with source:
-                yield from hashed(pieces(source), digest)
+        with _wrapped(f"cannot read blob {digest.short}"), self._blob(digest) as source:
+            yield from hashed(pieces(source), digest)
+
+    def fetch(self, digest: Digest, out: BinaryIO, progress: Progress | None = None) -> None:
+        with _wrapped(f"cannot copy blob {digest.short}"), self._blob(digest) as source:
+            size, target = os.fstat(source.fileno()).st_size, out.fileno()
+            if clone(source.fileno(), target):
+                with os.fdopen(os.dup(target), "rb", buffering=0) as copy:
+                    copy.seek(0)
+                    found, _ = hash_stream(copy, size, progress=progress)
+            else:
+                found, _ = hash_stream(source, size, lambda p: write_all(target, p), progress)
+        if found != digest:
+            raise Damaged(f"blob {digest}: the bytes are not those of its name")
+
+    def read_range(self, digest: Digest, start: int, length: int) -> bytes:
+        # A local disk reads a blob faster than anybody could keep digests of its parts.
+        kept, position = bytearray(), 0
+        for chunk in self.chunks(digest):
+            low, high = start - position, start + length - position
+            kept += chunk[max(0, low) : max(0, high)]
+            position += len(chunk)
+        return bytes(kept)
 
     def blobs(self) -> Iterator[Digest]:
         for first in self._list(("blobs", "sha256")):
@@ -93,11 +141,21 @@ class LocalStore:
                 if _HEX62.match(rest):
                     yield Digest("sha256", first + rest)
 
+    def delete(self, digest: Digest) -> None:
+        parts = _blob_parts(digest)
+        with _wrapped(f"cannot delete blob {digest.short}"):
+            try:
+                with self._directory(parts[:-1]) as d:
+                    os.unlink(parts[-1], dir_fd=d)
+                    os.fsync(d)
+            except FileNotFoundError:
+                return
+
     def create(self, key: str, data: bytes) -> None:
         parts = _key_parts(key)
         with _wrapped(f"cannot create {key}"), self._directory(parts[:-1], True) as d:
             try:
-                self._write([data], lambda tmp, t: _link(tmp, t, parts[-1], d))
+                self._write(data, lambda tmp, t: _link(tmp, t, parts[-1], d))
             except FileExistsError as error:
                 os.fsync(d)  # whoever builds on it must not outlive it
                 raise AlreadyThere(f"{key} is already there") from error
@@ -114,9 +172,7 @@ class LocalStore:
     def replace(self, key: str, data: bytes) -> None:
         parts = _key_parts(key)
         with _wrapped(f"cannot write {key}"), self._directory(parts[:-1], True) as d:
-            self._write(
-                [data], lambda tmp, t: os.replace(tmp, parts[-1], src_dir_fd=t, dst_dir_fd=d)
-            )
+            self._write(data, lambda tmp, t: os.replace(tmp, parts[-1], src_dir_fd=t, dst_dir_fd=d))
             os.fsync(d)
 
     def settle(self, key: str) -> None:
@@ -154,21 +210,58 @@ class LocalStore:
                         swept += 1
         return swept
 
-    def _write(self, chunks: Iterator[bytes] | Sequence[bytes], place: _Place) -> None:
-        """Write a temporary file durably and let `place` give it its name."""
+    def _keep(self, parts: tuple[str, ...], digest: Digest, size: int) -> bool:
+        """Whether the blob is there with the right bytes; if so it is durable, too."""
+        try:
+            with self._directory(parts[:-1]) as d:
+                if _file_size(parts[-1], d) != size:
+                    return False
+                with os.fdopen(os.open(parts[-1], _READ, dir_fd=d), "rb", buffering=0) as found:
+                    if hash_stream(found, size)[0] != digest:
+                        return False
+                    # Another writer may have been cut off between rename and fsync.
+                    os.fsync(found.fileno())
+        except FileNotFoundError:
+            return False
+        self._sync(parts[:-1])
+        return True
+
+    def _name(self, made: _Temporary, parts: tuple[str, ...]) -> None:
+        """Make a temporary file durable and give it its place."""
+        os.fsync(made.fd)
+        with self._directory(parts[:-1], True) as d:
+            os.replace(made.name, parts[-1], src_dir_fd=made.directory, dst_dir_fd=d)
+        self._sync(parts[:-1])
+
+    def _sync(self, parts: tuple[str, ...]) -> None:
+        """Make the names in a directory durable: now, or with the batch."""
+        with self._lock:
+            for batch in self._batches:
+                batch.add(parts)
+            later = bool(self._batches)
+        if not later:
+            with self._directory(parts) as d:
+                os.fsync(d)
+
+    def _write(self, data: bytes, place: _Place) -> None:
+        """Write a small object durably and let `place` give it its name."""
+        with self._temporary() as made:
+            made.write(memoryview(data))
+            os.fsync(made.fd)
+            place(made.name, made.directory)
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[_Temporary]:
+        """A new file in tmp/; its name is gone afterwards unless it was given another."""
         name = secrets.token_hex(16)
-        with self._directory(("tmp",), True) as tmp:
-            fd = os.open(name, _NEW, 0o444, dir_fd=tmp)
+        with self._directory(("tmp",), True) as directory:
+            fd = os.open(name, _NEW, 0o444, dir_fd=directory)
             try:
-                with os.fdopen(fd, "wb") as out:
-                    for chunk in chunks:
-                        out.write(chunk)
-                    out.flush()
-                    os.fsync(out.fileno())
-                place(name, tmp)
+                yield _Temporary(name, fd, directory)
             finally:
+                os.close(fd)
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=tmp)
+                    os.unlink(name, dir_fd=directory)
 
     @contextlib.contextmanager
     def _directory(self, parts: tuple[str, ...], make: bool = False) -> Iterator[int]:
@@ -177,10 +270,7 @@ class LocalStore:
         try:
             for depth, part in enumerate(parts, 1):
                 if make and parts[:depth] not in self._durable:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(part, 0o755, dir_fd=fd)
-                    os.fsync(fd)  # also for one that another process made a moment ago
-                    self._durable.add(tuple(parts[:depth]))
+                    self._make(fd, parts[:depth])
                 child = os.open(part, _DIR, dir_fd=fd)
                 os.close(fd)
                 fd = child
@@ -188,13 +278,32 @@ class LocalStore:
         finally:
             os.close(fd)
 
+    def _make(self, parent: int, parts: tuple[str, ...]) -> None:
+        """Make a directory; its name is durable now, or with the batch."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(parts[-1], 0o755, dir_fd=parent)
+        # Also for one that another process made a moment ago.
+        with self._lock:
+            for batch in self._batches:
+                batch.add(parts[:-1])
+            if self._batches:
+                return
+        os.fsync(parent)
+        self._durable.add(parts)
+
+    def _blob(self, digest: Digest) -> BinaryIO:
+        try:
+            return self._open(_blob_parts(digest))
+        except FileNotFoundError as error:
+            raise BlobMissing(f"the store has no blob {digest}") from error
+
     def _open(self, parts: tuple[str, ...]) -> BinaryIO:
         with self._directory(parts[:-1]) as d:
             fd = os.open(parts[-1], _READ, dir_fd=d)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise Damaged(f"{'/'.join(parts)} in the store is not a regular file")
-        return os.fdopen(fd, "rb")
+        return os.fdopen(fd, "rb", buffering=0)
 
     def _list(self, parts: tuple[str, ...], marked: bool = False) -> list[str]:
         """The names in a directory, sorted; `marked`, those of directories end with a slash."""
@@ -206,6 +315,18 @@ class LocalStore:
                     )
             except (FileNotFoundError, NotADirectoryError):
                 return []
+
+
+@dataclass(frozen=True)
+class _Temporary:
+    """A file that is being written, open for reading too, and the directory it is in."""
+
+    name: str
+    fd: int
+    directory: int
+
+    def write(self, piece: memoryview) -> None:
+        write_all(self.fd, piece)
 
 
 _Place = Callable[[str, int], None]

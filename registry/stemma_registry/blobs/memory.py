@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.contract import CHUNK, hashed, pieces
-from stemma_registry.errors import AlreadyThere, BlobMissing, NotFound
+from stemma_registry.blobs.contract import hashed, pieces
+from stemma_registry.blobs.streams import CHUNK, Progress, write_chunks
+from stemma_registry.errors import AlreadyThere, BlobMissing, Damaged, NotFound
 
 
 class MemoryStore:
@@ -30,6 +32,20 @@ class MemoryStore:
             self.blob_bytes[digest] = data
         return new
 
+    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+        data = source.read(size + 1)
+        if len(data) != size:
+            raise Damaged(f"a file of {size} bytes has another size now")
+        if progress is not None:
+            progress(size)
+        digest = Digest.of(data)
+        with self._lock:
+            self.blob_bytes[digest] = data
+        return digest
+
+    def batch(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def size(self, digest: Digest) -> int | None:
         data = self.blob_bytes.get(digest)
         return None if data is None else len(data)
@@ -39,6 +55,16 @@ class MemoryStore:
         if data is None:
             raise BlobMissing(f"the store has no blob {digest}")
         yield from hashed((data[i : i + CHUNK] for i in range(0, len(data), CHUNK)), digest)
+
+    def fetch(self, digest: Digest, out: BinaryIO, progress: Progress | None = None) -> None:
+        write_chunks(self.chunks(digest), out, progress)
+
+    def read_range(self, digest: Digest, start: int, length: int) -> bytes:
+        return b"".join(self.chunks(digest))[start : start + length]
+
+    def delete(self, digest: Digest) -> None:
+        with self._lock:
+            self.blob_bytes.pop(digest, None)
 
     def blobs(self) -> Iterator[Digest]:
         yield from sorted(self.blob_bytes)

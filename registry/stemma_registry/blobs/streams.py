@@ -1,0 +1,135 @@
+"""Moving bytes once: hashing in one thread while another writes, through a few reused buffers."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from stemma_attestations.digest import Digest
+
+CHUNK = 1024 * 1024
+# Below this, handing buffers from thread to thread costs more than it saves.
+OVERLAPPED = 8 * CHUNK
+BUFFERS = 4
+_FICLONE = 0x40049409  # linux/fs.h
+
+Progress = Callable[[int], None]
+Write = Callable[[memoryview], object]
+
+
+def hash_stream(
+    source: BinaryIO, limit: int, write: Write | None = None, progress: Progress | None = None
+) -> tuple[Digest, int]:
+    """Read `source` once: its digest and size in bytes, each piece handed to `write` too.
+
+    Stops behind `limit` bytes: a source that never ends is one of the wrong
+    size. Raises what reading and writing raise; after an error the rest is not
+    written.
+    """
+    if write is not None and limit >= OVERLAPPED:
+        with _Writer(write) as writer:
+            return _hash(source, limit, writer.buffer, writer.write, progress)
+    buffer = memoryview(bytearray(max(1, min(limit + 1, CHUNK))))
+    return _hash(source, limit, lambda: buffer, write, progress)
+
+
+def write_all(fd: int, data: memoryview | bytes) -> None:
+    """Write every byte. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def write_chunks(chunks: Iterable[bytes], out: BinaryIO, progress: Progress | None = None) -> None:
+    """Write chunks as they come, while the next one is being made."""
+    with _Writer(out.write) as writer:
+        for chunk in chunks:
+            writer.write(memoryview(chunk))
+            if progress is not None:
+                progress(len(chunk))
+
+
+def clone(source: int, target: int) -> bool:
+    """Share the blocks of two files where the file system can; whether it could."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def _hash(
+    source: BinaryIO,
+    limit: int,
+    buffer: Callable[[], memoryview],
+    write: Write | None,
+    progress: Progress | None,
+) -> tuple[Digest, int]:
+    state, size = hashlib.sha256(), 0
+    # The buffer is asked for anew each time: the last one may still be on its way to the disk.
+    while size <= limit and (count := source.readinto(view := buffer())):  # type: ignore[attr-defined]
+        piece = view[:count]
+        state.update(piece)
+        size += count
+        if write is not None and size <= limit:
+            write(piece)
+        if progress is not None:
+            progress(count)
+    return Digest("sha256", state.hexdigest()), size
+
+
+class _Writer:
+    """A thread that writes what it is handed, in order, and gives the buffers back."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._full: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(BUFFERS - 1)
+        self._buffers: list[memoryview] = []
+        self._next = 0
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def buffer(self) -> memoryview:
+        """A buffer that nobody uses: one more than can be under way at once."""
+        if len(self._buffers) <= BUFFERS:
+            self._buffers.append(memoryview(bytearray(CHUNK)))
+        self._next = (self._next + 1) % len(self._buffers)
+        return self._buffers[self._next]
+
+    def write(self, piece: memoryview) -> None:
+        """Hand a piece over; waits while too many are under way. Raises what writing raised."""
+        self._room.acquire()
+        if self._error is not None:
+            raise self._error
+        self._full.put(piece)
+
+    def _run(self) -> None:
+        while (piece := self._full.get()) is not None:
+            try:
+                if self._error is None:
+                    self._write(piece)
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+                self._error = error
+            self._room.release()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._full.put(None)
+        self._thread.join()
+        if error is None and self._error is not None:
+            raise self._error
