@@ -55,7 +55,7 @@ def store_all(root: Path, target: Path) -> None:
     """What a push does with the bytes: hash the tree, then put every blob."""
     target.mkdir()
     store = LocalStore(target)
-    manifest = directory.manifest_of(root, directory.observe(root))
+    manifest = directory.manifest_of(root, directory.observe(directory.scan(root)))
     for entry in manifest.entries:
         with directory.open_beneath(root, entry.path) as source:
             store.put(source, entry.sha256, entry.size)
@@ -75,7 +75,7 @@ def _byte_ratios(folder: Path, label: str, count: int, size: int) -> list[Ratio]
     return [
         pair(
             f"hash a directory, {label}",
-            wall(lambda: directory.observe(root)),
+            wall(lambda: directory.observe(directory.scan(root))),
             wall(lambda: hash_all(paths)),
         ),
         pair(

@@ -32,7 +32,7 @@ def chain_ratios(folder: Path) -> list[Ratio]:
     signing.write_key(home.key, pem, public)
     trust = trust_file.add(home.trust, "bench", public)
     signer = signing.load_signer(f"key:{home.key}", lambda: None)
-    registry = initialise(folder / "lineage", home)
+    registry = initialise(str(folder / "lineage"), home)
     checkout = folder / "checkout"
     checkout.mkdir()
     subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)

@@ -23,12 +23,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
     "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
     "release": ("custody", "Lift a quarantine."),
+    "erase": ("collecting", "Delete the bytes of one file for ever, and say why."),
     "list": ("showing", "List names and versions."),
     "show": ("showing", "Show one artifact, file or commit."),
     "log": ("showing", "Show what happened, newest first."),
     "bom": ("showing", "Print the CycloneDX ML-BOM of a reference."),
     "attestations": ("showing", "List the signed statements about a reference."),
     "audit": ("care", "Check that the registry is whole."),
+    "gc": ("collecting", "Delete what nothing refers to."),
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
     "key": ("setup", "Make signing keys."),
@@ -87,8 +89,8 @@ def _json_here(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 )
 @click.option(
     "--registry",
-    metavar="PATH",
-    help="The registry (else $STEMMA_REGISTRY, else ~/.stemma/registry).",
+    metavar="LOCATION",
+    help="The registry: a path, or s3://BUCKET/PREFIX (else $STEMMA_REGISTRY, else the home's).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.version_option(__version__, prog_name="stemma")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,10 @@ import click
 
 if TYPE_CHECKING:
     from stemma_attestations.trust import TrustRoot
+    from stemma_registry.blobs.streams import Progress
     from stemma_registry.config import Home
     from stemma_registry.registry import Registry, Snapshot
+    from stemma_registry.settings import Settings
     from stemma_registry.signing import KeySigner
 
 
@@ -36,10 +37,17 @@ class Session:
         return Home.of(os.environ)
 
     @property
-    def path(self) -> Path:
+    def location(self) -> str:
         """`--registry`, else `$STEMMA_REGISTRY`, else the registry in the home."""
         named = self.registry_option or os.environ.get("STEMMA_REGISTRY")
-        return Path(named).expanduser() if named else self.home.registry
+        return os.path.expanduser(named) if named else str(self.home.registry)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in the home. Raises Malformed."""
+        from stemma_registry import settings
+
+        return settings.load(self.home)
 
     @property
     def now(self) -> datetime:
@@ -62,7 +70,7 @@ class Session:
         """The registry."""
         from stemma_registry.registry import open_registry
 
-        return open_registry(self.path, self.home)
+        return open_registry(self.location, self.home)
 
     @contextlib.contextmanager
     def view(self, trust: Path | None = None) -> Iterator[tuple[Registry, Snapshot]]:
@@ -83,28 +91,18 @@ def passphrase() -> str | None:
 
 
 @contextlib.contextmanager
-def progress(doing: str) -> Iterator[Callable[[int], None] | None]:
-    """A counter of bytes on stderr, on a terminal only, once something takes over a second."""
+def progress(doing: str) -> Iterator[Progress | None]:
+    """Bytes, rate and time left on stderr: on a terminal only, for anything over a second."""
     if not sys.stderr.isatty():
         yield None
         return
-    from stemma_cli.output import size
+    from stemma_cli.meter import Meter
 
-    start = shown = time.monotonic()
-    total = 0
-
-    def advance(count: int) -> None:
-        nonlocal total, shown
-        total += count
-        now = time.monotonic()
-        if now - start > 1 and now - shown > 0.2:
-            shown = now
-            rate = size(int(total / (now - start)))
-            click.echo(f"\r{doing} {size(total)}, {rate}/s  ", nl=False, err=True)
-
-    yield advance
-    if shown != start:
-        click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
+    meter = Meter(doing)
+    try:
+        yield meter
+    finally:
+        meter.clear()
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -39,7 +39,8 @@ def _relation(edge: TraceEdge) -> str:
 def _name(node: TraceNode) -> str:
     kind = f"  {node.kind}" if node.kind else ""
     stopped = "  QUARANTINED" if node.quarantined else ""
-    return f"{node.label}{kind}{stopped}"
+    erased = f"  ERASED ({'; '.join(node.erased)})" if node.erased else ""
+    return f"{node.label}{kind}{stopped}{erased}"
 
 
 def _tree(trace: Trace, paths: Paths) -> None:
@@ -113,6 +114,7 @@ def _json(trace: Trace, paths: Paths) -> None:
                 "names": list(node.names),
                 "depth": node.depth,
                 "quarantined": node.quarantined,
+                "erased": list(node.erased),
             }
             for node in trace.nodes.values()
         ],

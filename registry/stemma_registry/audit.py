@@ -1,58 +1,92 @@
-"""Is the registry whole? Answered from the store alone, without the catalogue."""
+"""Is the registry whole? Answered from the store alone, without the catalogue.
+
+Whatever is wrong is a finding, named with what needs it. What is merely odd (a
+blob that nothing refers to, a foreign file, a checkpoint that cannot be read)
+is listed, and harms nobody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadManifest
+from stemma_attestations.errors import BadBundle, BadManifest, Malformed
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.blobs.contract import Store, Stray, get_bytes
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.directory import Progress
-from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, StoreError
+from stemma_registry.dependents import Uses, uses_of
+from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, NotFound
 from stemma_registry.ledger import heads
-from stemma_registry.ledger.entry import LedgerEntry
-from stemma_registry.ledger.log import Head, entries_after, read_entry
+from stemma_registry.ledger.entry import COLLECT, CONDEMN, ERASE, LedgerEntry
+from stemma_registry.ledger.log import Head, entry_key, read_entry
+from stemma_registry.ledger.survey import Chain, last_number, number, survey
+from stemma_registry.lineage.erased import stated
+from stemma_registry.whole import Blobs, Looked, look_at_blobs
+
+MISSING, DAMAGED, LEDGER, UNREADABLE = "missing", "damaged", "ledger", "unreadable"
+_STATUS = frozenset({heads.CHECKPOINT})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. `needed_by` says what cannot be had because of it."""
+    """One thing that is wrong, and what cannot be had because of it.
 
-    what: str  # missing, damaged, or ledger
+    `what` is missing, damaged, truncated, swapped, unreadable or ledger.
+    `needed_by` lists the first of `needs` dependents.
+    """
+
+    what: str
     subject: str
     detail: str
-    needed_by: str = ""
+    needed_by: tuple[str, ...] = ()
+    needs: int = 0
 
 
 @dataclass(frozen=True)
-class Need:
-    """Why a blob has to be there, and its size in bytes where a manifest says it."""
+class Surplus:
+    """A blob that nothing refers to; `state` is what the ledger says of it, if anything."""
 
-    where: str
-    size: int | None = None
+    blob: Digest
+    size: int
+    state: str = ""
 
 
 @dataclass
 class Report:
     """What was looked at, and everything that was found.
 
-    `surplus` counts blobs that nothing refers to: what interrupted pushes left.
+    `bad` are the blobs that need other bytes, with their sizes where a manifest
+    says them; `chain` is how the ledger hangs together. `certain` is false
+    where something could not be read that may refer to what is called surplus.
     """
 
     entries: int = 0
     blobs: int = 0
     bytes_read: int = 0
-    surplus: int = 0
+    unfinished: int = 0
+    certain: bool = True
+    surplus: list[Surplus] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    erased: list[Digest] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    bad: dict[Digest, int | None] = field(default_factory=dict)
+    chain: Chain = field(default_factory=lambda: Chain(-1))
+    vouched: dict[int, Digest] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
+
+    @property
+    def decided(self) -> bool:
+        """Whether everything could be looked at, and the ledger is one chain."""
+        return not any(finding.what in (LEDGER, UNREADABLE) for finding in self.findings)
 
 
 def audit(
@@ -64,98 +98,170 @@ def audit(
 ) -> Report:
     """Check the ledger's chain and that every blob it refers to is there.
 
-    With `read_data` every blob in the store is hashed, and each damaged one is
-    listed. Raises Unavailable where the store itself cannot be read.
+    With `read_data` every blob in the store is hashed; without, only manifests
+    are, and of the others the sizes are compared. Raises Unavailable where the
+    store itself cannot be read.
     """
-    report = Report()
-    needed: dict[Digest, Need] = {}
-    head = Head()
-    try:
-        signed, seen = heads.read_checkpoint(store, trust), heads.read_seen(home.heads, store)
-        for entry in entries_after(store, head):
+    run = _Audit(store, home, trust)
+    run.ledger()
+    run.blobs(read_data, progress)
+    run.oddities()
+    return run.report
+
+
+@dataclass
+class _Audit:
+    store: Store
+    home: Home
+    trust: TrustRoot
+    report: Report = field(default_factory=Report)
+    needed: Blobs = field(default_factory=Blobs)
+    erased: dict[Digest, str] = field(default_factory=dict)
+    claimed: dict[Digest, str] = field(default_factory=dict)
+    states: dict[Digest, str] = field(default_factory=dict)
+
+    def ledger(self) -> None:
+        """Read every entry, note what it needs, and find where the chain breaks."""
+        report, seen = self.report, None
+        signed = heads.read_checkpoint(self.store, self.trust)
+        try:
+            seen = heads.read_seen(self.home.heads, self.store)
+        except LedgerBroken as error:
+            report.findings.append(Finding(LEDGER, "the head seen before", str(error)))
+        known = [known for known in (signed, seen) if known is not None]
+        last = last_number(self.store)
+        report.chain, entries = survey(self.store, last, self._manifests)
+        for entry, manifests in entries:
             report.entries += 1
-            _collect(store, entry, needed, report)
-        heads.check_checkpoint(store, head, signed)
-        heads.check_seen(store, head, seen)
-        heads.remember(home.heads, store, head, seen)
-    except LedgerBroken as error:
-        report.findings.append(Finding("ledger", f"entry {head.n + 1}", str(error)))
-    _check_gaps(store, head, report)
-    _check_blobs(store, needed, report, read_data, progress)
-    return report
+            self._collect(entry, manifests)
+        report.vouched = {known.n: known.entry for known in reversed(known)}
+        report.chain.judge(report.vouched)
+        for n, problem in sorted(report.chain.breaks.items()):
+            needs = max(0, last - n)
+            after = (f"the {needs} entries after it",) if needs else ()
+            report.findings.append(Finding(LEDGER, f"entry {n}", problem, after, needs))
+        report.certain = not report.chain.breaks
+        head = Head(last, report.chain.digest(last), report.chain.tree)
+        if report.decided:
+            heads.remember(self.home.heads, self.store, head, seen)
 
-
-def _collect(store: Store, entry: LedgerEntry, needed: dict[Digest, Need], report: Report) -> None:
-    """Note every blob that an entry refers to, directly or through a manifest."""
-    where = f"ledger entry {entry.n}"
-    for event in entry.events:
-        for digest in event.digests:
-            needed.setdefault(digest, Need(where))
-        for digest in event.artifacts:
+    def _manifests(self, entry: LedgerEntry) -> list[tuple[Digest, Manifest | str | None]]:
+        """The manifests of an entry's artifacts; what is wrong with one that is none."""
+        found: list[tuple[Digest, Manifest | str | None]] = []
+        for digest in (d for event in entry.events for d in event.artifacts):
             try:
-                manifest = Manifest.parse(get_bytes(store, digest, LIMITS.manifest_bytes))
+                raw = get_bytes(self.store, digest, LIMITS.manifest_bytes)
+                found.append((digest, Manifest.parse(raw)))
             except (BlobMissing, Damaged):
-                continue  # reported with the blobs
+                found.append((digest, None))  # reported with the blobs
             except BadManifest as error:
-                report.findings.append(Finding("damaged", str(digest), str(error), where))
+                found.append((digest, str(error)))
+        return found
+
+    def _collect(
+        self, entry: LedgerEntry, manifests: Iterable[tuple[Digest, Manifest | str | None]]
+    ) -> None:
+        """Note every blob that an entry refers to, directly or through a manifest."""
+        for event in entry.events:
+            for digest in event.digests:
+                self.needed.add(digest)
+            for stone in stated(self.store, event, self.trust):
+                (self.erased if stone.believed else self.claimed)[stone.blob] = stone.text
+            if event.type in (CONDEMN, COLLECT):
+                verb = "condemned" if event.type == CONDEMN else "deleted"
+                where = f"{verb} by gc in ledger entry {entry.n}"
+                self.states.update(dict.fromkeys(event.blobs, where))
+        for digest, manifest in manifests:
+            if isinstance(manifest, Manifest):
+                for item in manifest.entries:
+                    self.needed.add(item.sha256, item.size)
                 continue
-            for item in manifest.entries:
-                reason = f"{item.path} of artifact {digest.short} ({where})"
-                needed.setdefault(item.sha256, Need(reason, item.size))
+            self.report.certain = False
+            if manifest is not None:
+                where = (f"ledger entry {entry.n}",)
+                self.report.findings.append(Finding(DAMAGED, str(digest), manifest, where, 1))
+
+    def blobs(self, read_data: bool, progress: Progress | None) -> None:
+        """Compare what is there with what is needed."""
+        looked = look_at_blobs(self.store, self.needed, read_data, progress)
+        report = self.report
+        report.blobs, report.bytes_read = looked.count, looked.bytes_read
+        missing = self._missing(looked)
+        wrong = [*missing, *looked.wrong]
+        uses = uses_of(self.store, report.chain.last, {blob.digest for blob in wrong})
+        for blob in wrong:
+            use = uses.get(blob.digest, Uses())
+            finding = Finding(blob.what, str(blob.digest), blob.detail, use.listed, use.count)
+            report.findings.append(finding)
+            if blob.digest in self.needed:
+                report.bad[blob.digest] = self.needed.size(blob.digest)
+        for digest, size in looked.surplus:
+            report.surplus.append(Surplus(digest, size, self.states.get(digest, "")))
+        for digest in sorted(d for d in self.erased if d not in looked.absent):
+            if self.store.size(digest) is not None:
+                text = f"{self.erased[digest]}, but the bytes are still there: `stemma gc --yes`"
+                report.warnings.append(Finding("erased", str(digest), text))
+
+    def _missing(self, looked: Looked) -> list[Looked.Wrong]:
+        """The blobs that are not there and were not taken away on purpose."""
+        if looked.absent:
+            self._late_erasures()
+        missing = []
+        for digest in sorted(looked.absent):
+            if digest in self.erased:
+                self.report.erased.append(digest)
+                continue
+            detail = self.claimed.get(digest) or self.states.get(digest)
+            detail = f"not in the store ({detail})" if detail else "not in the store"
+            missing.append(Looked.Wrong(digest, MISSING, detail))
+        return missing
+
+    def _late_erasures(self) -> None:
+        """What was erased since the ledger was read."""
+        n = self.report.chain.last + 1
+        while not self.report.chain.breaks and (entry := read_entry(self.store, n)) is not None:
+            for event in (event for event in entry.events if event.type == ERASE):
+                for stone in stated(self.store, event, self.trust):
+                    (self.erased if stone.believed else self.claimed)[stone.blob] = stone.text
+            n += 1
+
+    def oddities(self) -> None:
+        """What is no harm: half uploads, foreign files, a checkpoint nobody can use."""
+        for stray in self.store.strays():
+            if stray.unfinished:
+                self.report.unfinished += 1
+            else:
+                self.report.strays.append(stray)
+        for key in self.store.keys(""):
+            if number(key) is None and key not in _STATUS:
+                self.report.strays.append(Stray(key, len(self.store.read(key)), False))
+        problem = checkpoint_problem(self.store, self.trust, self.report.entries)
+        if problem:
+            self.report.warnings.append(Finding("checkpoint", heads.CHECKPOINT, problem))
 
 
-def _check_gaps(store: Store, head: Head, report: Report) -> None:
-    """Entries behind the end of the chain: one between them was removed."""
-    later = [key for key in store.keys("ledger/") if _number(key) > head.n + 1]
-    if later and read_entry(store, head.n + 1) is None:  # not just appended meanwhile
-        report.findings.append(
-            Finding("ledger", f"entry {head.n + 1}", f"missing, although {later[0]} is there")
-        )
-
-
-def _number(key: str) -> int:
-    digits = key.removeprefix("ledger/").removesuffix(".json").replace("/", "")
-    return int(digits) if digits.isdigit() else -1
-
-
-def _check_blobs(
-    store: Store,
-    needed: dict[Digest, Need],
-    report: Report,
-    read_data: bool,
-    progress: Progress | None,
-) -> None:
-    present: set[Digest] = set()
-    for digest in store.blobs():
-        present.add(digest)
-        need = needed.get(digest)
-        report.surplus += need is None
-        where = need.where if need else "nothing"
-        if read_data:
-            _read(store, digest, where, report, progress)
-        elif need and need.size is not None and store.size(digest) != need.size:
-            detail = f"{store.size(digest)} bytes, not {need.size}"
-            report.findings.append(Finding("damaged", str(digest), detail, where))
-    report.blobs = len(present)
-    for digest in sorted(set(needed) - present):
-        where = needed[digest].where
-        report.findings.append(Finding("missing", str(digest), "not in the store", where))
-
-
-def _read(
-    store: Store, digest: Digest, needed_by: str, report: Report, progress: Progress | None
-) -> None:
+def checkpoint_problem(store: Store, trust: TrustRoot, entries: int) -> str:
+    """Why the signed head beside the ledger is of no use; empty where it is."""
     try:
-        for chunk in _chunks(store, digest):
-            report.bytes_read += len(chunk)
-            if progress is not None:
-                progress(len(chunk))
-    except StoreError as error:
-        report.findings.append(Finding("damaged", str(digest), str(error), needed_by))
-
-
-def _chunks(store: Store, digest: Digest) -> Iterator[bytes]:
+        bundle = Bundle.parse(store.read(heads.CHECKPOINT))
+    except NotFound:
+        return "there is none: the next push writes one" if entries > 1 else ""
+    except (BadBundle, Damaged) as error:
+        return f"it cannot be read ({error}): the next push writes it again"
     try:
-        yield from store.chunks(digest)
-    except BlobMissing:
-        return  # removed meanwhile: it was surplus, or is reported as missing next time
+        signed = heads.read_checkpoint(store, trust)
+        key = trust.key(bundle.hint)
+        if key is not None:
+            bundle.verify(key)
+    except Malformed as error:
+        return f"it cannot be read ({error}): the next push writes it again"
+    except Exception as error:
+        raise error
+    if signed is None:
+        return f"the trust root believes nobody with key {bundle.hint:.12}: it was not compared"
+    return ""
+
+
+def entry_keys(numbers: Iterable[int]) -> list[str]:
+    """The keys of entries."""
+    return [entry_key(n) for n in numbers]

@@ -20,6 +20,18 @@ class Limits:
     paths: int = 10  # evidence paths that are listed
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
+    transfers: int = 8  # files that are read or written at once
+    racy_seconds: float = 2.0  # the coarsest time stamps of a file system, FAT's
+    stale_stats_seconds: float = 90 * 24 * 3600.0  # a stat cache that nobody used for so long
+    snapshot_tries: int = 100  # while others empty the catalogue
+    # Part of the protocol (docs/store.md): how long nobody relies on a blob that may be being
+    # deleted, and how long a deleter starts deletions. Never make the first shorter.
+    collect_lease_seconds: float = 300.0
+    collect_start_seconds: float = 150.0
+    collect_poll_seconds: float = 0.2  # how soon a waiting writer looks again, at first
+    collect_batch: int = 1_000  # blobs that one entry condemns or collects
+    collect_grace_seconds: float = 7 * 24 * 3600.0  # from condemned to deleted
+    restore_tries: int = 10  # how often a writer puts what was collected under its hands
 
 
 LIMITS = Limits()
@@ -64,6 +76,21 @@ class Home:
     def heads(self) -> Path:
         """The highest ledger head seen of each registry."""
         return self.path / "heads"
+
+    @property
+    def configuration(self) -> Path:
+        """How stores are used from here."""
+        return self.path / "config.yaml"
+
+    @property
+    def cache(self) -> Path:
+        """Blobs of remote stores that were read."""
+        return self.path / "cache"
+
+    @property
+    def stats(self) -> Path:
+        """What files looked like when they were hashed, one file for each directory pushed."""
+        return self.path / "stats"
 
     def catalogue(self, location: str) -> Path:
         """The catalogue of the registry at `location`.

@@ -18,7 +18,6 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.query import Fact, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
@@ -28,6 +27,7 @@ from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
 from stemma_registry.signing import KeySigner
+from stemma_registry.uploads import Uploads
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
 _DRAFT = Digest("sha256", "0" * 64)
@@ -184,13 +184,13 @@ def _append(
     now: datetime,
 ) -> tuple[Digest, int]:
     bundle = signer.sign(statement)
-    store = registry.store
+    uploads = Uploads.begin(registry.store, registry.catalogue)
     event = Event(
         STATUS,
-        bundles=(put_bytes(store, bundle.raw),),
-        keys=(put_bytes(store, signer.public.der),),
+        bundles=(uploads.put(bundle.raw),),
+        keys=(uploads.put(signer.public.der),),
     )
-    entry = record(registry, trust, signer, now, lambda: [event])
+    entry = record(registry, trust, signer, now, lambda: [event], uploads)
     if entry is None:  # record appends whatever a decision returns
         raise Refused("nothing was appended")
     return statement.digest, entry

@@ -2,6 +2,7 @@
 
     StemmaError
     ├── Malformed ...        (stemma_attestations.errors)
+    │   └── BadSettings      the configuration file
     ├── NotVerified ...      (stemma_attestations.errors)
     ├── NotFound             no such reference, artifact, blob or registry
     │   └── BlobMissing      the store has no blob of that digest
@@ -22,7 +23,11 @@ The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere 
 
 from __future__ import annotations
 
-from stemma_attestations.errors import StemmaError
+from stemma_attestations.errors import Malformed, StemmaError
+
+
+class BadSettings(Malformed):
+    """A configuration file that breaks its rules."""
 
 
 class NotFound(StemmaError):

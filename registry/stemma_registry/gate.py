@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import Evidence, Observed, Request, explain, verify
 from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
-from stemma_registry.lineage import status
+from stemma_registry.lineage import erased, status
+from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
 
@@ -52,7 +54,7 @@ def verify_reference(
     registry: Registry,
     view: Snapshot,
     text: str,
-    progress: directory.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Verdict:
     """Judge what a reference names, reading every stored byte.
 
@@ -61,7 +63,8 @@ def verify_reference(
     """
     found = resolve(view, text)
     manifest = load_manifest(registry, view, found)
-    observed = _stored(registry, manifest, progress)
+    stones = erased.inside(view, manifest, found.name.name if found.name else None)
+    observed = _stored(registry, manifest, stones, progress)
     resolution = (found.label, str(manifest.digest))
     return _judge(registry, view, Subject(text, found, manifest, observed, resolution))
 
@@ -71,28 +74,32 @@ def verify_directory(
     view: Snapshot,
     root: Path,
     expected: NameVersion | None,
-    progress: directory.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Verdict:
     """Judge a directory against NAME:VERSION, or as what its bytes are known as.
 
     Without an expectation an unknown directory is not verified, and the
     nearest known artifact is named.
     """
-    observed = directory.observe(root, progress)
+    observed = directory.observe(directory.scan(root), progress)
     if expected is not None:
         found = resolve(view, str(expected))
         manifest = load_manifest(registry, view, found)
-        resolution = (f"{root} is held against {expected}", str(manifest.digest))
+        how = f"{root} is held against {expected}"
     else:
         found, manifest = _recognise(view, root, observed)
-        resolution = (f"{root} has the bytes of {found.label}", str(manifest.digest))
+        how = f"{root} has the bytes of {found.label}"
+    resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
     return _judge(registry, view, Subject(str(root), found, manifest, observed, resolution))
 
 
 def obtain(
     registry: Registry, view: Snapshot, text: str, allow_quarantined: bool
 ) -> tuple[Resolved, Manifest]:
-    """What a reference names, to be materialised. Raises NotFound, Quarantined, Undecided."""
+    """What a reference names, to be materialised.
+
+    Raises NotFound, Quarantined, Undecided, and BytesDiffer for what was erased.
+    """
     found = resolve(view, text)
     manifest = load_manifest(registry, view, found)
     upstream = status.view(view, found.node, found.name)
@@ -102,7 +109,19 @@ def obtain(
             raise Quarantined(f"{text}: {'; '.join(explain(stop))}")
         if upstream.undecided:
             raise Undecided(f"{text}: {upstream.undecided}")
+    asked = found.name.name if found.name else None
+    erased.refuse_pull(registry.store, view, manifest, asked)
     return found, manifest
+
+
+def _erased_files(view: Snapshot, found: Resolved, manifest: Manifest) -> list[str]:
+    """What was erased from the registry, of an artifact that is elsewhere."""
+    stones = erased.inside(view, manifest, found.name.name if found.name else None)
+    return [
+        f"{entry.path}: {stones[entry.sha256].text} (in the registry)"
+        for entry in manifest.entries
+        if entry.sha256 in stones
+    ]
 
 
 def load_manifest(registry: Registry, view: Snapshot, found: Resolved) -> Manifest:
@@ -195,23 +214,34 @@ def _key(registry: Registry, raw: bytes) -> bytes | None:
 
 
 def _stored(
-    registry: Registry, manifest: Manifest, progress: directory.Progress | None
+    registry: Registry,
+    manifest: Manifest,
+    stones: Mapping[Digest, Tombstone],
+    progress: Progress | None,
 ) -> Observed:
     """What the store holds of an artifact, every byte of it hashed."""
-    entries, oddities = [], []
-    for entry in manifest.entries:
+    if progress is not None:
+        progress.expect(manifest.size)
+
+    def read(entry: Entry) -> Entry | tuple[str, str]:
+        size, stone = 0, stones.get(entry.sha256)
+        if stone is not None and stone.believed:
+            return entry.path, stone.text  # also where the bytes are still there
         try:
-            size = 0
             for chunk in registry.store.chunks(entry.sha256):
                 size += len(chunk)
                 if progress is not None:
                     progress(len(chunk))
-            entries.append(Entry(entry.path, size, entry.sha256))
         except BlobMissing:
-            oddities.append((entry.path, "missing from the store"))
+            return entry.path, stone.missing if stone else "missing from the store"
         except Damaged:
-            oddities.append((entry.path, "damaged in the store"))
-    return Observed(tuple(entries), tuple(oddities))
+            return entry.path, "damaged in the store"
+        return Entry(entry.path, size, entry.sha256)
+
+    largest_first = sorted(manifest.entries, key=lambda entry: -entry.size)
+    found = list(directory.in_parallel(read, largest_first, LIMITS.transfers))
+    entries = sorted((f for f in found if isinstance(f, Entry)), key=lambda entry: entry.path)
+    return Observed(tuple(entries), tuple(sorted(f for f in found if not isinstance(f, Entry))))
 
 
 def _recognise(view: Snapshot, root: Path, observed: Observed) -> tuple[Resolved, Manifest]:

@@ -28,16 +28,19 @@ from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_registry import directory, environment
-from stemma_registry.blobs.contract import put_bytes
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import BadTree, Damaged, NameTaken, NotFound, Refused, Uncommitted
+from stemma_registry.errors import NameTaken, NotFound, Refused, Uncommitted
 from stemma_registry.gitrepo import capture
+from stemma_registry.intake import Intake, changed
 from stemma_registry.ledger.entry import PUSH, Event
-from stemma_registry.lineage import status
+from stemma_registry.lineage import erased, status
 from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import KeySigner
+from stemma_registry.stat_cache import StatCache
+from stemma_registry.uploads import Uploads
 
 BUILDER = "urn:stemma:builder:push:v0.1"
 
@@ -55,7 +58,8 @@ class Push:
     """What to publish, and what is said about it.
 
     `inputs` are (relation, reference) pairs, `build` is inferred from them
-    where it is None. Git is captured around `working_directory`.
+    where it is None. Git is captured around `working_directory`. Without
+    `stat_cache` every byte is read, whatever `stat` says of its file.
     """
 
     directory: Path
@@ -65,6 +69,7 @@ class Push:
     parameters: Mapping[str, str]
     working_directory: Path
     build: str | None = None
+    stat_cache: bool = True
     require_clean: bool = False
     started: datetime | None = None
 
@@ -87,7 +92,7 @@ def publish(
     signer: KeySigner,
     push: Push,
     now: datetime,
-    progress: directory.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Published:
     """Publish a directory as NAME:VERSION.
 
@@ -95,8 +100,9 @@ def publish(
     Unavailable, LedgerBroken. Returns only when the push is durable.
     """
     _check(push)
+    uploads = Uploads.begin(registry.store, registry.catalogue)
     registry.store.sweep(LIMITS.stale_temporary_seconds)
-    manifest = directory.manifest_of(push.directory, directory.observe(push.directory, progress))
+    tree = directory.scan(push.directory)
     captured = capture(push.working_directory, push.directory)
     if push.require_clean and (captured.source is None or captured.source.dirty):
         reason = captured.why_not or "tracked files differ from the commit"
@@ -104,8 +110,23 @@ def publish(
     with snapshot(registry, trust, now) as view:
         inputs, warnings = _inputs(view, push.inputs)
         warnings += _advice(view, signer, push, captured.source, captured.why_not)
-    work = _Work(registry, trust, signer, push, manifest, inputs, captured.source, now)
-    entry = None if work.outcome() is Outcome.UNCHANGED else work.store_and_append()
+        # Bytes that were erased must not come back, even for a moment.
+        look_first = binding(view, push.name) is not None or bool(erased.tombstones(view))
+    cache = StatCache.of(registry.home, push.directory) if push.stat_cache else StatCache.off()
+    intake = Intake(registry.store, tree, cache, progress)
+    intake.check()
+    # The bytes of a new name are stored as they are read. Where the name is taken, it is
+    # seen first whether they are the same: what is refused is not stored.
+    manifest = intake.look() if look_first else intake.take_in()
+    work = _Work(registry, trust, signer, push, manifest, inputs, captured.source, now, uploads)
+    entry = None
+    if work.outcome() is not Outcome.UNCHANGED:
+        if look_first and (stored := intake.take_in()) != manifest:
+            raise changed(manifest, stored)
+        uploads.also(
+            {e.sha256 for e in manifest.entries}, lambda lost: intake.again(manifest, lost)
+        )
+        entry = work.append()
     if entry is None:
         settle(registry)  # `unchanged` is a promise, too
     return Published(
@@ -125,24 +146,19 @@ class _Work:
     inputs: list[Input]
     source: GitSource | None
     now: datetime
+    uploads: Uploads
     decided: Outcome = Outcome.UNCHANGED
 
     def outcome(self) -> Outcome:
-        """What this push would do now. Raises NameTaken."""
+        """What this push would do now. Raises NameTaken, and Refused for what was erased."""
         with snapshot(self.registry, self.trust, self.now) as view:
+            erased.refuse_push(view, self.manifest, self.push.name.name)
             self.decided = _outcome(view, self.push.name, self.manifest, self._key())
         return self.decided
 
-    def store_and_append(self) -> int | None:
-        """Write every blob, then the one entry that makes them visible."""
-        store = self.registry.store
+    def append(self) -> int | None:
+        """Store what is said about the stored files, then the one entry that makes all visible."""
         bundles = [self.signer.sign(statement) for statement in self._statements()]
-        for entry in self.manifest.entries:
-            try:
-                with directory.open_beneath(self.push.directory, entry.path) as source:
-                    store.put(source, entry.sha256, entry.size)
-            except (OSError, Damaged) as error:
-                raise BadTree(f"{entry.path} changed while it was pushed") from error
         event = self._event(bundles)
         return record(
             self.registry,
@@ -150,15 +166,16 @@ class _Work:
             self.signer,
             self.now,
             lambda: [] if self.outcome() is Outcome.UNCHANGED else [event],
+            self.uploads,
         )
 
     def _event(self, bundles: Sequence[Bundle]) -> Event:
-        store = self.registry.store
+        uploads = self.uploads
         return Event(
             PUSH,
-            artifacts=(put_bytes(store, self.manifest.raw),),
-            bundles=tuple(put_bytes(store, bundle.raw) for bundle in bundles),
-            keys=(put_bytes(store, self.signer.public.der),),
+            artifacts=(uploads.put(self.manifest.raw),),
+            bundles=tuple(uploads.put(bundle.raw) for bundle in bundles),
+            keys=(uploads.put(self.signer.public.der),),
         )
 
     def _key(self) -> tuple[str, str]:

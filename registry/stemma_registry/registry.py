@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,15 +13,16 @@ from sqlalchemy import Connection
 
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store
-from stemma_registry.blobs.local import LocalStore
+from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue.catalogue import Catalogue, drop
-from stemma_registry.config import Home
+from stemma_registry.config import LIMITS, Home
 from stemma_registry.directory import make_directory
 from stemma_registry.errors import AlreadyThere, NotFound, StoreError, Unavailable
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
 from stemma_registry.signing import KeySigner
+from stemma_registry.uploads import Uploads
 
 SNAPSHOT_TRIES = 100
 
@@ -48,51 +50,56 @@ class Snapshot:
     now: datetime
 
 
-def initialise(path: Path, home: Home) -> Registry:
-    """Make a registry in a new or empty directory. Raises AlreadyThere, Unavailable."""
-    try:
-        make_directory(path)
-    except OSError as error:
-        raise Unavailable(f"cannot make a registry at {path}: {error.strerror}") from error
-    store = LocalStore(path)
+def initialise(location: str, home: Home) -> Registry:
+    """Make a registry in a new or empty directory, or in a bucket that exists.
+
+    Raises AlreadyThere, Unavailable, NotFound.
+    """
+    if not is_remote(location):
+        try:
+            make_directory(Path(location))
+        except OSError as error:
+            raise Unavailable(f"cannot make a registry at {location}: {error.strerror}") from error
+    store = store_at(location, home)
     first = append(
         store, Head(), lambda: [] if read_entry(store, 0) else [Event(INIT)], catch_up=Head
     )
     if first is None:
-        raise AlreadyThere(f"there is a registry at {path}")
+        raise AlreadyThere(f"there is a registry at {location}")
     drop(home.catalogue(store.location))
     heads.forget_seen(home.heads, store)
-    return open_registry(path, home)
+    return open_registry(location, home)
 
 
-def open_registry(path: Path, home: Home) -> Registry:
-    """Open the registry at `path`. Raises NotFound, Unavailable."""
-    store = open_store(path)
+def open_registry(location: str, home: Home) -> Registry:
+    """Open the registry at `location`. Raises NotFound, Unavailable."""
+    store = open_store(location, home)
     return Registry(store, Catalogue.open(home.catalogue(store.location), store), home)
 
 
-def open_store(path: Path) -> Store:
-    """The store at `path`, without its catalogue. Raises NotFound, Unavailable."""
-    store = LocalStore(path)
-    if not path.is_dir() or read_entry(store, 0) is None:
-        raise NotFound(f"no registry at {path} (make one: `stemma init`)")
+def open_store(location: str, home: Home, cached: bool = True) -> Store:
+    """A registry's store, without the catalogue. Raises NotFound, Unavailable."""
+    store = store_at(location, home, cached)
+    absent = not is_remote(location) and not os.path.isdir(location)
+    if absent or read_entry(store, 0) is None:
+        raise NotFound(f"no registry at {location} (make one: `stemma init`)")
     return store
 
 
-def rebuild(path: Path, home: Home) -> tuple[Registry, Head]:
+def rebuild(location: str, home: Home) -> tuple[Registry, Head]:
     """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
-    store = open_store(path)
+    store = open_store(location, home)
     try:
         Catalogue.at(home.catalogue(store.location), store).empty()
     except Unavailable:
         drop(home.catalogue(store.location))  # damaged beyond opening
-    registry = open_registry(path, home)
+    registry = open_registry(location, home)
     return registry, registry.catalogue.catch_up()
 
 
-def catalogue_revision(path: Path, home: Home) -> str | None:
+def catalogue_revision(location: str, home: Home) -> str | None:
     """The schema revision of a registry's catalogue, as it is. Raises NotFound, Unavailable."""
-    store = open_store(path)
+    store = open_store(location, home)
     return Catalogue.at(home.catalogue(store.location), store).revision()
 
 
@@ -136,16 +143,25 @@ def record(
     signer: KeySigner,
     now: datetime,
     decide: Callable[[], Sequence[Event]],
+    uploads: Uploads,
 ) -> int | None:
     """Append what `decide` returns, project it, and leave a signed checkpoint.
 
-    Returns the entry's number, or None where `decide` returned nothing. The
-    append is the commit point: what comes after it cannot undo it, so a
-    checkpoint that cannot be written does not turn a success into a failure.
-    Raises what `decide` raises, LedgerBroken, Unavailable.
+    `uploads` are the blobs that the events need: what was collected since they
+    were put is put again. Returns the entry's number, or None where `decide`
+    returned nothing. The append is the commit point: what comes after it cannot
+    undo it, so a checkpoint that cannot be written does not turn a success into
+    a failure. Raises what `decide` raises, LedgerBroken, Unavailable.
     """
-    head = current(registry, trust)
-    entry = append(registry.store, head, decide, registry.catalogue.catch_up)
+    for _ in range(LIMITS.restore_tries):
+        head = current(registry, trust)
+        uploads.reached = max(uploads.reached, head.n)
+        entry = append(registry.store, head, lambda: uploads.secure(decide()), uploads.catch_up)
+        if not uploads.lost:
+            break
+        uploads.restore()
+    else:
+        raise Unavailable("what was stored is collected again and again; try again")
     if entry is None:
         return None
     with contextlib.suppress(StoreError):

@@ -13,6 +13,7 @@ from stemma_registry.blobs.streams import CHUNK, OVERLAPPED
 from stemma_registry.errors import BlobMissing, Damaged
 from tests.contracts.places import Place
 from tests.contracts.test_blobs import data_of, is_absent
+from tests.counting import Counted
 from tests.threads import together
 
 SIZES = (0, 1, CHUNK, 3 * CHUNK + 7, OVERLAPPED + 5)
@@ -33,16 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_is_received_under_its_digest(
     store: Store, place: Place, folder: Path, size: int
 ) -> None:
-    data, told = data_of(size), 0
-
-    def progress(count: int) -> None:
-        nonlocal told
-        told += count
-
+    data, told = data_of(size), Counted()
     with file_of(folder, data).open("rb", buffering=0) as source:
-        digest = store.receive(source, size, progress)
+        digest = store.receive(source, size, told)
     assert digest == Digest.of(data)
-    assert told == size
+    assert told.done == size
     assert b"".join(place.open().chunks(digest)) == data
     assert place.leftovers() == []
 
@@ -73,19 +69,28 @@ def test_2_a_batch_is_whole_when_it_ends(store: Store, place: Place, folder: Pat
         path = folder / str(i)
         path.write_bytes(contents[i])
         with path.open("rb", buffering=0) as source:
-            return store.receive(source, i + 1)
+            return batch.receive(source, i + 1)
 
-    with store.batch():
+    with store.batch() as batch:
         found = together([lambda i=i: receive(i) for i in range(40)])
     assert found == [Digest.of(content) for content in contents]
     assert [get_bytes(place.open(), d, 100) for d in found] == contents
 
 
 def test_2_a_batch_that_fails_says_so(store: Store) -> None:
-    with pytest.raises(KeyError), store.batch():
-        put_bytes(store, b"one")
+    with pytest.raises(KeyError), store.batch() as batch:
+        put_bytes(batch, b"one")
         raise KeyError
     assert get_bytes(store, put_bytes(store, b"one"), 3) == b"one"
+
+
+def test_2_what_is_there_is_kept(store: Store, place: Place) -> None:
+    digest = put_bytes(store, b"12345")
+    assert place.open().keep(digest, 5)
+    assert not place.open().keep(digest, 4)
+    assert not place.open().keep(Digest.of(b"never stored"), 5)
+    with place.open().batch() as batch:
+        assert batch.keep(digest, 5)
 
 
 @pytest.mark.parametrize("size", SIZES)

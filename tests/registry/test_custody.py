@@ -11,6 +11,7 @@ from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.registry import record
+from stemma_registry.uploads import Uploads
 from tests.world import World
 
 
@@ -203,7 +204,8 @@ def append_status(world: World, bundle: Bundle, by: str) -> None:
         bundles=(put_bytes(world.store, bundle.raw),),
         keys=(put_bytes(world.store, world.signer(by).public.der),),
     )
-    record(world.registry, world.trust, world.signer(by), world.now, lambda: [event])
+    uploads = Uploads.begin(world.store, world.registry.catalogue)
+    record(world.registry, world.trust, world.signer(by), world.now, lambda: [event], uploads)
 
 
 def test_a_lifted_quarantine_cannot_be_brought_back_in_other_wrapping(world: World) -> None:

@@ -14,6 +14,7 @@ from stemma_registry import directory
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import AlreadyThere, BadTree, BlobMissing, Damaged, NotFound
+from tests.counting import Counted
 
 
 def tree(root: Path, files: dict[str, bytes]) -> Path:
@@ -27,7 +28,7 @@ def test_every_file_is_hashed_and_empty_directories_are_passed_over(tmp_path: Pa
     files = {"a": b"", "b/c": b"x" * 3_000_000, "b/d/e.txt": b"e"}
     root = tree(tmp_path / "t", files)
     (root / "empty/er").mkdir(parents=True)
-    observed = directory.observe(root)
+    observed = directory.observe(directory.scan(root))
     assert {e.path: (e.size, e.sha256.value) for e in observed.entries} == {
         path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()
     }
@@ -36,15 +37,15 @@ def test_every_file_is_hashed_and_empty_directories_are_passed_over(tmp_path: Pa
 
 def test_progress_counts_every_byte(tmp_path: Path) -> None:
     root = tree(tmp_path / "t", {"a": b"x" * 2_500_000, "b": b"y" * 10})
-    counts: list[int] = []
-    directory.observe(root, counts.append)
-    assert sum(counts) == 2_500_010
+    counted = Counted()
+    directory.observe(directory.scan(root), counted)
+    assert counted.done == counted.expected == 2_500_010
 
 
 def test_names_that_are_not_utf8_are_oddities(tmp_path: Path) -> None:
     root = tree(tmp_path / "t", {"a": b"a"})
     (Path(os.fsdecode(os.fsencode(root) + b"/\xff"))).write_bytes(b"x")
-    observed = directory.observe(root)
+    observed = directory.observe(directory.scan(root))
     assert [what for _, what in observed.oddities] == ["a name that is not UTF-8"]
     with pytest.raises(BadTree):
         directory.manifest_of(root, observed)
@@ -57,7 +58,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
         with (root / "a").open("ab") as out:
             out.write(b"more")
 
-    observed = directory.observe(root, grow)
+    observed = directory.observe(directory.scan(root), Counted(grow))
     assert [what for _, what in observed.oddities] == ["a file that changed while it was read"]
 
 
@@ -71,16 +72,16 @@ def test_deep_trees_end(tmp_path: Path) -> None:
         os.close(fd)
         fd = child
     os.close(fd)
-    observed = directory.observe(here)
+    observed = directory.observe(directory.scan(here))
     assert "nested deeper" in observed.oddities[0][1]
 
 
 def test_what_is_not_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotFound):
-        directory.observe(tmp_path / "none")
+        directory.observe(directory.scan(tmp_path / "none"))
     with pytest.raises(BadTree):
-        directory.observe(tmp_path / "file")
+        directory.observe(directory.scan(tmp_path / "file"))
 
 
 def stored(files: dict[str, bytes], tmp_path: Path) -> tuple[MemoryStore, Manifest]:
@@ -88,14 +89,14 @@ def stored(files: dict[str, bytes], tmp_path: Path) -> tuple[MemoryStore, Manife
     store = MemoryStore()
     for data in files.values():
         put_bytes(store, data)
-    return store, directory.manifest_of(root, directory.observe(root))
+    return store, directory.manifest_of(root, directory.observe(directory.scan(root)))
 
 
 def test_materialise_is_the_inverse_of_observe(tmp_path: Path) -> None:
     store, manifest = stored({"a": b"1", "b/c": b"2" * 2_000_000}, tmp_path)
     target = tmp_path / "new/out"
     directory.materialise(store, manifest, target)
-    assert directory.manifest_of(target, directory.observe(target)) == manifest
+    assert directory.manifest_of(target, directory.observe(directory.scan(target))) == manifest
 
 
 def test_materialise_never_overwrites(tmp_path: Path) -> None:

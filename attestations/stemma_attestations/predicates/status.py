@@ -1,11 +1,12 @@
-"""`urn:stemma:status:v0.1`: quarantine and release. See docs/formats/status.md.
+"""`urn:stemma:status:v0.1`: quarantine, release and erasure. See docs/formats/status.md.
 
 The subjects are the targets: artifacts, blobs (annotated with the path under
 which they were found) or Git commits. A release names the quarantines it lifts
 by the SHA-256 of their statements, and lifts no other. Not of their bundles:
 those can be written again around the same signature, and a quarantine that was
 lifted would be back on nobody's word. Each quarantine has a nonce, so that no
-two are the same statement.
+two are the same statement. An erasure is a tombstone: it says why the bytes of
+its subjects (blobs) are gone, under every name that they were known by.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from stemma_attestations.times import parse_time
 TYPE = "urn:stemma:status:v0.1"
 QUARANTINE = "quarantine"
 RELEASE = "release"
+ERASE = "erase"
 
 
 @dataclass(frozen=True)
 class Status:
-    """One act of custody; `releases` are statement digests, none for a quarantine."""
+    """One act of custody; `releases` are statement digests, of a release only."""
 
     action: str
     reason: str
@@ -50,10 +52,15 @@ def build_release(reason: str, issued: str, releases: Sequence[Digest]) -> dict[
     }
 
 
+def build_erasure(reason: str, issued: str, nonce: str) -> dict[str, Any]:
+    """The predicate that says why the bytes of its subjects are gone, for ever."""
+    return {"action": ERASE, "reason": reason, "issuedAt": issued, "nonce": nonce}
+
+
 def parse(predicate: Mapping[str, Any]) -> Status:
     """Read a status predicate. Raises BadStatement for an action that is not known."""
     action = text(predicate, "action")
-    if action not in (QUARANTINE, RELEASE):
+    if action not in (QUARANTINE, RELEASE, ERASE):
         raise BadStatement(f"unknown status action {action!r:.40}")
     reason, issued = text(predicate, "reason"), text(predicate, "issuedAt")
     if not reason or not issued:

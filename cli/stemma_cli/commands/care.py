@@ -19,7 +19,7 @@ def audit(session: Session, read_data: bool) -> None:
     from stemma_registry.audit import audit as run
     from stemma_registry.registry import open_store
 
-    store = open_store(session.path)
+    store = open_store(session.location, session.home, cached=False)
     with progress("reading") as advance:
         report = run(store, session.home, session.trust(), read_data, advance)
     broken = any(finding.what == "ledger" for finding in report.findings)
@@ -35,6 +35,7 @@ def audit(session: Session, read_data: bool) -> None:
                 "bytes_read": report.bytes_read,
                 "surplus": report.surplus,
                 "findings": [vars(finding) for finding in report.findings],
+                "erased": [vars(item) for item in report.erased],
             }
         )
     else:
@@ -47,6 +48,9 @@ def _print(report, read_data: bool) -> None:  # type: ignore[no-untyped-def]
     output.line(f"{report.entries} ledger entries, {report.blobs} blobs{read}")
     if report.surplus:
         output.line(f"{report.surplus} blobs that nothing refers to (interrupted pushes)")
+    for item in report.erased:
+        output.line(f"erased  {item.subject}: {item.detail}")
+        output.line(f"    was needed by {item.needed_by}")
     for finding in report.findings:
         output.line(f"{finding.what}  {finding.subject}: {finding.detail}")
         if finding.needed_by:
@@ -61,7 +65,7 @@ def rebuild(session: Session) -> None:
     from stemma_registry.registry import current
     from stemma_registry.registry import rebuild as run
 
-    registry, head = run(session.path, session.home)
+    registry, head = run(session.location, session.home)
     current(registry, session.trust())
     if session.json:
         output.document({"entries": head.n + 1, "catalogue": str(registry.catalogue.path)})
@@ -87,7 +91,7 @@ def db_current(session: Session) -> None:
     """Print the revision the catalogue is at."""
     from stemma_registry.registry import catalogue_revision
 
-    _tell(session, catalogue_revision(session.path, session.home), [])
+    _tell(session, catalogue_revision(session.location, session.home), [])
 
 
 @db.command("check")

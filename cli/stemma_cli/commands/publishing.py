@@ -50,6 +50,11 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
 )
 @click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
 @click.option("--require-clean", is_flag=True, help="Refuse if the Git checkout has changes.")
+@click.option(
+    "--stat-cache/--no-stat-cache",
+    default=None,
+    help="Whether a file that looks unchanged is not read again (else as configured: yes).",
+)
 @click.option("--started", metavar="TIME", help="When the job began, RFC 3339 (else now).")
 @pass_session
 def push(
@@ -62,6 +67,7 @@ def push(
     build_type: str | None,
     sign: str | None,
     require_clean: bool,
+    stat_cache: bool | None,
     started: str | None,
 ) -> None:
     """Publish DIR as NAME:VERSION, with signed provenance, lineage and BOM.
@@ -81,11 +87,12 @@ def push(
         parameters=dict(_pairs(params, "--param", "K=V")),
         working_directory=Path.cwd(),
         build=build_type,
+        stat_cache=session.settings.stat_cache if stat_cache is None else stat_cache,
         require_clean=require_clean,
         started=parse_time(started) if started else None,
     )
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
-    with progress("hashing") as advance:
+    with progress("storing") as advance:
         done = publish(registry, trust, signer, job, session.now, advance)
     commit = done.source.commit if done.source else None
     if session.json:

@@ -30,11 +30,11 @@ def init(session: Session, principal: str) -> None:
         signing.write_key(home.key, pem, public)
     if not home.trust.exists():
         trust_file.add(home.trust, principal, session.signer().public)
-    initialise(session.path, home)
+    initialise(session.location, home)
     if session.json:
         output.document(
             {
-                "registry": str(session.path),
+                "registry": session.location,
                 "key": str(home.key),
                 "trust": str(home.trust),
                 "key_id": session.signer().public.id,
@@ -42,7 +42,7 @@ def init(session: Session, principal: str) -> None:
             }
         )
         return
-    output.line(f"registry    {session.path}")
+    output.line(f"registry    {session.location}")
     output.line(f"signing key {home.key}{'' if new_key else ' (kept)'}")
     output.line(f"trust root  {home.trust}")
     output.line()

@@ -186,6 +186,10 @@ def _document(seen: Described) -> dict[str, Any]:
             {"target": s.target, "reason": s.reason, "by": s.by, "path": list(s.path)}
             for s in seen.stops
         ],
+        "erased": [
+            {"path": path, "sha256": stone.blob.value, "believed": stone.believed, "is": stone.text}
+            for path, stone in seen.erased
+        ],
     }
 
 
@@ -196,6 +200,8 @@ def _print(seen: Described) -> None:
         output.line(f"  name     {row.name}  {row.kind}, {worth} by {signer}")
     for stop in seen.stops:
         output.line(f"  STOPPED  {stop.target} is quarantined by {stop.by}: {stop.reason}")
+    for path, stone in seen.erased:
+        output.line(f"  ERASED   {path}: {stone.text}")
     if seen.provenance is not None:
         _print_build(seen)
     for edge in seen.made_from.edges:

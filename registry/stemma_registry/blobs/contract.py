@@ -5,9 +5,9 @@ under `ledger/` and `status/`. One test suite (tests/contracts) runs over all
 stores; the numbers below are the ones it cites.
 
 1. A blob is there whole or not at all. No reader sees part of one.
-2. `put` and `receive` return only when the blob would survive a power cut; inside
-   a `batch`, the end of the batch does. What cannot be made durable is an error,
-   never an acknowledgement.
+2. `put`, `receive` and `keep` return only when the blob would survive a power cut;
+   what goes through a `batch` is safe when the batch ends. What cannot be made
+   durable is an error, never an acknowledgement.
 3. Bytes that do not match the digest are refused at `put`, and leave nothing. A
    blob that is there is acknowledged only if its bytes are right; wrong ones are
    replaced.
@@ -36,11 +36,24 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.streams import CHUNK, Progress
 from stemma_registry.errors import Damaged
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something in a store that is no blob and no object: its name there and size in bytes.
+
+    `unfinished` is what a writer has left that was interrupted, or is at work.
+    """
+
+    name: str
+    size: int
+    unfinished: bool
 
 
 class Store(Protocol):
@@ -63,8 +76,15 @@ class Store(Protocol):
         """
         ...
 
-    def batch(self) -> AbstractContextManager[None]:
-        """Many blobs, made durable together when the block ends without an error."""
+    def keep(self, digest: Digest, size: int) -> bool:
+        """Whether a blob of that size is there, and if so durably. Its bytes are not read."""
+        ...
+
+    def batch(self) -> AbstractContextManager[Store]:
+        """The store, for many blobs that are made durable together.
+
+        What is put through it is safe when the block has ended without an error.
+        """
         ...
 
     def size(self, digest: Digest) -> int | None:
@@ -115,6 +135,10 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, in order."""
+        ...
+
+    def strays(self) -> Iterator[Stray]:
+        """What is there and is neither a blob nor an object: for `audit`."""
         ...
 
     def sweep(self, older_than_seconds: float) -> int:

@@ -18,7 +18,6 @@ import os
 import re
 import secrets
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,8 +25,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.contract import hashed, pieces
-from stemma_registry.blobs.streams import Progress, clone, hash_stream, write_all
+from stemma_registry.blobs.contract import Stray, hashed, pieces
+from stemma_registry.blobs.strays import strays_in
+from stemma_registry.blobs.streams import Progress, clone, hash_stream, reserve, write_all
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -50,8 +50,9 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._durable: set[tuple[str, ...]] = set()  # directories whose names are on disk
-        self._batches: list[set[tuple[str, ...]]] = []  # directories to fsync, for each batch
-        self._lock = threading.Lock()
+        # Of a batch: directories to fsync at its end, and those whose names hang on that.
+        self._waiting: set[tuple[str, ...]] | None = None
+        self._made: set[tuple[str, ...]] = set()
 
     @property
     def location(self) -> str:
@@ -60,9 +61,10 @@ class LocalStore:
     def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
         parts = _blob_parts(digest)
         with _wrapped(f"cannot store blob {digest.short}"):
-            if self._keep(parts, digest, size):
+            if self._is_right(parts, digest, size):
+                self._settle(parts)
                 return False
-            with self._temporary() as made:
+            with self._temporary(size) as made:
                 found, count = hash_stream(source, size, made.write)
                 if found != digest or count != size:
                     raise Damaged(f"blob {digest}: the bytes are not those of its name")
@@ -70,7 +72,7 @@ class LocalStore:
             return True
 
     def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
-        with _wrapped("cannot store a file"), self._temporary() as made:
+        with _wrapped("cannot store a file"), self._temporary(size) as made:
             if clone(source.fileno(), made.fd):
                 # The clone is ours alone: what is hashed now is what is kept.
                 with os.fdopen(os.dup(made.fd), "rb", buffering=0) as kept:
@@ -82,22 +84,27 @@ class LocalStore:
             self._name(made, _blob_parts(digest))
             return digest
 
+    def keep(self, digest: Digest, size: int) -> bool:
+        parts = _blob_parts(digest)
+        with _wrapped(f"cannot keep blob {digest.short}"):
+            if self.size(digest) != size:
+                return False
+            try:
+                self._settle(parts)
+            except FileNotFoundError:
+                return False
+            return True
+
     @contextlib.contextmanager
-    def batch(self) -> Iterator[None]:
-        waiting: set[tuple[str, ...]] = set()
-        with self._lock:
-            self._batches.append(waiting)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._batches = [batch for batch in self._batches if batch is not waiting]
-        # Parents last: a name is worth nothing where its directory's name is not on disk,
-        # and nobody is told of either before this ends.
+    def batch(self) -> Iterator[LocalStore]:
+        inside = LocalStore(self.root)
+        inside._durable, inside._waiting = set(self._durable), set()
+        yield inside
         with _wrapped("cannot make the stored blobs durable"):
-            for parts in sorted(waiting, key=len, reverse=True):
+            for parts in sorted(inside._waiting, key=len, reverse=True):
                 with self._directory(parts) as d:
                     os.fsync(d)
+        self._durable |= inside._made
 
     def size(self, digest: Digest) -> int | None:
         parts = _blob_parts(digest)
@@ -120,6 +127,7 @@ class LocalStore:
                     copy.seek(0)
                     found, _ = hash_stream(copy, size, progress=progress)
             else:
+                reserve(target, size)
                 found, _ = hash_stream(source, size, lambda p: write_all(target, p), progress)
         if found != digest:
             raise Damaged(f"blob {digest}: the bytes are not those of its name")
@@ -165,7 +173,7 @@ class LocalStore:
         with _wrapped(f"cannot read {key}"):
             try:
                 with self._open(_key_parts(key)) as source:
-                    return source.read()
+                    return b"".join(pieces(source))
             except FileNotFoundError as error:
                 raise NotFound(f"the store has no {key}") from error
 
@@ -179,9 +187,7 @@ class LocalStore:
         parts = _key_parts(key)
         with _wrapped(f"cannot settle {key}"):
             try:
-                with self._directory(parts[:-1], True) as d:
-                    _sync_file(parts[-1], d)
-                    os.fsync(d)
+                self._settle(parts)
             except FileNotFoundError as error:
                 raise NotFound(f"the store has no {key}") from error
 
@@ -198,6 +204,10 @@ class LocalStore:
                 (p for p in below if p.startswith(prefix) or prefix.startswith(p)), reverse=True
             )
 
+    def strays(self) -> Iterator[Stray]:
+        with _wrapped("cannot look for what does not belong into the store"):
+            yield from strays_in(self.root)
+
     def sweep(self, older_than_seconds: float) -> int:
         swept, now = 0, time.time()
         with _wrapped("cannot sweep temporary files"), self._directory(("tmp",), True) as d:
@@ -210,21 +220,26 @@ class LocalStore:
                         swept += 1
         return swept
 
-    def _keep(self, parts: tuple[str, ...], digest: Digest, size: int) -> bool:
-        """Whether the blob is there with the right bytes; if so it is durable, too."""
+    def _is_right(self, parts: tuple[str, ...], digest: Digest, size: int) -> bool:
+        """Whether the blob is there with the bytes of its name."""
         try:
-            with self._directory(parts[:-1]) as d:
-                if _file_size(parts[-1], d) != size:
-                    return False
-                with os.fdopen(os.open(parts[-1], _READ, dir_fd=d), "rb", buffering=0) as found:
-                    if hash_stream(found, size)[0] != digest:
-                        return False
-                    # Another writer may have been cut off between rename and fsync.
-                    os.fsync(found.fileno())
-        except FileNotFoundError:
+            with self._open(parts) as found:
+                return os.fstat(found.fileno()).st_size == size and (
+                    hash_stream(found, size)[0] == digest
+                )
+        except Damaged:
             return False
+        except OSError as error:
+            # Not there, a link, or a disk that cannot read it: written anew it is right.
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.EIO):
+                return False
+            raise
+
+    def _settle(self, parts: tuple[str, ...]) -> None:
+        """Make an object durable: whoever wrote it may have been cut off before he did."""
+        with self._directory(parts[:-1], True) as d:
+            _sync_file(parts[-1], d)
         self._sync(parts[:-1])
-        return True
 
     def _name(self, made: _Temporary, parts: tuple[str, ...]) -> None:
         """Make a temporary file durable and give it its place."""
@@ -234,14 +249,12 @@ class LocalStore:
         self._sync(parts[:-1])
 
     def _sync(self, parts: tuple[str, ...]) -> None:
-        """Make the names in a directory durable: now, or with the batch."""
-        with self._lock:
-            for batch in self._batches:
-                batch.add(parts)
-            later = bool(self._batches)
-        if not later:
-            with self._directory(parts) as d:
-                os.fsync(d)
+        """Make the names in a directory durable: now, or at the end of the batch."""
+        if self._waiting is not None:
+            self._waiting.add(parts)
+            return
+        with self._directory(parts) as d:
+            os.fsync(d)
 
     def _write(self, data: bytes, place: _Place) -> None:
         """Write a small object durably and let `place` give it its name."""
@@ -251,12 +264,13 @@ class LocalStore:
             place(made.name, made.directory)
 
     @contextlib.contextmanager
-    def _temporary(self) -> Iterator[_Temporary]:
+    def _temporary(self, size: int = 0) -> Iterator[_Temporary]:
         """A new file in tmp/; its name is gone afterwards unless it was given another."""
         name = secrets.token_hex(16)
         with self._directory(("tmp",), True) as directory:
             fd = os.open(name, _NEW, 0o444, dir_fd=directory)
             try:
+                reserve(fd, size)
                 yield _Temporary(name, fd, directory)
             finally:
                 os.close(fd)
@@ -279,16 +293,16 @@ class LocalStore:
             os.close(fd)
 
     def _make(self, parent: int, parts: tuple[str, ...]) -> None:
-        """Make a directory; its name is durable now, or with the batch."""
+        """Make a directory; its name is durable now, or at the end of the batch."""
+        if parts in self._made:
+            return
         with contextlib.suppress(FileExistsError):
             os.mkdir(parts[-1], 0o755, dir_fd=parent)
-        # Also for one that another process made a moment ago.
-        with self._lock:
-            for batch in self._batches:
-                batch.add(parts[:-1])
-            if self._batches:
-                return
-        os.fsync(parent)
+        if self._waiting is not None:
+            self._waiting.add(parts[:-1])
+            self._made.add(parts)
+            return
+        os.fsync(parent)  # also for one that another process made a moment ago
         self._durable.add(parts)
 
     def _blob(self, digest: Digest) -> BinaryIO:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.contract import hashed, pieces
+from stemma_registry.blobs.contract import Store, Stray, hashed, pieces
 from stemma_registry.blobs.streams import CHUNK, Progress, write_chunks
 from stemma_registry.errors import AlreadyThere, BlobMissing, Damaged, NotFound
 
@@ -43,8 +43,11 @@ class MemoryStore:
             self.blob_bytes[digest] = data
         return digest
 
-    def batch(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def keep(self, digest: Digest, size: int) -> bool:
+        return self.size(digest) == size
+
+    def batch(self) -> AbstractContextManager[Store]:
+        return nullcontext(self)
 
     def size(self, digest: Digest) -> int | None:
         data = self.blob_bytes.get(digest)
@@ -89,6 +92,9 @@ class MemoryStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self.objects if key.startswith(prefix))
+
+    def strays(self) -> Iterator[Stray]:
+        yield from ()
 
     def sweep(self, older_than_seconds: float) -> int:
         return 0

@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from stemma_attestations.digest import Digest
 
@@ -19,8 +19,17 @@ OVERLAPPED = 8 * CHUNK
 BUFFERS = 4
 _FICLONE = 0x40049409  # linux/fs.h
 
-Progress = Callable[[int], None]
 Write = Callable[[memoryview], object]
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far the work is. Called from many threads."""
+
+    def __call__(self, count: int) -> None:
+        """So many bytes were done."""
+
+    def expect(self, count: int) -> None:
+        """So many bytes more are to be done."""
 
 
 def hash_stream(
@@ -53,6 +62,15 @@ def write_chunks(chunks: Iterable[bytes], out: BinaryIO, progress: Progress | No
             writer.write(memoryview(chunk))
             if progress is not None:
                 progress(len(chunk))
+
+
+def reserve(fd: int, size: int) -> None:
+    """Say how long a large file is going to be: growing it write by write costs ext4 twice as much.
+
+    Raises OSError.
+    """
+    if size >= OVERLAPPED:
+        os.ftruncate(fd, size)
 
 
 def clone(source: int, target: int) -> bool:

@@ -30,6 +30,7 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import lineage, provenance, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue import collection
 from stemma_registry.catalogue import tables as t
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
@@ -55,6 +56,14 @@ class Projector:
                 self._artifact(digest, entry)
             for digest in event.bundles:
                 self._bundle(digest, keys, entry)
+            for digest in event.keys:
+                self._keep(digest)
+            collection.project(self.connection, event, entry)
+
+    def _keep(self, digest: Digest) -> None:
+        """Note a blob that is referred to and has no row elsewhere."""
+        if not self._exists(t.kept, t.kept.c.blob == digest.value):
+            self.connection.execute(insert(t.kept).values(blob=digest.value))
 
     def _blob(self, digest: Digest, entry: LedgerEntry) -> bytes:
         try:
@@ -82,6 +91,7 @@ class Projector:
         try:
             manifest = Manifest.parse(self._blob(digest, entry))
         except Malformed:
+            self._keep(digest)
             return  # not a manifest: the node stays, nothing can be served from it
         self._insert(
             t.artifact,

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -150,5 +150,28 @@ lifted = Table(
     metadata,
     Column("statement_id", _Id, ForeignKey("status.statement_id"), primary_key=True),
     Column("payload", String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest
+# and is none. With `statement`, `artifact` and `manifest_entry` that is everything referred to.
+kept = Table(
+    "kept",
+    metadata,
+    Column("blob", String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# How far a blob is on its way out, by the last entry `n` that said so: condemned, collecting
+# (somebody may be deleting it) or gone; `gone` is the last entry by which it was deleted, also
+# where it is condemned again. An entry that refers to the blob removes the row.
+collection = Table(
+    "collection",
+    metadata,
+    Column("blob", String(64), primary_key=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("n", BigInteger, nullable=False),
+    Column("time", String(32), nullable=False),
+    Column("gone", BigInteger, nullable=True),
     sqlite_with_rowid=False,
 )

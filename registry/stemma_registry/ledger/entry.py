@@ -21,7 +21,9 @@ FORMAT = "urn:stemma:ledger-entry:v0.1"
 MAX_EVENTS = 10_000
 # What this version understands. An unknown event that is marked critical stops every reader.
 INIT, PUSH, STATUS = "init", "push", "status"
-KNOWN = frozenset({INIT, PUSH, STATUS})
+# On the way out of the store; see docs/store.md.
+CONDEMN, COLLECT, COLLECTED, ERASE = "condemn", "collect", "collected", "erase"
+KNOWN = frozenset({INIT, PUSH, STATUS, CONDEMN, COLLECT, COLLECTED, ERASE})
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -30,7 +32,8 @@ class Event:
     """Something that happened, by digests.
 
     `artifacts` are manifests, `bundles` signed statements, `keys` the public
-    keys (DER) that verify them.
+    keys (DER) that verify them. `blobs` are on their way out of the store: to
+    be named there is no reference.
     """
 
     type: str
@@ -38,6 +41,7 @@ class Event:
     bundles: tuple[Digest, ...] = ()
     keys: tuple[Digest, ...] = ()
     critical: bool = True
+    blobs: tuple[Digest, ...] = ()
 
     @property
     def digests(self) -> tuple[Digest, ...]:
@@ -47,7 +51,7 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """The JSON object, without empty lists."""
         document: dict[str, Any] = {"type": self.type, "critical": self.critical}
-        for field in ("artifacts", "bundles", "keys"):
+        for field in ("artifacts", "bundles", "keys", "blobs"):
             if digests := getattr(self, field):
                 document[field] = [str(digest) for digest in digests]
         return document
@@ -146,6 +150,7 @@ def _parse_event(obj: Any, n: int) -> Event:
         bundles=_digests(obj, "bundles"),
         keys=_digests(obj, "keys"),
         critical=critical is not False,
+        blobs=_digests(obj, "blobs"),
     )
 
 

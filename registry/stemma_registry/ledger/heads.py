@@ -105,6 +105,8 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
         lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)  # of one who was killed: we hold the lock
             newest = read_seen(heads, store)
             if newest is None or newest.n < head.n:
                 work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")

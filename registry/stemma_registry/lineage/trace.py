@@ -16,6 +16,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.query import Fact
 from stemma_registry.config import LIMITS
+from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
 from stemma_registry.reference import best_version, labels
 from stemma_registry.registry import Snapshot
@@ -61,7 +62,10 @@ class TraceEdge:
 
 @dataclass(frozen=True)
 class TraceNode:
-    """A node of a trace. `depth` is the shortest way from the start, in edges."""
+    """A node of a trace. `depth` is the shortest way from the start, in edges.
+
+    `erased` says which of its bytes are gone on purpose, and why.
+    """
 
     id: int
     digest: Digest
@@ -70,6 +74,7 @@ class TraceNode:
     names: tuple[str, ...]
     depth: int
     quarantined: bool
+    erased: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ def _finish(
         for row in in_force(snapshot)
         if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
     }
-    nodes = {}
+    nodes, erased = {}, by_node(snapshot)
     for node, depth in sorted(depths.items(), key=lambda item: (item[1], digests[item[0]])):
         rows = versions.get(node, [])
         best = best_version(snapshot, rows)
@@ -208,6 +213,7 @@ def _finish(
             names=tuple(sorted({str(row.name) for row in rows})),
             depth=depth,
             quarantined=node in stopped,
+            erased=tuple(erased.get(node, ())),
         )
     kept = [edge for edge in edges if edge.input in nodes and edge.output in nodes]
     kept.sort(key=lambda e: (digests[e.input], digests[e.output], e.relation, e.path or ""))

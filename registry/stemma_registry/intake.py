@@ -1,0 +1,91 @@
+"""A directory's bytes on their way into the store: read once, and only what changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.manifest import Entry, Manifest
+from stemma_attestations.verify import Observed
+from stemma_registry import directory
+from stemma_registry.blobs.contract import Store
+from stemma_registry.blobs.streams import Progress
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BadTree, Damaged
+from stemma_registry.stat_cache import StatCache
+
+NOTHING = Digest.of(b"")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A listed directory and the store it goes to."""
+
+    store: Store
+    tree: directory.Tree
+    cache: StatCache
+    progress: Progress | None = None
+
+    def check(self) -> None:
+        """Refuse what can be seen to be no artifact before a byte is read. Raises BadTree."""
+        entries = [Entry(f.path, f.stat.st_size, NOTHING) for f in self.tree.files]
+        directory.manifest_of(self.tree.root, Observed(tuple(entries), self.tree.oddities))
+
+    def look(self) -> Manifest:
+        """The manifest; nothing is stored. Raises BadTree."""
+        observed = directory.observe(self.tree, self.progress, cache=self.cache)
+        return self._manifest(observed)
+
+    def take_in(self) -> Manifest:
+        """Store every file and return the manifest. Raises BadTree, Unavailable.
+
+        A file that the cache knows is not read where the store has a blob of its
+        digest and size. Everything is durable when this returns.
+        """
+        with self.store.batch() as store:
+            stored = _Stored(self.cache, store)
+            observed = directory.observe(
+                self.tree, self.progress, store.receive, stored, LIMITS.transfers
+            )
+        return self._manifest(observed)
+
+    def again(self, manifest: Manifest, wanted: Collection[Digest]) -> None:
+        """Store some files once more: their blobs were collected meanwhile. Raises BadTree."""
+        for entry in manifest.entries:
+            if entry.sha256 not in wanted:
+                continue
+            try:
+                with directory.open_beneath(self.tree.root, entry.path) as source:
+                    self.store.put(source, entry.sha256, entry.size)
+            except (OSError, Damaged) as error:
+                raise BadTree(f"{entry.path} changed while it was pushed") from error
+
+    def _manifest(self, observed: Observed) -> Manifest:
+        manifest = directory.manifest_of(self.tree.root, observed)
+        self.cache.save()
+        return manifest
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The cache's answers, as far as the store has the blobs."""
+
+    cache: StatCache
+    store: Store
+
+    def recall(self, path: str, found: os.stat_result) -> Digest | None:
+        digest = self.cache.recall(path, found)
+        if digest is None or not self.store.keep(digest, found.st_size):
+            return None
+        return digest
+
+    def note(self, path: str, found: os.stat_result, digest: Digest, started: float) -> None:
+        self.cache.note(path, found, digest, started)
+
+
+def changed(before: Manifest, after: Manifest) -> BadTree:
+    """What to say of a directory that was another one when it was looked at."""
+    paths = {e.path for e in set(before.entries) ^ set(after.entries)}
+    return BadTree(f"{min(paths, default='it')} changed while it was pushed")
