@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import BinaryIO
+from typing import Any
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import Store
@@ -42,10 +42,6 @@ class FaultyStore:
         self.after_read = after_read
         self.faults: list[Fault] = []
 
-    @property
-    def location(self) -> str:
-        return self.store.location
-
     def create(self, key: str, data: bytes) -> None:
         fault = self.fault()
         self.faults.append(fault)
@@ -66,29 +62,8 @@ class FaultyStore:
         finally:
             self.after_read(key)
 
-    def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
-        return self.store.put(source, digest, size)
-
-    def size(self, digest: Digest) -> int | None:
-        return self.store.size(digest)
-
-    def chunks(self, digest: Digest) -> Iterator[bytes]:
-        return self.store.chunks(digest)
-
-    def blobs(self) -> Iterator[Digest]:
-        return self.store.blobs()
-
-    def replace(self, key: str, data: bytes) -> None:
-        self.store.replace(key, data)
-
-    def settle(self, key: str) -> None:
-        self.store.settle(key)
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        return self.store.keys(prefix)
-
-    def sweep(self, older_than_seconds: float) -> int:
-        return self.store.sweep(older_than_seconds)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
 
 
 def once(fault: Fault) -> Callable[[], Fault]:

@@ -208,3 +208,14 @@ def test_an_empty_ledger_gets_no_checkpoint(tmp_path: Path) -> None:
     signed = Signed(tmp_path)
     heads.write_checkpoint(signed.store, Head(), signed.owner, signed.trust, NOW)
     assert CHECKPOINT not in signed.store.objects
+
+
+def test_who_may_not_say_checkpoints_leaves_none(signed: Signed) -> None:
+    signed.write()
+    believed = signed.store.read(CHECKPOINT)
+    Writer(signed.store).append("c")
+    signed.write(signed.stranger)
+    assert signed.store.read(CHECKPOINT) == believed
+    trust_file.add(signed.path, "trainer", signed.stranger.public, [status.TYPE], ["**"])
+    signed.write(signed.stranger, trust_file.load(signed.path, required=True))
+    assert signed.store.read(CHECKPOINT) == believed

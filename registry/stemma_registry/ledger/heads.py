@@ -157,8 +157,13 @@ def check_checkpoint(store: Store, head: Head, signed: Checkpoint | None) -> Non
 def write_checkpoint(
     store: Store, head: Head, signer: KeySigner, trust: TrustRoot, now: datetime
 ) -> None:
-    """Sign the head and leave it beside the ledger, unless a later one is there."""
-    if head.entry is None:
+    """Sign the head and leave it beside the ledger, unless a later one is there.
+
+    Only a signer that may say so: his checkpoint would take the place of one
+    that is believed.
+    """
+    may = trust.authorises(signer.public.id, checkpoint.TYPE, checkpoint.SUBJECT, now)
+    if head.entry is None or not may:
         return
     present = read_checkpoint(store, trust)
     if present is not None and present.n >= head.n:
