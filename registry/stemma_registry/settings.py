@@ -65,7 +65,7 @@ class Settings:
 
 
 def load(home: Home) -> Settings:
-    """What the home's file says; without a file, what holds then. Raises BadSettings, Unavailable."""
+    """What the home's file says, or what holds without. Raises BadSettings, Unavailable."""
     path = home.configuration
     try:
         with path.open("rb") as source:

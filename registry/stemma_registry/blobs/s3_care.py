@@ -1,0 +1,95 @@
+"""Looking after a bucket: what lies in it, what was left in it, and taking things away."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from stemma_attestations.digest import Digest
+from stemma_registry.blobs.contract import Stray
+from stemma_registry.blobs.s3_bucket import Bucket
+from stemma_registry.blobs.s3_upload import remove, uploads
+from stemma_registry.errors import NotFound, Temporary
+
+KEY = re.compile(r"(?:ledger|status)(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+\Z")
+_BLOB = re.compile(r"([0-9a-f]{2})/([0-9a-f]{62})\Z")
+_OURS = re.compile(r"(?:blobs|chunks)/sha256/[0-9a-f]{2}/[0-9a-f]{62}\Z")
+
+
+def named(bucket: Bucket, folder: str) -> Iterator[tuple[Digest, datetime.datetime]]:
+    """The digests that objects below a folder are named by, in order, and their times."""
+    last = ""
+    for each in bucket.listing(folder):
+        match = _BLOB.match(each["Key"][len(folder) :])
+        if not match:
+            continue
+        if each["Key"] <= last:
+            raise Temporary(f"cannot list {folder}: the server does not list in order")
+        last = each["Key"]
+        yield Digest("sha256", match[1] + match[2]), each["LastModified"]
+
+
+def strays(bucket: Bucket, prefix: str) -> Iterator[Stray]:
+    """What the layout has no place for, and unfinished uploads (whose size is not known: 0)."""
+    for each in bucket.listing(prefix):
+        name = each["Key"][len(prefix) :]
+        if not KEY.match(name) and not _OURS.match(name):
+            yield Stray(name, int(each["Size"]), unfinished=False)
+    for each in uploads(bucket, prefix):
+        yield Stray(f"{each['Key'][len(prefix) :]} (upload {each['UploadId']})", 0, unfinished=True)
+
+
+def sweep(bucket: Bucket, prefix: str, older_than_seconds: float) -> int:
+    """Remove unfinished uploads, and records of chunks of blobs that never came."""
+    now = datetime.datetime.now(datetime.UTC)
+    limit = now - datetime.timedelta(seconds=older_than_seconds)
+    swept = 0
+    for each in list(uploads(bucket, f"{prefix}blobs/")):
+        if each["Initiated"] <= limit:
+            swept += remove(bucket, each["Key"], each["UploadId"])
+    blobs = (digest for digest, _ in named(bucket, f"{prefix}blobs/sha256/"))
+    there: Digest | None = None
+    for number, (digest, made) in enumerate(list(named(bucket, f"{prefix}chunks/sha256/"))):
+        if number == 0:
+            there = next(blobs, None)
+        while there is not None and there < digest:
+            there = next(blobs, None)
+        if there != digest and made <= limit:
+            delete(bucket, f"{prefix}chunks/sha256/{digest.value[:2]}/{digest.value[2:]}")
+            swept += 1
+    return swept
+
+
+def delete(bucket: Bucket, key: str) -> None:
+    """Delete an object; in a bucket with versions, every version of it."""
+    found = bucket.head(key)
+    if found is None:
+        return
+    if found.versioned:
+        _delete_versions(bucket, key)
+    else:
+        with contextlib.suppress(NotFound):
+            bucket.call("delete_object", f"cannot delete {key}", Key=key)
+
+
+def _delete_versions(bucket: Bucket, key: str) -> None:
+    """Delete all versions of an object: a mark above them would only hide the bytes."""
+    doing, more = f"cannot delete {key}", dict[str, Any]()
+    while True:
+        answer = bucket.call("list_object_versions", doing, Prefix=key, **more)
+        for each in [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]:
+            if each["Key"] == key:
+                with contextlib.suppress(NotFound):
+                    bucket.call("delete_object", doing, Key=key, VersionId=each["VersionId"])
+        if not answer.get("IsTruncated"):
+            return
+        marker = {
+            "KeyMarker": answer["NextKeyMarker"],
+            "VersionIdMarker": answer["NextVersionIdMarker"],
+        }
+        if marker == more:
+            raise Temporary(f"{doing}: the server's pages do not end")
+        more = marker
