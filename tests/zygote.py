@@ -22,6 +22,7 @@ import json
 import os
 import pkgutil
 import random
+import resource
 import select
 import signal
 import subprocess
@@ -37,6 +38,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 120.0
 # Opens a gate. Waiting for it is no call that a test looks at.
 GATE = signal.SIGUSR1
+# The longest that a command of a test may have to wait for another's deletions, which is minutes
+# elsewhere; and how long a deletion may be started.
+LEASE = {"collect_lease_seconds": 3.0, "collect_start_seconds": 1.5}
 # prctl(2), from <linux/prctl.h>.
 PR_SET_PTRACER, PR_SET_PTRACER_ANY = 0x59616D61, -1
 
@@ -142,8 +146,10 @@ class Zygote:
         gate: bool = False,
         environment: Mapping[str, str] | None = None,
         stdout: Path | None = None,
+        limits: Mapping[str, int] | None = None,
+        user: int | None = None,
     ) -> Child:
-        """Start a command."""
+        """Start a command, with limits by the names of `resource` ("NOFILE"), as another user."""
         self._count += 1
         out, err = (self._folder / f"{self._count}.{end}" for end in ("out", "err"))
         out.touch()
@@ -156,6 +162,8 @@ class Zygote:
             out=str(stdout or out),
             err=str(err),
             gate=gate,
+            limits=dict(limits or {}),
+            user=user,
         )
         return Child(self, answer["pid"], texts, out, err)
 
@@ -238,11 +246,23 @@ class _Server:
 
 
 def _child(
-    at_gate: int, gate: bool, argv: list[str], env: dict[str, str], cwd: str, out: str, err: str
+    at_gate: int,
+    gate: bool,
+    argv: list[str],
+    env: dict[str, str],
+    cwd: str,
+    out: str,
+    err: str,
+    limits: dict[str, int],
+    user: int | None,
 ) -> NoReturn:
     """Become `stemma`, wait at the gate, run, and end as the interpreter would."""
     from stemma_cli.main import main
+    from stemma_registry.config import LIMITS
 
+    for name, seconds in LEASE.items():
+        assert hasattr(LIMITS, name)
+        object.__setattr__(LIMITS, name, seconds)
     os.setpgid(0, 0)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for target, path, flags in (
@@ -259,6 +279,12 @@ def _child(
     os.environ.update(env)
     os.chdir(cwd)
     random.seed()  # or all children would draw the same numbers
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
     if gate:  # some systems let only a parent trace a process, unless that says otherwise
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)
     os.close(at_gate)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.times import parse_time
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import leases
+from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import collection
 from stemma_registry.catalogue.collection import (
@@ -27,10 +28,12 @@ from stemma_registry.catalogue.collection import (
     leaving,
     unreferenced,
 )
+from stemma_registry.catalogue.snapshots import snapshot_blobs
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import StoreError
+from stemma_registry.errors import LedgerBroken, StoreError
 from stemma_registry.ledger.entry import COLLECT, COLLECTED, CONDEMN, ERASE, Event
 from stemma_registry.lineage.erased import Tombstone, tombstones
+from stemma_registry.references import referred_to
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
 from stemma_registry.signing import KeySigner
 from stemma_registry.uploads import Uploads
@@ -130,19 +133,23 @@ class Deletion:
 
 def plan(store: Store, view: Snapshot, grace: timedelta) -> Plan:
     """What there is to collect. `grace` is the time from condemned to deleted."""
-    waiting: list[Item] = []
-    due: list[Item] = []
-    for row in in_state(view.connection, CONDEMNED):
-        item = Item(row.blob, store.size(row.blob), parse_time(row.time) + grace)
-        (due if _is_due(row, view.now, grace) else waiting).append(item)
-    left = [Item(row.blob, store.size(row.blob)) for row in in_state(view.connection, COLLECTING)]
+    rows = {row.blob: row for row in in_state(view.connection, CONDEMNED)}
+    condemned = [
+        replace(item, due=parse_time(rows[item.blob].time) + grace) for item in _items(store, rows)
+    ]
+    left = (row.blob for row in in_state(view.connection, COLLECTING))
     return Plan(
-        fresh=tuple(Item(blob, store.size(blob)) for blob in _surplus(store, view)),
-        waiting=tuple(waiting),
-        due=tuple(due),
-        left=tuple(left),
+        fresh=tuple(_items(store, _surplus(store, view))),
+        waiting=tuple(item for item in condemned if not _is_due(rows[item.blob], view.now, grace)),
+        due=tuple(item for item in condemned if _is_due(rows[item.blob], view.now, grace)),
+        left=tuple(_items(store, left)),
         erasures=tuple(unfinished(store, view)),
     )
+
+
+def _items(store: Store, blobs: Iterable[Digest]) -> Iterator[Item]:
+    """The blobs with their sizes, a few asked for at a time."""
+    return (Item(blob, size) for blob, size in ahead(store.size, blobs, LIMITS.transfers))
 
 
 def unfinished(store: Store, view: Snapshot) -> list[Tombstone]:
@@ -164,9 +171,7 @@ def collect(collector: Collector, grace: timedelta) -> Done:
     seen = leases.elapsed()
     for batch in _batches(fresh):
         done.condemned += _condemn(collector, batch)
-    with collector.view() as view:
-        rows = in_state(view.connection, CONDEMNED)
-    due = [row.blob for row in rows if _is_due(row, collector.now, grace)]
+    due = _sure(collector, _due(collector, grace))
     for batch in _batches(due):
         done.add(delete_named(collector, _collecting(batch, collector.now, grace)))
     if left:
@@ -175,6 +180,32 @@ def collect(collector: Collector, grace: timedelta) -> Done:
     for stone in _erasures(collector):
         done.add(delete_named(collector, _erasing(stone)), erased=1)
     return done
+
+
+def _due(collector: Collector, grace: timedelta) -> list[Digest]:
+    with collector.view() as view:
+        rows = in_state(view.connection, CONDEMNED)
+    return [row.blob for row in rows if _is_due(row, collector.now, grace)]
+
+
+def _sure(collector: Collector, blobs: list[Digest]) -> list[Digest]:
+    """The blobs, without a snapshot's, after the ledger was asked whether it refers to one.
+
+    Raises LedgerBroken where it does, and the catalogue does not know it.
+    """
+    spared = snapshot_blobs(collector.store, collector.trust)
+    blobs = [blob for blob in blobs if blob not in spared]
+    if not blobs:
+        return blobs
+    with collector.view() as view:
+        known, n = unreferenced(view.connection, blobs), view.n
+    unknown = referred_to(collector.store, n, known)
+    if unknown:
+        raise LedgerBroken(
+            f"the catalogue {collector.registry.catalogue.path} does not know that blob "
+            f"{min(unknown).short} is needed: nothing is deleted; run `stemma rebuild`"
+        )
+    return blobs
 
 
 def delete_named(
@@ -322,7 +353,7 @@ def _take_over(collector: Collector, over: frozenset[int], done: Done) -> None:
     with collector.view() as view:
         rows = [row for row in in_state(view.connection, COLLECTING) if row.n in over]
         loose = unreferenced(view.connection, [row.blob for row in rows])
-    for batch in _batches(sorted(loose)):
+    for batch in _batches(_sure(collector, sorted(loose))):
         done.add(delete_named(collector, _collecting(batch, collector.now, timedelta(), over)))
     for entry in sorted(over):
         _close(collector, entry, {row.blob for row in rows if row.n == entry} - loose)
@@ -339,8 +370,9 @@ def _erasures(collector: Collector) -> list[Tombstone]:
 
 def _surplus(store: Store, view: Snapshot) -> Iterator[Digest]:
     """Blobs in the store that nothing refers to and that are not on their way out."""
+    spared = snapshot_blobs(store, view.trust)
     for batch in _batches(store.blobs()):
-        yield from _condemnable(view, batch)
+        yield from (blob for blob in _condemnable(view, batch) if blob not in spared)
 
 
 def _is_due(row: Leaving, now: datetime, grace: timedelta) -> bool:

@@ -13,6 +13,7 @@ class Limits:
     """Bounds on time and memory. Past one, the answer is an error, never a guess."""
 
     append_seconds: float = 120.0  # how long an append competes for its place in the ledger
+    append_pauses: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)  # between puts that failed for a moment
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
@@ -21,17 +22,26 @@ class Limits:
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
     transfers: int = 8  # files that are read or written at once
+    readers: int = 2  # blobs that an audit hashes at once
+    dependents: int = 20  # of what needs a damaged blob, that many are listed
+    copy_group_bytes: int = 1024**3  # a replica gets so much between two ledger entries
+    copy_group_entries: int = 256
+    copy_tries: int = 3  # of one blob; a store may try more often by itself
+    free_bytes: int = 1_000_000_000  # less room on a disk is worth a warning
     racy_seconds: float = 2.0  # the coarsest time stamps of a file system, FAT's
     stale_stats_seconds: float = 90 * 24 * 3600.0  # a stat cache that nobody used for so long
     snapshot_tries: int = 100  # while others empty the catalogue
     # Part of the protocol (docs/store.md): how long nobody relies on a blob that may be being
-    # deleted, and how long a deleter starts deletions. Never make the first shorter.
-    collect_lease_seconds: float = 300.0
-    collect_start_seconds: float = 150.0
+    # deleted, and how long a deleter starts deletions. Never make the first shorter. Between them
+    # lies what one deletion can take: of two objects, with the longest timeouts, tried again.
+    collect_lease_seconds: float = 600.0
+    collect_start_seconds: float = 120.0
     collect_poll_seconds: float = 0.2  # how soon a waiting writer looks again, at first
     collect_batch: int = 1_000  # blobs that one entry condemns or collects
-    collect_grace_seconds: float = 7 * 24 * 3600.0  # from condemned to deleted
     restore_tries: int = 10  # how often a writer puts what was collected under its hands
+    segment_bytes: int = 64 * 1024 * 1024  # a larger thousand of entries is read one by one
+    snapshot_entries: int = 100  # a catalogue that is behind by fewer projects the ledger itself
+    snapshot_chunk_bytes: int = 8 * 1024 * 1024
 
 
 LIMITS = Limits()

@@ -25,6 +25,7 @@ from stemma_registry.catalogue.query import ArtifactRow, Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
 from stemma_registry.lineage import status
+from stemma_registry.lineage.erased import Tombstone, inside, tombstones
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import Resolved, best_version, resolve, worth
@@ -33,7 +34,10 @@ from stemma_registry.registry import Registry, Snapshot
 
 @dataclass(frozen=True)
 class Described:
-    """A node and what is known about it. `manifest` is None for what is not stored here."""
+    """A node and what is known about it. `manifest` is None for what is not stored here.
+
+    `erased` are its files (or itself, a file) whose bytes were erased, or are said to be.
+    """
 
     found: Resolved
     manifest: Manifest | None
@@ -42,6 +46,7 @@ class Described:
     made_from: Trace
     contained_in: tuple[tuple[str, str], ...]
     stops: tuple[Stop, ...]
+    erased: tuple[tuple[str, Tombstone], ...]
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,14 @@ def describe(registry: Registry, view: Snapshot, text: str) -> Described:
     is_artifact = bool(query.artifacts(view.connection, [found.node]))
     parts = query.containers(view.connection, [found.node])
     owners = query.versions_of(view.connection, [part.artifact_id for part in parts])
+    manifest = gate.load_manifest(registry, view, found) if is_artifact else None
     contained = []
     for part in parts:
         best = best_version(view, owners.get(part.artifact_id, []))
         contained.append((str(best.name) if best else "an artifact without a name", part.path))
     return Described(
         found=found,
-        manifest=gate.load_manifest(registry, view, found) if is_artifact else None,
+        manifest=manifest,
         versions=tuple(
             (row, worth(view, row), signer_label(view, row.fact.signer)) for row in rows
         ),
@@ -104,7 +110,19 @@ def describe(registry: Registry, view: Snapshot, text: str) -> Described:
         made_from=trace(view, found.node, Direction.UP, depth=1),
         contained_in=tuple(sorted(set(contained))),
         stops=status.view(view, found.node, found.name).stops,
+        erased=_erased(view, found, manifest),
     )
+
+
+def _erased(
+    view: Snapshot, found: Resolved, manifest: Manifest | None
+) -> tuple[tuple[str, Tombstone], ...]:
+    if manifest is None:
+        stone = tombstones(view).get(found.digest)
+        return (("its bytes", stone),) if stone else ()
+    stones = inside(view, manifest, found.name.name if found.name else None)
+    files = ((entry.path, stones.get(entry.sha256)) for entry in manifest.entries)
+    return tuple((path, stone) for path, stone in files if stone is not None)
 
 
 def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestation]:

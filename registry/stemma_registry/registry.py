@@ -12,13 +12,14 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from stemma_attestations.trust import TrustRoot
+from stemma_registry import trust_file
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.directory import make_directory
-from stemma_registry.errors import AlreadyThere, NotFound, StoreError, Unavailable
-from stemma_registry.ledger import heads
+from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound, StoreError, Unavailable
+from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
 from stemma_registry.signing import KeySigner
@@ -34,6 +35,10 @@ class Registry:
     store: Store
     catalogue: Catalogue
     home: Home
+
+    def close(self) -> None:
+        """Release the catalogue's connections."""
+        self.catalogue.close()
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,18 @@ def initialise(location: str, home: Home) -> Registry:
 
 
 def open_registry(location: str, home: Home) -> Registry:
-    """Open the registry at `location`. Raises NotFound, Unavailable."""
+    """Open the registry at `location`.
+
+    Where there is no catalogue of it in the home yet, a snapshot whose signer
+    the home's trust root believes is taken. Raises NotFound, Unavailable.
+    """
     store = open_store(location, home)
-    return Registry(store, Catalogue.open(home.catalogue(store.location), store), home)
+    path = home.catalogue(store.location)
+    if not path.exists():
+        from stemma_registry.catalogue import snapshots  # lazily: once for each registry
+
+        snapshots.adopt(store, path, lambda: trust_file.load(home.trust, required=False))
+    return Registry(store, Catalogue.open(path, store), home)
 
 
 def open_store(location: str, home: Home, cached: bool = True) -> Store:
@@ -93,7 +107,7 @@ def rebuild(location: str, home: Home) -> tuple[Registry, Head]:
         Catalogue.at(home.catalogue(store.location), store).empty()
     except Unavailable:
         drop(home.catalogue(store.location))  # damaged beyond opening
-    registry = open_registry(location, home)
+    registry = Registry(store, Catalogue.open(home.catalogue(store.location), store), home)
     return registry, registry.catalogue.catch_up()
 
 
@@ -167,4 +181,6 @@ def record(
     with contextlib.suppress(StoreError):
         head = current(registry, trust)
         heads.write_checkpoint(registry.store, head, signer, trust, now)
+    with contextlib.suppress(StoreError, LedgerBroken):
+        segments.write_behind(registry.store, entry.n)
     return entry.n

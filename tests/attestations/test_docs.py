@@ -28,6 +28,7 @@ from stemma_attestations.predicates import checkpoint, dataset, lineage, provena
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
+from stemma_registry.config import LIMITS
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key
@@ -92,6 +93,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "status.md": [
         ("statements/quarantine.json", check_statement(of_predicate(status.parse), status.TYPE)),
         ("statements/release.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/erase.json", check_statement(of_predicate(status.parse), status.TYPE)),
     ],
     "dataset.md": [
         ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
@@ -102,6 +104,8 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "trust-root.md": [("trust-root.yaml", TrustRoot.parse)],
     "ledger.md": [
         ("ledger/000003.json", lambda raw: LedgerEntry.parse(raw, 3)),
+        ("ledger/000006.json", lambda raw: LedgerEntry.parse(raw, 6)),
+        ("ledger/000008.json", lambda raw: LedgerEntry.parse(raw, 8)),
         ("seen-head.json", check_seen),
     ],
 }
@@ -133,7 +137,7 @@ NAMES = {
     "bundle.md": [bundles.MEDIA_TYPE, statement.PAYLOAD_TYPE],
     "provenance.md": [provenance.TYPE, *KINDS, *BUILDS],
     "lineage.md": [lineage.TYPE, *RELATIONS],
-    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE],
+    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
     "dataset.md": [dataset.TYPE],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
@@ -156,6 +160,7 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("manifest.md", "a component over {} bytes", paths.MAX_COMPONENT_BYTES),
         ("bundle.md", "more than {:,} MiB", bundles.MAX_BYTES >> 20),
         ("ledger.md", "1 to {:,}", entry.MAX_EVENTS),
+        ("ledger.md", "a lease of {:.0f} s", LIMITS.collect_lease_seconds),
         ("trust-root.md", "at most {:,} MiB", yaml_strict.MAX_BYTES >> 20),
         ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
@@ -168,7 +173,7 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("README.md", "at most {} characters. `NAME:VERSION`", names.MAX_VERSION),
     ],
 )
-def test_a_page_says_the_limits_of_the_code(name: str, said: str, limit: int) -> None:
+def test_a_page_says_the_limits_of_the_code(name: str, said: str, limit: float) -> None:
     assert said.format(limit) in " ".join(page(name).split())
 
 

@@ -31,22 +31,30 @@ from tests.building import FIXTURES
 SUMS = """
 78008855efd1254ac379291b37a1bfc0a1ebe96ebff4367ae8c85bcbc8f7e87d bundles/checkpoint.ecdsa-p256.json
 97d408754ad6a4863db482a7348620a79015feb4e7b609603d9e350a649edf61 bundles/dataset.ecdsa-p256.json
+dadf4c845873ddc928697df31b7ed6c4824e1bc4fceab6bfda9fc50121457b34 bundles/erase.privacy.json
 7b295e65fca12f291210a17e99861c7c6c09280d8c5d525f41e326d3c0161521 bundles/lineage.ecdsa-p256.json
 09cf820d7befd522ebcbde262d4d5f9c4314d8979b1df5948ee2714f170ace00 bundles/provenance.ecdsa-p256.json
 cf34c1f6f264c610c0f9c35360eac2f7f06d8a237fe1b78eaef27b59b6a04fd7 bundles/quarantine.ed25519.json
 569ec2b9e9bb9d4f4b519d6f5dca403cb18392949262b36e267abccc66478c04 bundles/release.ed25519.json
 1443b615906faca732753036b5cb937af6e1fb1ee221847cc66147dd516d5451 keys/ecdsa-p256.pub
 556ca36a7d021d60db0cd58fa9d0fa6869c6ee2ba2ddffadba6fd1612161d11b keys/ed25519.pub
+688eae0a6cf6f196a7a25c534c2a34edcf8c24efecc01d8f8cd9653001a1cdb2 keys/privacy.pub
 e44dfd97b74cf2f5f92b85cb4e3e6cf21930d662b298a546cf19d2a94dd1abb3 ledger/000000.json
 7b1666a9c538fa8ccbffa75a9d910e0ade7bb7d7006bb1982c4fef8705df5e49 ledger/000001.json
 85a8c28e8bbffeb440130f98eb3f93ff29218d256f6bf1f54db3e51b598c080f ledger/000002.json
 07fa6060e8c5f9004415be67991622aab2fd0df318dac6a10c608c5eeeec4143 ledger/000003.json
 74c50984fe3ad77c95927e1fd75339dc22c9f27c007b8ce159ab59b3b1b90e5d ledger/000004.json
+8ab561d6d6a5d4389780f55032dcd19f37727cda230abbde26cebad7c5062c4e ledger/000005.json
+daa6df5d76f7fe10268d7c043abd6ca6ca962289131dec82ff4fe55234fdb043 ledger/000006.json
+a190a60481ce1997ae995b4bbeedac694ed4f749bb77f39c5c3a74f18f254c59 ledger/000007.json
+cd31b240705a734a8ab9c321fbe03e59e964520071d9a6070bee7d37a59ce48d ledger/000008.json
+ce89e9c63a0c3e39be5f2bdf6b9a261c0e4a21b5d3bfa21ffe0495f0e0067a07 ledger/000009.json
 95b0374d616e64c605f76cfabfc821ad7b78fc43cdf70c091e8e33679c07e827 manifest-dataset.json
 fef2f6916c0d6d7f44991bfe7b7c3b40452c1149c0304e3ff2a33a3813706c78 manifest-model.json
 1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
 72366d15f142d89422cf321f95fe03ebb01abd85230b91a55025cfb16e2f6541 statements/checkpoint.json
 f2022dac9cc0f96c85ac9e45c9d198ff34b23cfd73ab82a01a4c27a47c9eeca2 statements/dataset.json
+c0d6630e359443f41d64a1ce4c64fe1886ddab420e5092cde46087896ad6aca9 statements/erase.json
 e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/lineage.json
 2f297baa9968b1203279352a29cf18f19bce4f6b5e8ca4f1b1d8a2aafd8b82cf statements/provenance.json
 4628e4018ed2802c39b6521a84920ff094cf1a92df0aea4a865f38d93d1feefd statements/quarantine.json
@@ -57,8 +65,11 @@ DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip
 DATASET = Digest("sha256", DIGESTS["manifest-dataset.json"])
 MODEL = Digest("sha256", DIGESTS["manifest-model.json"])
 SHARD = "96b8ef9f7e7b3ad7a33b7dd8f206336b862d124fb75a95333ebeb419166aaa43"
+ERASED = Digest("sha256", "6ad87064a7d057d869e902204d829fd721ecc62bcea29683058f0e8136531cd5")
+LEFT = Digest.of(b"left behind by a push that was cut off\n")
 COMMIT = Digest("gitCommit", "3f0e4f7f1cbb9b0a0f4b6a54f4b6a2d1c0ffee00")
 CI = "0a9a21a630ef24003b737aee36213f114c1607e93cc47549148aa780a86c8ccd"
+PRIVACY = "842221ffa981b600919688ccb10d0af5c12d921e6494e41e3d8b031abf018a92"
 RESPONDER = "a046c57ffabedeb6a52fbfeb6018a8d739d40eaad3488b87bcafdd01b450267a"
 
 
@@ -117,6 +128,7 @@ def test_manifests() -> None:
     [
         ("checkpoint", "urn:stemma:checkpoint:v0.1", "ledger"),
         ("dataset", "urn:stemma:dataset:v0.1", "acme/digits:1.0"),
+        ("erase", "urn:stemma:status:v0.1", "acme/digits:1.0"),
         ("lineage", "urn:stemma:lineage:v0.1", "acme/digits-base:2026-11-21"),
         ("provenance", "https://slsa.dev/provenance/v1", "acme/digits-base:2026-11-21"),
         ("quarantine", "urn:stemma:status:v0.1", "acme/digits:1.0"),
@@ -182,6 +194,11 @@ def test_status() -> None:
     lifted = status.parse(statement("release").predicate)
     assert (lifted.action, lifted.reason) == ("release", "checked again: the labels are right")
     assert lifted.releases == (statement("quarantine").digest,)
+    erased = status.parse(statement("erase").predicate)
+    assert (erased.action, erased.reason) == ("erase", "a person in it asked to be forgotten")
+    (file,) = statement("erase").subjects
+    assert file.digests == (ERASED,)
+    assert file.annotations == {"path": "train/shard-0000.jsonl"}
 
 
 def test_checkpoint() -> None:
@@ -194,7 +211,7 @@ def test_checkpoint() -> None:
 
 # --- keys and bundles -----------------------------------------------------------------------
 
-KEYS = {"ecdsa-p256": CI, "ed25519": RESPONDER}
+KEYS = {"ecdsa-p256": CI, "ed25519": RESPONDER, "privacy": PRIVACY}
 
 
 @pytest.mark.parametrize("name", [name for name in DIGESTS if name.startswith("bundles/")])
@@ -206,9 +223,9 @@ def test_bundles(name: str) -> None:
     assert bundle.digest.value == DIGESTS[name]
     assert bundle.hint == public.id
     assert bundle.verify(public).raw == frozen(f"statements/{said}.json")
-    (other,) = [frozen(f"keys/{k}.pub") for k in KEYS if k != kind]
-    with pytest.raises(SignatureRefused):
-        verify_bundle(bundle.raw, other)
+    for other in (frozen(f"keys/{k}.pub") for k in KEYS if k != kind):
+        with pytest.raises(SignatureRefused):
+            verify_bundle(bundle.raw, other)
     rebuilt = Bundle.build(bundle.envelope.payload, bundle.envelope.signatures[0].sig, public)
     assert rebuilt.raw == bundle.raw
 
@@ -288,8 +305,24 @@ def test_ledger_entries() -> None:
     )
 
 
+def test_ledger_entries_on_what_leaves_the_store() -> None:
+    head = Head()
+    *_, condemn, collect, collected, erase, erased = entries_after(frozen_store(10), head)
+    assert head.n == 9
+    assert condemn.events == (Event("condemn", blobs=(LEFT,)),)
+    assert collect.events == (Event("collect", blobs=(LEFT,)),)
+    assert collected.events == (Event("collected", blobs=(LEFT,)),)
+    bundle = Digest("sha256", DIGESTS["bundles/erase.privacy.json"])
+    key = Digest("sha256", PRIVACY)
+    assert erase.events == (Event("erase", (), (bundle,), (key,), blobs=(ERASED,)),)
+    assert erased.events == (Event("collected", blobs=(ERASED,)),)
+    # To be named there is no reference: nothing needs the bytes any more.
+    assert condemn.events[0].digests == ()
+    assert erase.events[0].digests == (bundle, key)
+
+
 def test_ledger_entries_are_written_again_as_they_were() -> None:
-    for n in (0, 1, 2, 3):
+    for n in (0, 1, 2, 3, 5, 6, 7, 8, 9):
         raw = frozen(f"ledger/{n:06d}.json")
         read = LedgerEntry.parse(raw, n)
         again = LedgerEntry.build(

@@ -126,6 +126,8 @@ def test_status_build_and_parse_are_inverses(reason: str, bundles: list[Digest])
     lifted = status.parse(status.build_release(reason, WHEN, bundles))
     assert (lifted.action, lifted.reason) == ("release", reason)
     assert list(lifted.releases) == sorted(bundles)
+    erased = status.parse(status.build_erasure(reason, WHEN, "n"))
+    assert (erased.action, erased.reason, erased.releases) == ("erase", reason, ())
 
 
 def test_a_nonce_makes_every_quarantine_a_statement_of_its_own() -> None:
@@ -153,6 +155,9 @@ RELEASES = [{"sha256": "a" * 64}]
         {"action": "quarantine", "reason": "x", "issuedAt": "2026-11-21"},
         {"action": "quarantine", "reason": "x", "issuedAt": 1763726400},
         {"action": "quarantine", "reason": "x", "issuedAt": WHEN, "releases": RELEASES},
+        {"action": "erase", "reason": "x", "issuedAt": WHEN, "releases": RELEASES},
+        {"action": "erase", "reason": "", "issuedAt": WHEN},
+        {"action": "erased", "reason": "x", "issuedAt": WHEN},
         {"action": "Quarantine", "reason": "x", "issuedAt": WHEN},
         {"action": "waive", "reason": "x", "issuedAt": WHEN},
         {"action": None, "reason": "x", "issuedAt": WHEN},

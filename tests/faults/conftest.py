@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults.commands import COMMANDS
 from tests.faults.scene import Scene
 from tests.zygote import Zygote, shared
 
@@ -40,3 +42,22 @@ def fresh(template: Scene, tmp_path: Path) -> Callable[[], Scene]:
 def scene(fresh: Callable[[], Scene]) -> Scene:
     """One copy."""
     return fresh()
+
+
+@pytest.fixture
+def prepared(template: Scene, tmp_path: Path) -> Callable[[str], Callable[[], Scene]]:
+    """For a command of the table: copies of the scene in which it can be run."""
+
+    def prepare(command: str) -> Callable[[], Scene]:
+        first = tmp_path / f"prepared-{command}"
+        if not first.exists():
+            COMMANDS[command].before(template.copy(first))
+        source = Scene(first, template.zygote)
+
+        def copy() -> Scene:
+            return source.copy(tmp_path / f"copy{next(copies)}")
+
+        return copy
+
+    copies = itertools.count()
+    return prepare

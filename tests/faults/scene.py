@@ -112,25 +112,33 @@ class Scene:
         paths = sorted((self.registry / "ledger").rglob("*.json"))
         return [json.loads(path.read_bytes()) for path in paths]
 
-    def blob(self, digest: str) -> Path:
+    def blob(self, digest: str, store: str = "registry") -> Path:
         """Where a blob is; `digest` with its algorithm."""
         value = Digest.parse(digest).value
-        return self.registry / "blobs" / "sha256" / value[:2] / value[2:]
+        return self.folder / store / "blobs" / "sha256" / value[:2] / value[2:]
 
-    def files_of(self, artifact: str) -> list[str]:
+    def files_of(self, artifact: str, store: str = "registry") -> list[str]:
         """The SHA-256 (hex) of each file of an artifact, read from its manifest blob."""
-        manifest = json.loads(self.blob(artifact).read_bytes())
+        manifest = json.loads(self.blob(artifact, store).read_bytes())
         return [entry["sha256"] for entry in manifest["entries"]]
 
     def entry(self, n: int) -> Path:
         """Where ledger entry `n` is."""
         return self.registry / "ledger" / "000" / "000" / f"{n:06d}.json"
 
-    def temporary(self) -> list[str]:
-        """What is left in the store's tmp/, and of work files in the home."""
-        tmp = [path.name for path in (self.registry / "tmp").glob("*")]
-        work = [p.name for p in (self.folder / "home").rglob("*") if p.name.startswith(".")]
+    def leftovers(self) -> list[Path]:
+        """Temporary files: those of all stores, and work files in the home and beside a pull."""
+        tmp = [*self.folder.glob("*/tmp/*"), *self.work.glob(".*.stemma-*")]
+        work = [p for p in self.seat.home.rglob("*") if p.name.startswith(".")]
         return sorted(tmp + work)
+
+    def temporary(self) -> list[str]:
+        """Their names."""
+        return [path.name for path in self.leftovers()]
+
+    def remove(self) -> None:
+        """Throw it away."""
+        shutil.rmtree(self.folder)
 
 
 def one_line(done: Finished) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.commands import COMMANDS, acknowledged
 from tests.faults.mounts import make_ext4, mount, unmount
-from tests.faults.scene import PUSH_NEW, QUARANTINE, Scene
-from tests.faults.tracer import traced
+from tests.faults.scene import PUSH_NEW, Scene
+from tests.faults.tracer import points, sample, traced
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 Cut = Callable[[], Scene]
+DURABLE = [name for name, command in COMMANDS.items() if command.syncs]
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def machine(template: Scene, tmp_path: Path) -> Iterator[tuple[Scene, Cut]]:
     itself goes on, so that it can be cut again.
     """
     disk, image = tmp_path / "disk", tmp_path / "disk.img"
-    make_ext4(image, 24)
+    make_ext4(image, 160)
     mounted: list[Path] = []
 
     def start(source: Path, target: Path) -> None:
@@ -51,6 +53,8 @@ def machine(template: Scene, tmp_path: Path) -> Iterator[tuple[Scene, Cut]]:
     finally:
         for target in mounted:
             unmount(target)
+        for left in tmp_path.glob("*.img"):  # they are large, and pytest keeps its folders
+            left.unlink()
 
 
 def test_a_cut_takes_what_was_not_made_safe(machine: tuple[Scene, Cut]) -> None:
@@ -60,20 +64,38 @@ def test_a_cut_takes_what_was_not_made_safe(machine: tuple[Scene, Cut]) -> None:
     assert not (cut().folder / "forgotten").exists()
 
 
-@pytest.mark.parametrize("command", [PUSH_NEW, QUARANTINE], ids=["push", "quarantine"])
+@pytest.mark.parametrize("command", DURABLE)
 def test_what_was_acknowledged_is_there_after_a_cut(
-    machine: tuple[Scene, Cut], command: tuple[str, ...]
+    machine: tuple[Scene, Cut], command: str
 ) -> None:
     scene, cut = machine
-    scene.run(*command).expect(0)
-    after = cut()
-    after.assert_whole()
-    assert len(after.entries()) == 4
-    if command is PUSH_NEW:
-        assert after.verify("data/new:1") == 0
-    else:
-        assert after.verify("models/m:1") == after.verify("data/raw:1") == 11
-    after.run(*command).expect(0)
+    this = COMMANDS[command]
+    this.before(scene)
+    os.sync()
+    done = scene.run(*this.argv).expect(0)
+    assert acknowledged(done)
+    this.check(cut(), True)
+
+
+@pytest.mark.parametrize("command", DURABLE)
+def test_a_command_repeated_after_a_kill_is_there_after_a_cut(
+    machine: tuple[Scene, Cut], command: str
+) -> None:
+    """Killed at several of its calls; each time its repetition is acknowledged, and then cut."""
+    scene, cut = machine
+    this = COMMANDS[command]
+    this.before(scene)
+    copies = [scene.copy(scene.folder.parent / f"copy{i}") for i in range(5)]
+    chosen = sample(points(traced(copies[0], *this.argv)), 6)[1:-1]
+    for copy, (call, when) in zip(copies[1:], chosen, strict=True):
+        os.sync()
+        traced(copy, *this.argv, inject=f"{call}:signal=KILL:when={when}")
+        before = Scene(cut().folder.parent / copy.folder.name, copy.zygote)
+        this.check(before, False)
+        copy.run(*this.argv).expect(0)
+        after = Scene(cut().folder.parent / copy.folder.name, copy.zygote)
+        this.check(after, True)
+        copy.remove()
 
 
 def test_a_new_registry_with_its_key_is_there_after_a_cut(machine: tuple[Scene, Cut]) -> None:

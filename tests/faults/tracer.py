@@ -1,8 +1,9 @@
 """strace: which calls a command makes, and making one of them fail or be its last.
 
 The command waits at its gate while strace attaches, so that only its own work
-is seen. strace counts the calls of each name in each thread from one; the
-writing is all done by the first thread.
+is seen. strace counts the calls of each name in each thread from one: a call
+that is the third of its name in two threads is injected twice, unless the first
+ends the command.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ CHANGES = (
     *("?rename", "renameat", "?renameat2", "?link", "linkat", "?symlink", "symlinkat"),
     *("?unlink", "unlinkat", "?mkdir", "mkdirat", "?rmdir", "fchmod", "?chmod", "fchmodat"),
     *("fallocate", "copy_file_range", "sendfile", "utimensat", "?creat", "?open", "truncate"),
+    *("syncfs", "sync_file_range", "ioctl"),
 )
-_LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+|\?)(?:<(.*?)>)?(.*)")
-_CUT = re.compile(r"(\d+) +(\w+)\((.*?)(?:\) += \?| <unfinished \.\.\.>).*")
-_RESUMED = re.compile(r"\d+ +<\.\.\. \w+ resumed>")
+_TASK = re.compile(r"(\d+) +(.*)")
+_CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+|\?)(?:<(.*?)>)?(.*)")
+_BEGUN = re.compile(r"(\w+)\((.*)")
+_UNFINISHED = " <unfinished ...>"
+_RESUMED = re.compile(r"<\.\.\. \w+ resumed>(.*)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _FD = re.compile(r"(?:\d+|AT_FDCWD)<([^<>]*)>")
 
@@ -39,7 +43,8 @@ _FD = re.compile(r"(?:\d+|AT_FDCWD)<([^<>]*)>")
 @dataclass(frozen=True)
 class Call:
     """One call. `paths` are those of its descriptors, `texts` its strings; `result` is -1 where
-    it failed, and None where it did not return."""
+    it failed, and None where it did not return. While it was under way, `overlap` calls of
+    other threads ended."""
 
     name: str
     number: int
@@ -49,11 +54,18 @@ class Call:
     result: int | None
     opened: str | None
     injected: bool
+    overlap: int = 0
 
     @property
     def creates(self) -> bool:
         """Whether it changes something: an `openat` that only reads does not."""
+        if self.name == "ioctl":
+            return "FICLONE" in self.arguments
         return self.name != "openat" or "O_CREAT" in self.arguments or "O_TRUNC" in self.arguments
+
+    def __repr__(self) -> str:
+        shown = self.arguments if len(self.arguments) < 300 else f"{self.arguments[:300]}..."
+        return f"{self.name}#{self.number}({shown}) = {self.result}{' INJECTED' * self.injected}"
 
     @property
     def target(self) -> str:
@@ -64,7 +76,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Traced:
-    """A command under strace: how it ended, and what its first thread did."""
+    """A command under strace: how it ended, and what it did, in the order in which calls ended."""
 
     finished: Finished
     calls: tuple[Call, ...]
@@ -82,7 +94,7 @@ def traced(
     with _attached(scene, argv, inject, watch) as (child, log):
         child.go()
         finished = child.wait()
-    return Traced(finished, tuple(_parse(log, child.pid)))
+    return Traced(finished, tuple(_parse(log)))
 
 
 @contextlib.contextmanager
@@ -98,7 +110,7 @@ def stopped(scene: Scene, *argv: str, inject: str) -> Iterator[Callable[[], list
             assert time.monotonic() < deadline, "the command never stopped"
             time.sleep(0.01)
         try:
-            yield lambda: _parse(log, child.pid)
+            yield lambda: _parse(log)
         finally:
             os.kill(child.pid, signal.SIGCONT)
             child.wait()
@@ -134,7 +146,7 @@ def _attached(
 
 def points(baseline: Traced) -> list[tuple[str, int]]:
     """Every (call, when) at which the command changes something, in the order of its calls."""
-    return [(call.name, call.number) for call in baseline.calls if call.creates]
+    return list(dict.fromkeys((call.name, call.number) for call in baseline.calls if call.creates))
 
 
 def sample(items: Sequence[tuple[str, int]], count: int) -> list[tuple[str, int]]:
@@ -145,31 +157,46 @@ def sample(items: Sequence[tuple[str, int]], count: int) -> list[tuple[str, int]
     return [items[round(i * step)] for i in range(count)]
 
 
-def _parse(log: Path, pid: int) -> list[Call]:
-    """The calls of the first thread."""
+def _parse(log: Path) -> list[Call]:
+    """The calls of all threads, in the order in which they ended; those that did not, last."""
     calls: list[Call] = []
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
+    under_way: dict[str, tuple[str, int, int]] = {}
     for line in log.read_text(errors="replace").splitlines():
-        if not line.startswith(f"{pid} ") or _RESUMED.match(line):
+        found = _TASK.fullmatch(line)
+        if found is None:  # strace is still writing it
             continue
-        match = _LINE.fullmatch(line)
-        cut = None if match else _CUT.fullmatch(line)
-        found = match or cut
-        if found is None:  # signals and exits
-            continue
-        name, arguments = found.group(2), found.group(3)
-        counts[name] += 1
-        result = int(match.group(4)) if match and match.group(4) != "?" else None
-        calls.append(
-            Call(
-                name=name,
-                number=counts[name],
-                paths=tuple(_FD.findall(arguments)),
-                texts=tuple(_TEXT.findall(arguments)),
-                arguments=arguments,
-                result=result,
-                opened=match.group(5) if match else None,
-                injected=bool(match and "INJECTED" in match.group(6)),
-            )
-        )
+        task, text = found.groups()
+        resumed = _RESUMED.fullmatch(text)
+        if resumed and task in under_way:
+            begun, number, since = under_way.pop(task)
+            calls.append(_call(begun + resumed.group(1), number, len(calls) - since))
+        elif (name := _BEGUN.match(text)) is not None:  # signals and exits look otherwise
+            counts[task, name.group(1)] += 1
+            number = counts[task, name.group(1)]
+            if text.endswith(_UNFINISHED):
+                under_way[task] = (text.removesuffix(_UNFINISHED), number, len(calls))
+            else:
+                calls.append(_call(text, number, 0))
+    done = len(calls)
+    calls += [_call(text, number, done - since) for text, number, since in under_way.values()]
     return calls
+
+
+def _call(text: str, number: int, overlap: int) -> Call:
+    """A call as strace writes it, with or without a result."""
+    whole = _CALL.fullmatch(text)
+    found = whole or _BEGUN.match(text)
+    assert found is not None, text
+    arguments = found.group(2)
+    return Call(
+        name=found.group(1),
+        number=number,
+        paths=tuple(_FD.findall(arguments)),
+        texts=tuple(_TEXT.findall(arguments)),
+        arguments=arguments,
+        result=int(whole.group(3)) if whole and whole.group(3) != "?" else None,
+        opened=whole.group(4) if whole else None,
+        injected=bool(whole and "INJECTED" in whole.group(5)),
+        overlap=overlap,
+    )

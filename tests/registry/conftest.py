@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stemma_registry import leases
+from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.registry import Registry
+from tests.registry.collecting import Clock, Hooked
 from tests.world import World
 
 
@@ -13,3 +18,26 @@ from tests.world import World
 def world(tmp_path: Path) -> World:
     """An empty registry in memory whose owner is trusted for everything."""
     return World(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of leases, which moves when somebody waits."""
+    clock = Clock()
+    monkeypatch.setattr(leases, "elapsed", clock.elapsed)
+    monkeypatch.setattr(leases, "pause", clock.pause)
+    return clock
+
+
+@pytest.fixture
+def store() -> Hooked:
+    """A store in memory in which something may happen just before something else."""
+    return Hooked()
+
+
+@pytest.fixture
+def other(world: World, tmp_path: Path) -> Iterator[Registry]:
+    """The same registry seen by somebody else, with a catalogue of their own."""
+    catalogue = Catalogue.open(tmp_path / "other.sqlite3", world.store)
+    yield Registry(world.store, catalogue, world.home)
+    catalogue.close()

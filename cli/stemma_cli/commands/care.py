@@ -2,60 +2,120 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress
 
+if TYPE_CHECKING:
+    from stemma_registry.audit import Report
+    from stemma_registry.repair import Source
+
+
+SHOWN = 20
+
 
 @click.command()
-@click.option("--read-data", is_flag=True, help="Hash every blob and list each damaged one.")
+@click.option("--read-data", is_flag=True, help="Hash every blob.")
+@click.option(
+    "--repair-from",
+    metavar="LOCATION",
+    help="Take good bytes from this registry, or from the files of this directory.",
+)
 @pass_session
-def audit(session: Session, read_data: bool) -> None:
-    """Check the ledger's chain, and that every blob it refers to is there.
+def audit(session: Session, read_data: bool, repair_from: str | None) -> None:
+    """Check that the registry is whole: the ledger's chain, and every blob it refers to.
 
-    Exit code 12 if anything is damaged or missing, 14 if the ledger is broken.
+    Names everything that is damaged, missing, truncated or swapped, with what
+    needs it. Exit code 12 if there is any, 14 if the ledger is broken.
     """
     from stemma_registry.audit import audit as run
+    from stemma_registry.blobs.opening import is_remote, store_at
     from stemma_registry.registry import open_store
 
-    store = open_store(session.location, session.home, cached=False)
+    home, trust = session.home, session.trust()
+    if repair_from is not None and (is_remote(session.location) or os.path.isdir(session.location)):
+        store = store_at(session.location, home, cached=False)  # its first entry may be lost
+    else:
+        store = open_store(session.location, home, cached=False)
     with progress("reading") as advance:
-        report = run(store, session.home, session.trust(), read_data, advance)
-    broken = any(finding.what == "ledger" for finding in report.findings)
-    failure = exits.UNDECIDED if broken else exits.BYTES_DIFFER
+        report, mended = run(store, home, trust, read_data, advance), list[str]()
+    if repair_from is not None:
+        from stemma_registry.repair import open_source, repair_all
+
+        def source(seen: Report) -> Source:
+            return open_source(repair_from, home, seen)
+
+        source(report)  # also where nothing is to be mended: a place that is not there is said
+        with progress("repairing") as advance:
+            report, mended = repair_all(store, home, trust, report, source, read_data, advance)
+        open_store(session.location, home, cached=False)  # or there is no registry, and was none
+    failure = exits.BYTES_DIFFER if report.decided else exits.UNDECIDED
     code = exits.DONE if report.whole else failure
     if session.json:
-        output.document(
-            {
-                "whole": report.whole,
-                "code": code,
-                "entries": report.entries,
-                "blobs": report.blobs,
-                "bytes_read": report.bytes_read,
-                "surplus": report.surplus,
-                "findings": [vars(finding) for finding in report.findings],
-                "erased": [vars(item) for item in report.erased],
-            }
-        )
+        output.document({"whole": report.whole, "code": code, **_document(report, mended)})
     else:
-        _print(report, read_data)
+        _print(report, read_data, mended)
     click.get_current_context().exit(code)
 
 
-def _print(report, read_data: bool) -> None:  # type: ignore[no-untyped-def]
+def _document(report: Report, mended: list[str]) -> dict[str, Any]:
+    return {
+        "entries": report.entries,
+        "blobs": report.blobs,
+        "bytes_read": report.bytes_read,
+        "findings": [asdict(finding) for finding in report.findings],
+        "warnings": [asdict(warning) for warning in report.warnings],
+        "repaired": mended,
+        "erased": [{"blob": str(blob), "is": text} for blob, text in report.erased.items()],
+        "surplus_certain": report.certain,
+        "surplus": [
+            {"blob": str(each.blob), "size": each.size, "state": each.state}
+            for each in report.surplus
+        ],
+        "strays": [{"name": stray.name, "size": stray.size} for stray in report.strays],
+        "unfinished": report.unfinished,
+    }
+
+
+def _print(report: Report, read_data: bool, mended: list[str]) -> None:
     read = f", {output.size(report.bytes_read)} hashed" if read_data else ""
     output.line(f"{report.entries} ledger entries, {report.blobs} blobs{read}")
+    for subject in mended:
+        output.line(f"repaired  {subject}")
+    for blob, text in report.erased.items():
+        output.line(f"{blob}: {text}")
+    if report.unfinished:
+        output.line(f"{report.unfinished} unfinished uploads (`stemma gc` removes old ones)")
     if report.surplus:
-        output.line(f"{report.surplus} blobs that nothing refers to (interrupted pushes)")
-    for item in report.erased:
-        output.line(f"erased  {item.subject}: {item.detail}")
-        output.line(f"    was needed by {item.needed_by}")
+        perhaps = "" if report.certain else ", as far as the ledger can be read"
+        total = output.size(sum(each.size for each in report.surplus))
+        count = len(report.surplus)
+        output.line(f"{count} blobs that nothing refers to{perhaps}: {total} (see `stemma gc`)")
+        _listed([f"{e.blob}  {output.size(e.size)}  {e.state}".rstrip() for e in report.surplus])
+    if report.strays:
+        output.line(f"{len(report.strays)} things that are not Stemma's:")
+        _listed([f"{stray.name}  {output.size(stray.size)}" for stray in report.strays])
+    for warning in report.warnings:
+        output.line(f"note  {warning.subject}: {warning.detail}")
     for finding in report.findings:
         output.line(f"{finding.what}  {finding.subject}: {finding.detail}")
-        if finding.needed_by:
-            output.line(f"    needed by {finding.needed_by}")
+        for use in finding.needed_by:
+            output.line(f"    needed by {use}")
+        if finding.what != "ledger" and finding.needs > len(finding.needed_by):
+            output.line(f"    ... and {finding.needs - len(finding.needed_by)} more")
     output.line("whole" if report.whole else f"NOT WHOLE: {len(report.findings)} findings")
+
+
+def _listed(lines: list[str]) -> None:
+    for text in lines[:SHOWN]:
+        output.line(f"    {text}")
+    if len(lines) > SHOWN:
+        output.line(f"    ... and {len(lines) - SHOWN} more (--json lists all)")
 
 
 @click.command()

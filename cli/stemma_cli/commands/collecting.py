@@ -62,8 +62,8 @@ def gc(session: Session, yes: bool, dry_run: bool, grace: timedelta, sign: str |
         before = plan(collector.store, view, grace)
     if before.left:
         output.note(
-            f"{len(before.left)} blobs may be being deleted by another process, or were left by "
-            "one: waiting for at most 5 minutes"
+            f"{_blobs(len(before.left))} may be being deleted by another process, or left by one: "
+            "waiting for at most 10 minutes"
         )
     done = collect(collector, grace)
     with collector.view() as view:
@@ -100,10 +100,10 @@ def _show_done(session: Session, done: Done, after: Plan) -> None:
             }
         )
         return
-    output.line(f"condemned {done.condemned} blobs")
-    output.line(f"deleted   {done.deleted} blobs, {output.size(done.bytes)}")
+    output.line(f"condemned {_blobs(done.condemned)}")
+    output.line(f"deleted   {_blobs(done.deleted)}, {output.size(done.bytes)}")
     if done.erased:
-        output.line(f"erased    {done.erased} blobs whose erasure was not finished")
+        output.line(f"erased    {_blobs(done.erased)} whose erasure was not finished")
     if done.swept:
         output.line(f"swept     {done.swept} half uploads")
     for blob in done.failed:
@@ -115,13 +115,17 @@ def _group(title: str, items: Sequence[Item]) -> None:
     if not items:
         return
     total = sum(item.size or 0 for item in items)
-    output.line(f"{title}: {len(items)} blobs, {output.size(total)}")
+    output.line(f"{title}: {_blobs(len(items))}, {output.size(total)}")
     for item in items[:SHOWN]:
         due = f", from {item.due:%Y-%m-%d %H:%M} UTC" if item.due else ""
         size = output.size(item.size) if item.size is not None else "not there"
         output.line(f"    {item.blob.short}  {size}{due}")
     if len(items) > SHOWN:
         output.line(f"    ... and {len(items) - SHOWN} more (--json lists all)")
+
+
+def _blobs(count: int) -> str:
+    return f"{count} blob{'s' if count != 1 else ''}"
 
 
 def _plan(seen: Plan) -> dict[str, Any]:

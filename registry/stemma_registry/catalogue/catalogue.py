@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import time
@@ -23,6 +24,7 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.project import Projector
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
+from stemma_registry.ledger import segments
 from stemma_registry.ledger.log import Head, read_entry
 
 SUFFIXES = ("", "-wal", "-shm")
@@ -43,7 +45,11 @@ class Catalogue:
         Where nothing can be written (a read-only home on a serving machine) it
         is kept in memory, and projected anew by every command.
         """
-        return cls(_engine(path if _writable(path) else None), store, path)
+        kept = writable(path)
+        if kept and not path.exists():
+            with making(path):
+                path.touch()
+        return cls(_engine(path if kept else None), store, path)
 
     @classmethod
     def open(cls, path: Path, store: Store) -> Catalogue:
@@ -75,14 +81,16 @@ class Catalogue:
         with self.reading() as connection:
             head = _head(connection)
         self._check_continues(head)
-        while (entry := read_entry(self.store, head.n + 1)) is not None:
+        reader = segments.Reader(self.store)
+        while (entry := reader.after(head)) is not None:
             with self.writing() as connection:
                 head = _head(connection)
                 if head.n + 1 != entry.n:
                     continue  # another process was here first
+                before = list(head.tree.peaks)
                 head.advance(entry)
                 Projector(connection, self.store).project(entry)
-                _save_head(connection, head)
+                _save_head(connection, head, before)
         return head
 
     def projected(self, connection: Connection) -> Head:
@@ -143,12 +151,33 @@ def drop(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _writable(path: Path) -> bool:
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[bool]:
+    """Alone among processes, whether a database is still to be made at `path`.
+
+    Every database is made by a holder of this lock: an empty one, or a copy put
+    in its place. So nobody has open what is put there, and a log that lies
+    beside it belongs to nobody: SQLite would mistake it for the new one's.
+    """
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        absent = not path.exists()
+        if absent:
+            drop(path)
+        yield absent
+    finally:
+        os.close(lock)
+
+
+def writable(path: Path) -> bool:
+    """Whether a database can be kept at `path`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
-    return os.access(path if path.exists() else path.parent, os.W_OK)
+    # SQLite writes its log beside the database.
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
 def _engine(path: Path | None) -> Engine:
@@ -203,8 +232,13 @@ def _head(connection: Connection) -> Head:
     return Head(row.n, Digest.parse(row.entry), Frontier(row.n + 1, peaks))
 
 
-def _save_head(connection: Connection, head: Head) -> None:
-    values = {"n": head.n, "entry": str(head.entry), "peaks": b"".join(head.tree.peaks)}
+def _save_head(connection: Connection, head: Head, before: list[bytes]) -> None:
+    values = {
+        "n": head.n,
+        "entry": str(head.entry),
+        "peaks": b"".join(head.tree.peaks),
+        "before": b"".join(before),
+    }
     if connection.execute(update(t.state).values(values)).rowcount == 0:
         connection.execute(insert(t.state).values(id=1, **values))
 

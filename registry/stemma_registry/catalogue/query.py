@@ -17,6 +17,7 @@ from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import tables as t
 
 BATCH = 400
+_BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
 
@@ -145,17 +146,19 @@ def node_id(connection: Connection, digest: Digest) -> int | None:
     return connection.execute(query).scalar()
 
 
+def _even(prefix: str) -> int:
+    return len(prefix) + len(prefix) % 2
+
+
 def nodes_by_prefix(
     connection: Connection, scheme: str, prefix: str, limit: int
 ) -> list[tuple[int, Digest]]:
     """At most `limit` nodes whose value begins with `prefix` (hex)."""
+    # Digests are bytes there, and a prefix may end half way through one.
+    first, last = (prefix.ljust(_BEHIND, digit) for digit in "0f")
     query = (
         select(t.node.c.id, t.node.c.value)
-        .where(
-            t.node.c.scheme == scheme,
-            t.node.c.value >= prefix,
-            t.node.c.value < prefix + "g",  # behind every hex digit
-        )
+        .where(t.node.c.scheme == scheme, t.node.c.value.between(first[: _even(prefix)], last))
         .order_by(t.node.c.value)
         .limit(limit)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,10 +19,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
 )
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -37,7 +39,68 @@ metadata = MetaData(
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
 
-# How far the ledger is projected: one row. `peaks` are the Merkle frontier's, 32 bytes each.
+class HexBytes(TypeDecorator[str]):
+    """A digest: hex digits in Python, half as many bytes in the database."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """To the database. Raises ValueError for what is not hex."""
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """From the database."""
+        return None if value is None else value.hex()
+
+
+# What most rows say, as one letter. Never change one: a new revision adds some. No text that
+# is written out begins with a letter of ours, since `=` stands before it.
+_CODES = {
+    "sha256": "s",
+    "gitCommit": "g",
+    "https://slsa.dev/provenance/v1": "p",
+    "urn:stemma:lineage:v0.1": "l",
+    "https://cyclonedx.org/bom": "b",
+    "urn:stemma:dataset:v0.1": "d",
+    "urn:stemma:status:v0.1": "q",
+    "trained-on": "t",
+    "fine-tuned-from": "f",
+    "adapter-of": "a",
+    "merged-from": "m",
+    "quantized-from": "z",
+    "distilled-from": "i",
+    "converted-from": "c",
+    "evaluated-on": "e",
+    "derived-from": "r",
+    "filtered-from": "h",
+    "sampled-from": "n",
+    "synthesized-by": "y",
+    "tokenized-by": "k",
+    "built-from": "u",
+}
+_TEXTS = {code: word for word, code in _CODES.items()}
+
+
+class Coded(TypeDecorator[str]):
+    """One of a few well-known texts in one letter, or any other text behind `=`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else _CODES.get(value, f"={value}")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """From the database. Raises KeyError for a letter that this version does not know."""
+        if value is None or value.startswith("="):
+            return value and value[1:]
+        return _TEXTS[value]
+
+
+# How far the ledger is projected: one row. `peaks` are those of the Merkle tree over entries 0
+# to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of).
 state = Table(
     "state",
     metadata,
@@ -45,6 +108,7 @@ state = Table(
     Column("n", BigInteger, nullable=False),
     Column("entry", String(71), nullable=True),
     Column("peaks", LargeBinary, nullable=False),
+    Column("before", LargeBinary, nullable=False),
 )
 
 # A graph node: a typed key. Schemes: sha256, gitCommit.
@@ -52,8 +116,8 @@ node = Table(
     "node",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("scheme", String(16), nullable=False),
-    Column("value", String(128), nullable=False),
+    Column("scheme", Coded, nullable=False),
+    Column("value", HexBytes, nullable=False),
     Index("uq_node_value_scheme", "value", "scheme", unique=True),
 )
 
@@ -64,7 +128,7 @@ artifact = Table(
     Column("id", _Id, ForeignKey("node.id"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("files", Integer, nullable=False),
-    Column("oms_root", String(64), nullable=False, index=True),
+    Column("oms_root", HexBytes, nullable=False),
     Column("n", BigInteger, nullable=False),
 )
 
@@ -85,10 +149,10 @@ statement = Table(
     "statement",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("bundle", String(64), nullable=False, unique=True),
-    Column("payload", String(64), nullable=False),
-    Column("predicate_type", Text, nullable=False),
-    Column("signer", String(64), nullable=True, index=True),
+    Column("bundle", HexBytes, nullable=False, unique=True),
+    Column("payload", HexBytes, nullable=False),
+    Column("predicate_type", Coded, nullable=False),
+    Column("signer", HexBytes, nullable=True),
     Column("n", BigInteger, nullable=False, index=True),
     Column("time", String(32), nullable=False),
 )
@@ -112,11 +176,10 @@ edge = Table(
     metadata,
     Column("input_id", _Id, ForeignKey("node.id"), primary_key=True),
     Column("output_id", _Id, ForeignKey("node.id"), primary_key=True),
-    Column("relation", String(64), primary_key=True),
+    Column("relation", Coded, primary_key=True),
     Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
     Column("input_name", Text, nullable=True),
     Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
-    Index("ix_edge_statement_id", "statement_id"),
     sqlite_with_rowid=False,
 )
 
@@ -128,7 +191,7 @@ version = Table(
     Column("name", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("definition", String(64), nullable=False),
+    Column("definition", HexBytes, nullable=False),
     Column("artifact_id", _Id, ForeignKey("artifact.id"), nullable=False, index=True),
     Column("statement_id", _Id, ForeignKey("statement.id"), nullable=False),
     Index("ix_version_name_version", "name", "version"),
@@ -149,7 +212,7 @@ lifted = Table(
     "lifted",
     metadata,
     Column("statement_id", _Id, ForeignKey("status.statement_id"), primary_key=True),
-    Column("payload", String(64), primary_key=True),
+    Column("payload", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -158,7 +221,7 @@ lifted = Table(
 kept = Table(
     "kept",
     metadata,
-    Column("blob", String(64), primary_key=True),
+    Column("blob", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -168,7 +231,7 @@ kept = Table(
 collection = Table(
     "collection",
     metadata,
-    Column("blob", String(64), primary_key=True),
+    Column("blob", HexBytes, primary_key=True),
     Column("state", String(16), nullable=False, index=True),
     Column("n", BigInteger, nullable=False),
     Column("time", String(32), nullable=False),

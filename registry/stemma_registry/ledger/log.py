@@ -2,8 +2,8 @@
 
 Appending is one create-if-absent of an immutable object: that put is the
 commit point of every change. Before it nothing is visible, after it nothing is
-lost. No retry sits around it: whoever loses a number, or does not know whether
-the put arrived, reads the entry back and looks for its own nonce.
+lost. No store repeats it: whoever loses a number, or does not know whether the
+put arrived, reads the entry back and looks for its own nonce.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stemma_registry.errors import (
     LedgerBroken,
     NotFound,
     StoreError,
+    Temporary,
     Unanswered,
     Unavailable,
 )
@@ -110,11 +111,27 @@ def append(
 
 
 def _create(store: Store, entry: LedgerEntry) -> bool:
-    """Put the entry; whether it is ours that stands there afterwards."""
+    """Put the entry; whether it is ours that stands there afterwards.
+
+    It is put again only where the store says that it did not arrive.
+    """
+    key = entry_key(entry.n)
+    for pause in LIMITS.append_pauses:
+        try:
+            return _put(store, key, entry)
+        except Unanswered:
+            raise
+        except Temporary:
+            clock.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+    return _put(store, key, entry)
+
+
+def _put(store: Store, key: str, entry: LedgerEntry) -> bool:
     try:
-        store.create(entry_key(entry.n), entry.raw)
+        store.create(key, entry.raw)
     except AlreadyThere:
-        return _is_ours(store, entry)
+        # If it cannot be read, nobody may say that it is another's: ours may stand there.
+        return store.read(key) == entry.raw
     except Unanswered:
         # Only for a lost answer: after a failed fsync the entry may be seen, but is not safe.
         if _is_ours(store, entry):
