@@ -34,7 +34,7 @@ from stemma_registry.errors import LedgerBroken, StoreError
 from stemma_registry.ledger.entry import COLLECT, COLLECTED, CONDEMN, ERASE, Event
 from stemma_registry.lineage.erased import Tombstone, tombstones
 from stemma_registry.references import referred_to
-from stemma_registry.registry import Registry, Snapshot, record, snapshot
+from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import KeySigner
 from stemma_registry.uploads import Uploads
 
@@ -179,6 +179,7 @@ def collect(collector: Collector, grace: timedelta) -> Done:
         _take_over(collector, over, done)
     for stone in _erasures(collector):
         done.add(delete_named(collector, _erasing(stone)), erased=1)
+    settle(collector.registry)  # "nothing to do" builds on entries that were only seen
     return done
 
 
@@ -235,9 +236,9 @@ def delete_named(
         if not lease.may_start:
             break
         try:
-            size += collector.store.size(blob) or 0
+            freed = collector.store.size(blob) or 0
             collector.store.delete(blob)
-            count += 1
+            count, size = count + 1, size + freed
         except StoreError:
             failed.append(blob)
     _check_in_time(collector, lease, named)

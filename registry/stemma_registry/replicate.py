@@ -124,6 +124,8 @@ def replicate(
         copy.run(_head_at(target, done.n))
         with contextlib.suppress(StoreError, LedgerBroken):  # a help for readers, no more
             segments.write_missing(target, done.n)
+    if done.n >= 0:
+        target.settle(entry_key(done.n))  # a copy that was cut off may have left it only visible
     done.behind = last - done.n
     _copy_checkpoint(source, target)
     heads.remember(home.heads, target, _last_entry(target, done.n), None)

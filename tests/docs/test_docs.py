@@ -105,7 +105,8 @@ def params(name: str) -> list[click.Parameter]:
 
 
 def options(found: list[click.Parameter]) -> set[str]:
-    return {o for p in found if isinstance(p, click.Option) for o in p.opts if o[:2] == "--"}
+    named = [o for p in found if isinstance(p, click.Option) for o in (*p.opts, *p.secondary_opts)]
+    return {option for option in named if option.startswith("--")}
 
 
 def documented_options(text: str) -> set[str]:

@@ -108,7 +108,9 @@ def _print(report: Report, read_data: bool, mended: list[str]) -> None:
             output.line(f"    needed by {use}")
         if finding.what != "ledger" and finding.needs > len(finding.needed_by):
             output.line(f"    ... and {finding.needs - len(finding.needed_by)} more")
-    output.line("whole" if report.whole else f"NOT WHOLE: {len(report.findings)} findings")
+    count = len(report.findings)
+    findings = f"{count} finding{'s' if count != 1 else ''}"
+    output.line("whole" if report.whole else f"NOT WHOLE: {findings}")
 
 
 def _listed(lines: list[str]) -> None:

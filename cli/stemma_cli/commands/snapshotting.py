@@ -42,5 +42,9 @@ def snapshot(session: Session, sign: str | None) -> None:
     if said is not None:
         what = "wrote a snapshot" if done else "there is a snapshot"
         output.line(
-            f"{what} at entry {said.n}: {output.size(said.size)} in {len(said.chunks)} chunks"
+            f"{what} at entry {said.n}: {output.size(said.size)} in {_count(len(said.chunks), 'chunk')}"
         )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
