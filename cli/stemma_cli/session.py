@@ -67,10 +67,12 @@ class Session:
         return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase)
 
     def open(self) -> Registry:
-        """The registry."""
+        """The registry; it is closed when the command ends."""
         from stemma_registry.registry import open_registry
 
-        return open_registry(self.location, self.home)
+        registry = open_registry(self.location, self.home)
+        click.get_current_context().call_on_close(registry.close)
+        return registry
 
     @contextlib.contextmanager
     def view(self, trust: Path | None = None) -> Iterator[tuple[Registry, Snapshot]]:

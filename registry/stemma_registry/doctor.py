@@ -150,7 +150,10 @@ def _trust(home: Home, now: datetime) -> Iterator[Check]:
     if not trust.signers:
         yield failed("trust root", "it trusts nobody", add)
         return
-    yield ok("trust root", f"{len(trust.signers)} signer{'s' * (len(trust.signers) != 1)}, {trust.digest.short}")
+    yield ok(
+        "trust root",
+        f"{len(trust.signers)} signer{'s' * (len(trust.signers) != 1)}, {trust.digest.short}",
+    )
     if home.public_key.exists():
         yield _own_key(home.public_key, trust, now, add)
 

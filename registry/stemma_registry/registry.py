@@ -103,18 +103,21 @@ def open_store(location: str, home: Home, cached: bool = True) -> Store:
 def rebuild(location: str, home: Home) -> tuple[Registry, Head]:
     """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
     store = open_store(location, home)
+    path = home.catalogue(store.location)
     try:
-        Catalogue.at(home.catalogue(store.location), store).empty()
+        with contextlib.closing(Catalogue.at(path, store)) as catalogue:
+            catalogue.empty()
     except Unavailable:
-        drop(home.catalogue(store.location))  # damaged beyond opening
-    registry = Registry(store, Catalogue.open(home.catalogue(store.location), store), home)
+        drop(path)  # damaged beyond opening
+    registry = Registry(store, Catalogue.open(path, store), home)
     return registry, registry.catalogue.catch_up()
 
 
 def catalogue_revision(location: str, home: Home) -> str | None:
     """The schema revision of a registry's catalogue, as it is. Raises NotFound, Unavailable."""
     store = open_store(location, home)
-    return Catalogue.at(home.catalogue(store.location), store).revision()
+    with contextlib.closing(Catalogue.at(home.catalogue(store.location), store)) as catalogue:
+        return catalogue.revision()
 
 
 def current(registry: Registry, trust: TrustRoot) -> Head:

@@ -248,16 +248,16 @@ def replicated_before(scene: Scene) -> None:
 
 COMMANDS: Mapping[str, Command] = {
     "push": Command(PUSH_NEW, after_push, kills=28, syncs=12, fulls=12),
-    "push many": Command(PUSH_MANY, after_push_many, many_before, kills=12, syncs=12, fulls=8),
-    "quarantine": Command(QUARANTINE, after_quarantine, kills=12, syncs=8, fulls=8),
+    "push many": Command(PUSH_MANY, after_push_many, many_before, kills=8, syncs=6, fulls=6),
+    "quarantine": Command(QUARANTINE, after_quarantine, kills=12, syncs=10, fulls=10),
     "release": Command(RELEASE, after_release, quarantined_before),
-    "gc": Command(GC, after_gc, surplus_before, kills=8, syncs=6, fulls=6),
+    "gc": Command(GC, after_gc, surplus_before, kills=6, syncs=4, fulls=4),
     "gc, then push": Command(GC, after_gc_push, surplus_before, kills=4),
     "replicate": Command(
-        REPLICATE, after_replicate, kills=8, syncs=6, fulls=4, stores=("replica",)
+        REPLICATE, after_replicate, kills=6, syncs=4, fulls=4, stores=("replica",)
     ),
     "replicate more": Command(
-        REPLICATE, after_replicate, replicated_before, kills=6, syncs=6, stores=("replica",)
+        REPLICATE, after_replicate, replicated_before, kills=4, syncs=4, stores=("replica",)
     ),
     "pull": Command(PULL, after_pull),
     "rebuild": Command(("rebuild", "--json"), after_rebuild),

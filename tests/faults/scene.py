@@ -142,12 +142,14 @@ class Scene:
 
 
 def one_line(done: Finished) -> str:
-    """What a failing command said: one clear line on stderr, or one error document on stdout."""
+    """What a failing command said: one clear line on stderr, or one document on stdout."""
     assert done.code != 0, done
     assert "Traceback" not in done.out + done.err, done.err
     if "--json" in done.argv:
         assert done.err == "", done.err
         said = done.document
+        if said.get("failed"):  # a report of what was done, and of what was not
+            return f"{len(said['failed'])} failed"
         said = said.get("error", said)
         assert said["code"] == done.code
         message = said["message"] if "message" in said else said["reason"]

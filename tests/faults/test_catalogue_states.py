@@ -20,7 +20,7 @@ from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue
 from tests.faults.scene import PUSH_NEW, QUARANTINE, Scene, one_line
 from tests.faults.test_damage import drop_catalogue
-from tests.faults.tracer import points, sample, traced
+from tests.faults.tracer import REACHED, points, sample, traced
 
 pytestmark = pytest.mark.faults
 OLD = run.revisions()[:-1]
@@ -149,7 +149,7 @@ def kills(fresh: Callable[[], Scene], revision: str, most: int) -> None:
             error.add_note(f"killed at {name}, the {when}th time, in {scene.folder}")
             raise
         scene.remove()
-    assert killed >= len(chosen) * 0.7
+    assert killed >= len(chosen) * REACHED
 
 
 @pytest.mark.parametrize("revision", OLD)

@@ -182,7 +182,7 @@ def test_audit_names_what_is_damaged(scene: Scene, target: str, shape: str) -> N
     assert finding["what"] == ("missing" if shape == "lost" else "damaged")
     assert finding["needed_by"]
     lines = scene.run("audit", "--read-data").expect(12).out.splitlines()
-    assert lines[-1] == "NOT WHOLE: 1 findings"
+    assert lines[-1] == "NOT WHOLE: 1 finding"
 
 
 def test_audit_names_every_damaged_object(scene: Scene) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.faults.commands import COMMANDS, acknowledged
 from tests.faults.powercut import PowerCut, losses
 from tests.faults.scene import PUSH_NEW, Scene, one_line
-from tests.faults.tracer import Call, Traced, sample, stopped, traced
+from tests.faults.tracer import REACHED, Call, Traced, sample, stopped, traced
 
 pytestmark = pytest.mark.faults
 SYNCS = ("fsync", "fdatasync")
@@ -171,7 +171,7 @@ def kill_campaign(prepared: Prepare, command: str, most: int, shard: int) -> Non
         scene = fresh()
         killed += again_after_a_kill(scene, command, f"{name}:signal=KILL:when={when}")
         scene.remove()
-    assert killed >= len(chosen) * 0.7
+    assert killed >= len(chosen) * REACHED
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -227,7 +227,7 @@ def sync_campaign(prepared: Prepare, command: str, most: int, shard: int) -> Non
             error.add_note(f"{name} failed, the {when}th time, in {scene.folder}")
             raise
         scene.remove()
-    assert failed >= len(chosen) * 0.7
+    assert failed >= len(chosen) * REACHED
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

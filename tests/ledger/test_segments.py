@@ -8,6 +8,7 @@ import pytest
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.config import Limits
 from stemma_registry.errors import LedgerBroken
 from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import INIT, Event, LedgerEntry
@@ -191,7 +192,7 @@ def test_a_broken_ledger_gives_no_segment(store: Counting) -> None:
 
 
 def test_a_large_thousand_stays_single(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "LIMITS", segments.LIMITS.__class__(segment_bytes=1000))
+    monkeypatch.setattr(segments, "LIMITS", Limits(segment_bytes=1000))
     assert segments.write_missing(store, COUNT - 1) == []
 
 

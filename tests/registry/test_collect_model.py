@@ -127,8 +127,8 @@ def _delete_for_ever(patch: pytest.MonkeyPatch) -> None:
         _never_look,
         _never_wait,
         _collect_without_looking_again,
-        _delete_for_ever,
-        # A rarer interleaving: of three.
+        # Rarer interleavings.
+        pytest.param(_delete_for_ever, marks=pytest.mark.slow),
         pytest.param(_believe_that_all_was_put_again, marks=pytest.mark.slow),
     ],
 )

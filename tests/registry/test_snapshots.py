@@ -280,7 +280,7 @@ store, path, trust = LocalStore(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.
 piece = snapshots._piece
 def slow(*arguments):
     piece(*arguments)
-    os.write(1, b"piece\n")
+    os.write(1, b"piece" + bytes([10]))
     time.sleep(float(sys.argv[4]))
 snapshots._piece = slow
 print(snapshots.adopt(store, path, lambda: trust_file.load(trust, required=True)), flush=True)
@@ -297,11 +297,11 @@ def loader(scene: Scene, pause: float) -> subprocess.Popen[str]:
 def test_killed_while_loading(scene: Scene) -> None:
     scene.write()
     process = loader(scene, 600.0)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "piece\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert line == "piece\n"
     assert scene.path.with_name("c.sqlite3.loading").exists()
     assert not scene.path.exists()
     assert scene.adopt()

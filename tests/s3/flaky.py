@@ -32,6 +32,18 @@ class Clock:
         return Patience(limits, budget, self.sleep, lambda: self.now, lambda low, high: high)
 
 
+class Remote(MemoryStore):
+    """Counts how often blobs are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readings = 0
+
+    def chunks(self, digest: Digest) -> Iterator[bytes]:
+        self.readings += 1
+        yield from super().chunks(digest)
+
+
 class Flaky(MemoryStore):
     """Raises the errors in `failing`, one a call, then works; `calls` counts all of them.
 

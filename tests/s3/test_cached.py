@@ -9,7 +9,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,28 +18,15 @@ from stemma_attestations.digest import Digest
 from stemma_registry.blobs import cached
 from stemma_registry.blobs.cached import Cached
 from stemma_registry.blobs.contract import Store, get_bytes, put_bytes
-from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.blobs.streams import CHUNK
 from stemma_registry.errors import BlobMissing, Damaged, Temporary
 from tests.counting import Counted
-from tests.s3.flaky import Clock, Flaky, patient
+from tests.s3.flaky import Clock, Flaky, Remote, patient
 from tests.threads import together
 
 LIMIT = 8 * CHUNK
 DATA = bytes(range(253)) * 12_500  # three chunks and a bit
 Read = Callable[[Store, Digest, Path], bytes]
-
-
-class Remote(MemoryStore):
-    """Counts how often blobs are read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readings = 0
-
-    def chunks(self, digest: Digest) -> Iterator[bytes]:
-        self.readings += 1
-        yield from super().chunks(digest)
 
 
 @pytest.fixture

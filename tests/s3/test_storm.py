@@ -18,7 +18,8 @@ from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger.log import Head, entries_after
 from tests import fault_proxy as faults
 from tests import seaweed
-from tests.fault_proxy import ALWAYS, Fault, Message, Rule
+from tests.fault_proxy import ALWAYS, Fault, Rule
+from tests.http_messages import Message
 from tests.s3.conftest import Faulty
 from tests.s3.machines import Machine
 from tests.s3.test_faults import LASTING, OF_BODIES, PASSING

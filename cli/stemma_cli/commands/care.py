@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,8 @@ def rebuild(session: Session) -> None:
     from stemma_registry.registry import rebuild as run
 
     registry, head = run(session.location, session.home)
-    current(registry, session.trust())
+    with contextlib.closing(registry):
+        current(registry, session.trust())
     if session.json:
         output.document({"entries": head.n + 1, "catalogue": str(registry.catalogue.path)})
         return

@@ -74,7 +74,7 @@ def gc(session: Session, yes: bool, dry_run: bool, grace: timedelta, sign: str |
 
 def _show_plan(session: Session, seen: Plan) -> None:
     if session.json:
-        output.document({"dry_run": True, **_plan(seen)})
+        output.document({"dry_run": True, "code": exits.DONE, **_plan(seen)})
         return
     _group("to be condemned (nothing refers to them)", seen.fresh)
     _group("condemned, waiting", seen.waiting)
@@ -90,6 +90,7 @@ def _show_done(session: Session, done: Done, after: Plan) -> None:
         output.document(
             {
                 "dry_run": False,
+                "code": exits.UNDECIDED if done.failed else exits.DONE,
                 "condemned": done.condemned,
                 "deleted": done.deleted,
                 "bytes": done.bytes,

@@ -41,9 +41,8 @@ def snapshot(session: Session, sign: str | None) -> None:
     output.line(f"wrote {len(written)} segments of {segments.SIZE} ledger entries")
     if said is not None:
         what = "wrote a snapshot" if done else "there is a snapshot"
-        output.line(
-            f"{what} at entry {said.n}: {output.size(said.size)} in {_count(len(said.chunks), 'chunk')}"
-        )
+        chunks = _count(len(said.chunks), "chunk")
+        output.line(f"{what} at entry {said.n}: {output.size(said.size)} in {chunks}")
 
 
 def _count(number: int, thing: str) -> str:
