@@ -11,17 +11,18 @@ there is none on the PATH) (Debian: apt-get install python3 python3-venv)"
 # The build back end is a pinned one too, so the package is built without isolation.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench bench-store clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help:
-	@echo "make demo      run the main job on real data (scikit-learn's digits)"
-	@echo "make test      run the tests"
-	@echo "make check     format, lint, types, architecture, migrations, wheel"
-	@echo "make bench     measure, as ratios to the limits in the same run"
-	@echo "make test-all  run everything, the long campaigns too"
-	@echo "make clean     remove the environment and everything that was made"
+	@echo "make demo        run the main job on real data (scikit-learn's digits)"
+	@echo "make test        run the tests"
+	@echo "make check       format, lint, types, architecture, migrations, wheel"
+	@echo "make bench       measure, as ratios to the limits in the same run"
+	@echo "make bench-store the store against its peers (an hour, 30 GB of disk)"
+	@echo "make test-all    run everything, the long campaigns too"
+	@echo "make clean       remove the environment and everything that was made"
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c '$(SUITABLE)' >/dev/null 2>&1 || { echo >&2 $(NO_PYTHON); exit 1; }
@@ -58,6 +59,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+bench-store: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.store --out build/benchmarks
 
 clean:
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \

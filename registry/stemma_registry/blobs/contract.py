@@ -155,10 +155,13 @@ def put_bytes(store: Store, data: bytes) -> Digest:
 
 def get_bytes(store: Store, digest: Digest, limit: int) -> bytes:
     """A whole blob of at most `limit` bytes. Raises BlobMissing, Damaged."""
-    size = store.size(digest)
-    if size is not None and size > limit:
-        raise Damaged(f"blob {digest.short} has {size} bytes, at most {limit} are read here")
-    return b"".join(store.chunks(digest))
+    kept, size = [], 0
+    for chunk in store.chunks(digest):
+        kept.append(chunk)
+        size += len(chunk)
+        if size > limit:  # seen on the way: asking for the size first is a request more
+            raise Damaged(f"blob {digest.short} is too large: at most {limit} bytes are read here")
+    return b"".join(kept)
 
 
 def hashed(source: Iterable[bytes], digest: Digest, size: int | None = None) -> Iterator[bytes]:
