@@ -316,7 +316,11 @@ def test_any_rot_is_found_named_and_repaired(
             overwrite(disk.root / name, wrong)
         report = disk.audit()
         told = named(report) | {f"entry {n}" for n in report.chain.suspects}
-        assert {subject_of(name) for name in harmed} <= told, (harmed, report)
+        expected = {subject_of(name) for name in harmed}
+        if not report.certain:
+            # What only an unreadable entry or manifest names is not missed before that is mended.
+            expected -= {subject_of(name) for name, bad in harmed.items() if bad is None}
+        assert expected <= told, (harmed, report)
         source = RegistrySource(replica.store)
         after, _ = repair_all(disk.store, disk.home, disk.trust, report, lambda _: source, True)
         assert after.whole, after.findings

@@ -17,8 +17,6 @@ from stemma_registry.ledger.log import entry_key
 from stemma_registry.registry import initialise, open_registry
 from tests import seaweed
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
@@ -31,8 +29,11 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def checks(home: Home, location: str | None = None, now: datetime = NOW) -> dict[str, Check]:
-    return {check.name: check for check in examine(location or str(home.registry), home, now)}
+def checks(
+    home: Home, location: str | None = None, now: datetime | None = None
+) -> dict[str, Check]:
+    asked = examine(location or str(home.registry), home, now or datetime.now(UTC))
+    return {check.name: check for check in asked}
 
 
 def outcomes(found: dict[str, Check]) -> dict[str, str]:
@@ -266,7 +267,9 @@ def test_a_server_that_ignores_conditions_and_checksums(
         return store
 
     monkeypatch.setattr(doctor_s3.S3Store, "at", at)
-    found = {check.name: check for check in doctor_s3.examine_bucket(bucket, home, NOW)}
+    found = {
+        check.name: check for check in doctor_s3.examine_bucket(bucket, home, datetime.now(UTC))
+    }
     assert found["conditional write (If-None-Match)"].outcome is Outcome.FAILED
     assert found["checksums"].outcome is Outcome.WARNING
 
