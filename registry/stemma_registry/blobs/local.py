@@ -27,7 +27,7 @@ from typing import BinaryIO
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import Stray, hashed, pieces
 from stemma_registry.blobs.strays import strays_in
-from stemma_registry.blobs.streams import Progress, clone, hash_stream, reserve, write_all
+from stemma_registry.blobs.streams import Progress, copy_hashed, hash_stream, reserve, write_all
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -72,13 +72,9 @@ class LocalStore:
             return True
 
     def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
-        with _wrapped("cannot store a file"), self._temporary(size) as made:
-            if clone(source.fileno(), made.fd):
-                # The clone is ours alone: what is hashed now is what is kept.
-                with os.fdopen(os.dup(made.fd), "rb", buffering=0) as kept:
-                    digest, count = hash_stream(kept, size, progress=progress)
-            else:
-                digest, count = hash_stream(source, size, made.write, progress)
+        with _wrapped("cannot store a file"), self._temporary() as made:
+            # Hashed is what arrived here, where nobody else writes: what is kept.
+            digest, count = copy_hashed(source, made.fd, size, progress)
             if count != size:
                 raise Damaged(f"a file of {size} bytes has another size now")
             self._name(made, _blob_parts(digest))
@@ -121,14 +117,8 @@ class LocalStore:
 
     def fetch(self, digest: Digest, out: BinaryIO, progress: Progress | None = None) -> None:
         with _wrapped(f"cannot copy blob {digest.short}"), self._blob(digest) as source:
-            size, target = os.fstat(source.fileno()).st_size, out.fileno()
-            if clone(source.fileno(), target):
-                with os.fdopen(os.dup(target), "rb", buffering=0) as copy:
-                    copy.seek(0)
-                    found, _ = hash_stream(copy, size, progress=progress)
-            else:
-                reserve(target, size)
-                found, _ = hash_stream(source, size, lambda p: write_all(target, p), progress)
+            size = os.fstat(source.fileno()).st_size
+            found, _ = copy_hashed(source, out.fileno(), size, progress)
         if found != digest:
             raise Damaged(f"blob {digest}: the bytes are not those of its name")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,7 +18,20 @@ CHUNK = 1024 * 1024
 # Below this, handing buffers from thread to thread costs more than it saves.
 OVERLAPPED = 8 * CHUNK
 BUFFERS = 4
+IN_KERNEL = 256 * 1024  # smaller files are read and written
+PIECE = 16 * CHUNK  # bytes that one call of the kernel copies
 _FICLONE = 0x40049409  # linux/fs.h
+
+# What copy_file_range(2) says where it cannot, between these files.
+_CANNOT_COPY = (
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EBADF,
+    errno.ETXTBSY,
+)
 
 Write = Callable[[memoryview], object]
 
@@ -80,6 +94,119 @@ def clone(source: int, target: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def copy_hashed(
+    source: BinaryIO, target: int, size: int, progress: Progress | None = None
+) -> tuple[Digest, int]:
+    """Copy a file of `size` bytes to the new file `target`; the digest and size of what arrived.
+
+    The kernel copies (or shares the blocks), which costs half of what reading and
+    writing does; what is hashed is read back from the target, so that it is what
+    is kept. Raises OSError.
+    """
+    fd = source.fileno()
+    if size < IN_KERNEL:
+        return hash_stream(source, size, lambda piece: write_all(target, piece), progress)
+    copy = _Copy(fd, target, size)
+    if clone(fd, target):
+        copy.done = os.fstat(target).st_size
+    elif not copy.first():
+        return hash_stream(source, size, lambda piece: write_all(target, piece), progress)
+    reserve(target, size)
+    with copy:
+        digest = _hash_behind(copy, progress)
+    grown = len(os.pread(fd, 1, size))
+    return digest, copy.done + grown
+
+
+def _hash_behind(copy: _Copy, progress: Progress | None) -> Digest:
+    """Hash the target of a copy as far as it has come, until it ends."""
+    state, position = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(CHUNK))
+    while (reached := copy.wait_beyond(position)) > position:
+        while position < reached:
+            piece = buffer[: min(CHUNK, reached - position)]
+            count = os.preadv(copy.target, [piece], position)
+            if count == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            state.update(piece[:count])
+            position += count
+            if progress is not None:
+                progress(count)
+    return Digest("sha256", state.hexdigest())
+
+
+class _Copy:
+    """A copy inside the kernel: beside the reader if it is large, ahead of it if not."""
+
+    def __init__(self, source: int, target: int, size: int) -> None:
+        self.source, self.target, self.size = source, target, size
+        self.done = 0
+        self._ended = False
+        self._error: OSError | None = None
+        self._moved = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def first(self) -> bool:
+        """Copy the first piece; False where these file systems cannot."""
+        try:
+            self._step()
+        except OSError as error:
+            if error.errno in _CANNOT_COPY:
+                return False
+            raise
+        return self.done > 0
+
+    def wait_beyond(self, position: int) -> int:
+        """How far it has come, once that is beyond `position`, or all there is. Raises OSError."""
+        with self._moved:
+            self._moved.wait_for(lambda: self.done > position or self._ended)
+        if self._error is not None:
+            raise self._error
+        return self.done
+
+    def _step(self) -> bool:
+        count = os.copy_file_range(
+            self.source,
+            self.target,
+            min(PIECE, self.size - self.done),
+            offset_src=self.done,
+            offset_dst=self.done,
+        )
+        with self._moved:
+            self.done += count
+            self._moved.notify()
+        return count > 0
+
+    def _run(self) -> None:
+        try:
+            while self.done < self.size and self._step():
+                pass
+        except OSError as error:
+            self._error = error
+        finally:
+            with self._moved:
+                self._ended = True
+                self._moved.notify()
+
+    def __enter__(self) -> Self:
+        if self.size >= OVERLAPPED:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+        else:
+            self._run()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread is not None:
+            self.size = 0 if error is not None else self.size  # stop early
+            self._thread.join()
 
 
 def _hash(
