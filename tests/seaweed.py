@@ -71,6 +71,7 @@ class Server:
     secret_key: str
     pid: int
     log: Path
+    ports: tuple[int, ...]
 
     def environment(self) -> dict[str, str]:
         """The variables that make boto3, the AWS command line and Stemma talk to it."""
@@ -130,6 +131,9 @@ def server(folder: Path, volume_mb: int = 64) -> Iterator[Server]:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             shutil.rmtree(folder / "data", ignore_errors=True)
+            for port in started.ports:  # it makes sockets with fixed names, and leaves them
+                for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                    left.unlink(missing_ok=True)
         if attempt == 2:
             raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
 
@@ -186,6 +190,7 @@ def _start(folder: Path, log: Path, volume_mb: int) -> tuple[subprocess.Popen[by
         process = subprocess.Popen(
             [
                 str(Path(sys.executable).parent / "weed"),
+                f"-logdir={folder}",
                 "server",
                 *_FLAGS,
                 f"-dir={data}",
@@ -203,7 +208,7 @@ def _start(folder: Path, log: Path, volume_mb: int) -> tuple[subprocess.Popen[by
             preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one call into the kernel, no locks
         )
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    return process, Server(endpoint, access, secret, process.pid, log)
+    return process, Server(endpoint, access, secret, process.pid, log, tuple(ports.values()))
 
 
 def _ready(process: subprocess.Popen[bytes], endpoint: str) -> bool:

@@ -27,7 +27,7 @@ from stemma_registry.blobs.s3_bucket import Bucket, text_of
 from stemma_registry.blobs.s3_client import connect
 from stemma_registry.blobs.s3_read import Record, checked_range, record_at, stream
 from stemma_registry.blobs.s3_source import exactly, lengths, read_up_to, reader, survey
-from stemma_registry.blobs.s3_upload import Part, Upload, composite, part_size
+from stemma_registry.blobs.s3_upload import Gone, Part, Upload, composite, part_size
 from stemma_registry.blobs.streams import Progress, write_chunks
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import (
@@ -280,6 +280,10 @@ class S3Store:
                 return True
         except AlreadyThere as error:
             raise Temporary(f"cannot store blob {digest.short}: writers meet") from error
+        except Gone:
+            if self._is_right(digest, size):  # it was the other writer's, who has finished
+                return False
+            raise
         except Unavailable:
             raise  # the parts stay for the next try, and for the sweep
         except Exception:

@@ -37,6 +37,10 @@ def composite(parts: Iterable[bytes]) -> str:
     return f"{text_of(whole)}-{len(digests)}"
 
 
+class Gone(Temporary):
+    """The unfinished upload is no more: another writer finished it, or it was swept."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One part, numbered from 1. `read` gives its bytes, `digest` their SHA-256 if known."""
@@ -142,7 +146,8 @@ class Upload:
         if kept is not None and kept.is_ours(data, digest):
             tag = kept.etag
         else:
-            tag = again(lambda: self._upload(part, data, digest))
+            # Another try finds no upload that is gone.
+            tag = again(lambda: self._upload(part, data, digest), lambda e: not isinstance(e, Gone))
         self.digests[part.number], self.tags[part.number] = digest, tag
         if self.progress is not None:
             self.progress(len(data))
@@ -160,7 +165,7 @@ class Upload:
                 ChecksumSHA256=text_of(digest),
             )
         except NotFound as error:
-            raise Temporary(f"{self._doing()}: the unfinished upload is gone") from error
+            raise Gone(f"{self._doing()}: the unfinished upload is gone") from error
         except Temporary:
             # The server may have said that the bytes are wrong: then it is they, or the way.
             if hashlib.sha256(data).digest() != digest:
