@@ -146,12 +146,11 @@ def _rows(
     name = f"team-{n % 97}/model-{n % 1013}"
     add("node", artifact, "s", made[0])
     add("node", blob, "s", made[1])
-    add("artifact", artifact, 1_000_000_000 + n, 2, made[1], n)
+    add("artifact", artifact, 1_000_000_000 + n, 2, n)
     add("manifest_entry", artifact, "config.json", nodes[1], 700)
     add("manifest_entry", artifact, "model.safetensors", blob, 1_000_000_000)
     for i, kind in enumerate("plb"):
-        payload = hashlib.sha256(made[2 + i]).digest()
-        add("statement", said + i, made[2 + i], payload, kind, signer, n, TIME)
+        add("statement", said + i, made[2 + i], kind, signer, n, TIME)
         add("subject", said + i, 0, artifact, name, str(n), None)
     for statement in (said, said + 1):
         add("edge", nodes[0], artifact, "u", statement, None)

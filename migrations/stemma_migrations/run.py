@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.schema import CreateIndex
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -34,5 +37,23 @@ def revisions() -> list[str]:
 def differences(connection: Connection, metadata: MetaData) -> list[str]:
     """What an automatic migration from the database to `metadata` would do, in words."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
-    found: list[Any] = list(compare_metadata(context, metadata))
-    return [str(item) for item in found]
+    with warnings.catch_warnings():
+        # Alembic passes over indexes of expressions on SQLite, and says so; see below.
+        warnings.filterwarnings("ignore", message=".*expression-based index")
+        found: list[Any] = list(compare_metadata(context, metadata))
+    return [*(str(item) for item in found), *_indexes(connection, metadata)]
+
+
+def _indexes(connection: Connection, metadata: MetaData) -> Iterator[str]:
+    """The indexes of a SQLite database that are made of something else than `metadata` says."""
+    if connection.dialect.name != "sqlite":
+        return
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+    made = {name: " ".join(sql.split()) for name, sql in connection.execute(query)}
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            declared = str(CreateIndex(index).compile(dialect=connection.dialect))
+            found = made.pop(str(index.name), None)
+            if found != " ".join(declared.split()):
+                yield f"index {index.name}: {found}, not {declared}"
+    yield from (f"index {name}: {sql}, not declared" for name, sql in made.items())

@@ -166,7 +166,7 @@ def release(
                 f"the trust root does not let key {signer.public.id[:12]} release "
                 f"{row.fact.about or 'what has no name'}"
             )
-    lifted = sha256(rows[0].fact.statement)
+    lifted = sha256(rows[0].statement)
     statement = Statement.build(
         [_descriptor(_target_of(row, digests[row.node_id])) for row in rows],
         predicate.TYPE,
@@ -285,14 +285,13 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list
             continue
         fact = Fact(
             _DRAFT,
-            "",
             predicate.TYPE,
             signer.public.id,
             view.n,
             target.name.name if target.name else None,
             target.name.version if target.name else None,
         )
-        rows.append(StatusRow(node, predicate.QUARANTINE, "", "", target.path, fact))
+        rows.append(StatusRow(node, "", predicate.QUARANTINE, "", "", target.path, fact))
     return rows
 
 
@@ -327,18 +326,18 @@ def _may_stop(view: Snapshot, signer: KeySigner, target: Target) -> bool:
 def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:
     """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
     rows = status.in_force(view)
-    named = {r.fact.statement for r in rows if _names(text, r.fact.statement)}
+    named = {r.statement for r in rows if _names(text, r.statement)}
     label = text
     if len(named) != 1:
         target, node = _target(view, text)
         label = target.label
-        named = {r.fact.statement for r in rows if r.node_id == node}
+        named = {r.statement for r in rows if r.node_id == node}
     if not named:
         raise NotFound(f"{label} is not quarantined itself (see `stemma log`)")
     if len(named) > 1:
         listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))
         raise Refused(f"{label} is under several quarantines; release one of: {listed}")
-    return [row for row in rows if row.fact.statement in named]
+    return [row for row in rows if row.statement in named]
 
 
 def _names(text: str, statement: str) -> bool:

@@ -36,8 +36,10 @@ dadf4c845873ddc928697df31b7ed6c4824e1bc4fceab6bfda9fc50121457b34 bundles/erase.p
 09cf820d7befd522ebcbde262d4d5f9c4314d8979b1df5948ee2714f170ace00 bundles/provenance.ecdsa-p256.json
 cf34c1f6f264c610c0f9c35360eac2f7f06d8a237fe1b78eaef27b59b6a04fd7 bundles/quarantine.ed25519.json
 569ec2b9e9bb9d4f4b519d6f5dca403cb18392949262b36e267abccc66478c04 bundles/release.ed25519.json
+5009ff6792da52e7ba50cd370c7eda1d900fc73c47703694041ad940893a8f5a bundles/snapshot.operator.json
 1443b615906faca732753036b5cb937af6e1fb1ee221847cc66147dd516d5451 keys/ecdsa-p256.pub
 556ca36a7d021d60db0cd58fa9d0fa6869c6ee2ba2ddffadba6fd1612161d11b keys/ed25519.pub
+d4e8a224aa8542e2f74d33d43457b45c0802c63ec66f13e0017d1d001a52f45b keys/operator.pub
 688eae0a6cf6f196a7a25c534c2a34edcf8c24efecc01d8f8cd9653001a1cdb2 keys/privacy.pub
 e44dfd97b74cf2f5f92b85cb4e3e6cf21930d662b298a546cf19d2a94dd1abb3 ledger/000000.json
 7b1666a9c538fa8ccbffa75a9d910e0ade7bb7d7006bb1982c4fef8705df5e49 ledger/000001.json
@@ -59,6 +61,7 @@ e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/line
 2f297baa9968b1203279352a29cf18f19bce4f6b5e8ca4f1b1d8a2aafd8b82cf statements/provenance.json
 4628e4018ed2802c39b6521a84920ff094cf1a92df0aea4a865f38d93d1feefd statements/quarantine.json
 ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/release.json
+5c4a4b64561803944bf888ffd5cae2d76e18dd97155535dff4099f4b9fad0921 statements/snapshot.json
 25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
 """
 DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
@@ -69,6 +72,7 @@ ERASED = Digest("sha256", "6ad87064a7d057d869e902204d829fd721ecc62bcea29683058f0
 LEFT = Digest.of(b"left behind by a push that was cut off\n")
 COMMIT = Digest("gitCommit", "3f0e4f7f1cbb9b0a0f4b6a54f4b6a2d1c0ffee00")
 CI = "0a9a21a630ef24003b737aee36213f114c1607e93cc47549148aa780a86c8ccd"
+OPERATOR = "09f737b164f459dba7c4a3606de92447b82f76f9740ea5a881c600268f430f5c"
 PRIVACY = "842221ffa981b600919688ccb10d0af5c12d921e6494e41e3d8b031abf018a92"
 RESPONDER = "a046c57ffabedeb6a52fbfeb6018a8d739d40eaad3488b87bcafdd01b450267a"
 
@@ -133,6 +137,7 @@ def test_manifests() -> None:
         ("provenance", "https://slsa.dev/provenance/v1", "acme/digits-base:2026-11-21"),
         ("quarantine", "urn:stemma:status:v0.1", "acme/digits:1.0"),
         ("release", "urn:stemma:status:v0.1", "acme/digits:1.0"),
+        ("snapshot", "urn:stemma:snapshot:v0.1", "catalogue"),
     ],
 )
 def test_statements(name: str, kind: str, subject: str) -> None:
@@ -211,7 +216,7 @@ def test_checkpoint() -> None:
 
 # --- keys and bundles -----------------------------------------------------------------------
 
-KEYS = {"ecdsa-p256": CI, "ed25519": RESPONDER, "privacy": PRIVACY}
+KEYS = {"ecdsa-p256": CI, "ed25519": RESPONDER, "privacy": PRIVACY, "operator": OPERATOR}
 
 
 @pytest.mark.parametrize("name", [name for name in DIGESTS if name.startswith("bundles/")])

@@ -238,17 +238,37 @@ def test_a_range_of_a_large_blob_is_read_by_chunks(
         assert store.read_range(digest, start, length) == data[start : start + length]
 
 
-def test_a_damaged_chunk_is_noticed_and_the_others_can_be_read(
-    store: S3Store, place: S3Place
-) -> None:
+def test_a_damaged_chunk_is_noticed(store: S3Store, place: S3Place) -> None:
     data = large()
     digest = put_bytes(store, data)
-    place.overwrite(digest, data[: PART + 5] + b"?" + data[PART + 6 :])
+    wrong = data[: PART + 5] + b"?" + data[PART + 6 :]
     assert store.read_range(digest, 7, 9) == data[7:16]
+    place.overwrite(digest, wrong)
+    assert store.read_range(digest, 7, 9) == data[7:16], "the record is of what was stored"
     with pytest.raises(Damaged):
         store.read_range(digest, PART, 1)
     with pytest.raises(Damaged):
         list(store.chunks(digest))
+    assert [stray.name for stray in store.strays()] == [
+        f"chunks/sha256/{digest.value[:2]}/{digest.value[2:]} (does not fit its blob)"
+    ]
+
+
+def test_a_record_that_does_not_fit_its_blob_is_not_believed(
+    store: S3Store, place: S3Place
+) -> None:
+    """Who asks anew finds that record and blob do not fit, and reads the whole blob."""
+    data = large()
+    digest = put_bytes(store, data)
+    forged = bytearray(data)
+    forged[0] ^= 1
+    key = place.key(digest).replace("/blobs/", "/chunks/")
+    record = Record.of(LARGE, PART, sha256s(bytes(forged)))
+    place.client.put_object(Bucket=place.name, Key=key, Body=record.encode())
+    assert place.open().read_range(digest, 0, 1) == data[:1]
+    place.overwrite(digest, bytes(forged))
+    with pytest.raises(Damaged):
+        place.open().read_range(digest, 0, 1)
 
 
 def test_without_a_record_a_range_comes_from_the_whole(store: S3Store, place: S3Place) -> None:

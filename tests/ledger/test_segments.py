@@ -205,3 +205,16 @@ def test_the_chain_is_still_checked_by_the_reader(store: Counting) -> None:
     segments.write_missing(store, COUNT - 1)
     head = Head(499, Digest.of(b"somebody else's entry"))
     assert segments.believed(store, head) == []
+
+
+def test_the_frozen_example() -> None:
+    """What v0.1 wrote of a thousand entries, byte for byte."""
+    entries = [b'{"n":%d}' % n for n in range(SIZE)]
+    data = segments.build(entries)
+    assert data.startswith(
+        b'urn:stemma:segment:v0.1\n\x00\x00\x00\x07{"n":0}\x00\x00\x00\x07{"n":1}'
+    )
+    assert Digest.of(data).value == (
+        "78b06344cd97ca6b1a8c73ba5729943593200d13596b96f19471dce2b892275c"
+    )
+    assert segments.split(data) == entries

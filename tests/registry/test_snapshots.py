@@ -15,19 +15,16 @@ from pathlib import Path
 import pytest
 import zstandard
 from sqlalchemy import text
-from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates import checkpoint
 from stemma_attestations.predicates import snapshot as predicate
 from stemma_attestations.predicates.snapshot import CatalogueSnapshot, Chunk
-from stemma_attestations.relations import RELATIONS
 from stemma_registry import trust_file
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.local import LocalStore
-from stemma_registry.catalogue import query, snapshots, tables
+from stemma_registry.catalogue import snapshots, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS, Limits
 from stemma_registry.errors import Refused
@@ -324,66 +321,3 @@ def test_a_log_that_was_left_is_not_taken_for_the_new_ones(scene: Scene) -> None
         scene.path.with_name(f"c.sqlite3{suffix}").write_bytes(b"\x37\x7f\x06\x82" + bytes(100))
     assert scene.adopt()
     assert rows(scene.fresh()) == rows(rebuilt(scene))
-
-
-def test_digests_are_bytes_and_found_by_any_prefix(scene: Scene) -> None:
-    with scene.world.registry.catalogue.reading() as connection:
-        values = connection.execute(text("SELECT value FROM node")).scalars().all()
-        assert {len(value) for value in values} <= {20, 32}
-        known = sorted(value.hex() for value in values if len(value) == 32)
-        for value in known:
-            for length in range(1, 65):
-                found = query.nodes_by_prefix(connection, "sha256", value[:length], 99)
-                expected = [other for other in known if other.startswith(value[:length])]
-                assert [digest.value for _, digest in found] == expected
-
-
-@pytest.mark.parametrize("word", ["sha256", "s", "=s", "", "=", "urn:other", "trained-on"])
-def test_a_coded_text_comes_back(word: str) -> None:
-    kind, dialect = tables.Coded(), sqlite_dialect()
-    stored = kind.process_bind_param(word, dialect)
-    assert kind.process_result_value(stored, dialect) == word
-    assert stored != word
-
-
-def test_every_code_is_of_one_text() -> None:
-    assert len(tables._TEXTS) == len(tables._CODES)
-    assert all(len(code) == 1 and code != "=" for code in tables._TEXTS)
-    assert set(tables._CODES) >= set(RELATIONS)
-
-
-GOOD = CatalogueSnapshot(
-    5,
-    Digest.of(b"entry"),
-    "a" * 64,
-    ("b" * 64, "c" * 64),
-    "0003",
-    (Chunk(Digest.of(b"chunk"), 9),),
-    "2026-11-21T12:00:00Z",
-)
-
-
-def test_statement_build_and_parse_are_inverses() -> None:
-    assert predicate.parse(predicate.build(GOOD)) == GOOD
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"n": -1},
-        {"n": 7},
-        {"n": True},
-        {"peaks": ("b" * 64,)},
-        {"peaks": ("b" * 64, "c" * 63)},
-        {"tree_root": "x"},
-        {"revision": "../x"},
-        {"revision": ""},
-        {"chunks": ()},
-        {"chunks": (Chunk(Digest.of(b"chunk"), -1),)},
-        {"chunks": (Chunk(Digest.of(b"chunk"), predicate.MAX_CHUNK_BYTES + 1),)},
-        {"time": "yesterday"},
-    ],
-)
-def test_what_is_no_snapshot(wrong: dict[str, object]) -> None:
-    with pytest.raises(BadStatement):
-        predicate.parse(predicate.build(dataclasses.replace(GOOD, **wrong)))  # type: ignore[arg-type]

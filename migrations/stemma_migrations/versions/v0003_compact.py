@@ -1,4 +1,4 @@
-"""Digests as bytes, and no index that no question uses.
+"""Digests as bytes, the heads of digests in the indexes, and nothing that no question uses.
 
 Everything is dropped and made again: the ledger is projected anew, or a signed
 snapshot of the catalogue is taken. Nothing is lost, since truth is in the store.
@@ -68,7 +68,7 @@ def _node() -> None:
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_node")),
     )
-    op.create_index("uq_node_value_scheme", "node", ["value", "scheme"], unique=True)
+    op.create_index("ix_node_head", "node", [sa.text("substr(value, 1, 8)")])
 
 
 def _state() -> None:
@@ -88,14 +88,13 @@ def _statement() -> None:
         "statement",
         sa.Column("id", _ID, nullable=False),
         sa.Column("bundle", sa.LargeBinary(), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("predicate_type", sa.Text(), nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=True),
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.Column("time", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statement")),
-        sa.UniqueConstraint("bundle", name=op.f("uq_statement_bundle")),
     )
+    op.create_index("ix_statement_head", "statement", [sa.text("substr(bundle, 1, 8)")])
     op.create_index(op.f("ix_statement_n"), "statement", ["n"], unique=False)
 
 
@@ -105,7 +104,6 @@ def _artifact() -> None:
         sa.Column("id", _ID, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("files", sa.Integer(), nullable=False),
-        sa.Column("oms_root", sa.LargeBinary(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["id"], ["node.id"], name=op.f("fk_artifact_id_node")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifact")),
@@ -142,6 +140,7 @@ def _status() -> None:
     op.create_table(
         "status",
         sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("action", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("issued", sa.String(length=40), nullable=False),

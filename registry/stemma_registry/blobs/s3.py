@@ -23,11 +23,11 @@ from typing import Any, BinaryIO
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs import s3_care
 from stemma_registry.blobs.contract import Store, Stray, hashed
-from stemma_registry.blobs.s3_bucket import Bucket, text_of
+from stemma_registry.blobs.s3_bucket import Bucket, composite, text_of
 from stemma_registry.blobs.s3_client import connect
 from stemma_registry.blobs.s3_read import Record, checked_range, record_at, stream
 from stemma_registry.blobs.s3_source import exactly, lengths, read_up_to, reader, survey
-from stemma_registry.blobs.s3_upload import Gone, Part, Upload, composite, part_size
+from stemma_registry.blobs.s3_upload import Gone, Part, Upload, part_size
 from stemma_registry.blobs.streams import Progress, write_chunks
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import (
@@ -322,7 +322,10 @@ class S3Store:
             if digest in self._records:
                 self._records.move_to_end(digest)
                 return self._records[digest]
+        found = self.bucket.head(self._blob(digest))
         record = record_at(self.bucket, self._chunk_key(digest))
+        if record is not None and not record.is_of(found):
+            record = None  # the whole blob is its own check
         with self._lock:
             self._records[digest] = record
             if len(self._records) > RECORDS:

@@ -8,7 +8,7 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -282,6 +282,12 @@ def again(job: Callable[[], T], only: Callable[[Temporary], bool] | None = None)
 def text_of(digest: bytes) -> str:
     """A digest as S3 writes it."""
     return base64.b64encode(digest).decode()
+
+
+def composite(parts: Iterable[bytes]) -> str:
+    """S3's checksum of an object made of parts with these SHA-256 digests."""
+    digests = list(parts)
+    return f"{text_of(hashlib.sha256(b''.join(digests)).digest())}-{len(digests)}"
 
 
 def _range_total(value: str | None, start: int, count: int) -> int | None:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from stemma_attestations.digest import Digest
+from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Stray
-from stemma_registry.blobs.s3_bucket import Bucket
+from stemma_registry.blobs.s3_bucket import THREADS, Bucket
+from stemma_registry.blobs.s3_read import record_at
 from stemma_registry.blobs.s3_upload import remove, uploads
 from stemma_registry.errors import NotFound, Temporary
 
@@ -38,8 +40,26 @@ def strays(bucket: Bucket, prefix: str) -> Iterator[Stray]:
         name = each["Key"][len(prefix) :]
         if not KEY.match(name) and not _OURS.match(name):
             yield Stray(name, int(each["Size"]), unfinished=False)
+    yield from _wrong_records(bucket, prefix)
     for each in uploads(bucket, prefix):
         yield Stray(f"{each['Key'][len(prefix) :]} (upload {each['UploadId']})", 0, unfinished=True)
+
+
+def _wrong_records(bucket: Bucket, prefix: str) -> Iterator[Stray]:
+    """Records of chunks that do not fit their blobs: no part of those is read by them."""
+
+    def look(digest: Digest) -> bool:
+        name = f"sha256/{digest.value[:2]}/{digest.value[2:]}"
+        found = bucket.head(f"{prefix}blobs/{name}")
+        record = record_at(bucket, f"{prefix}chunks/{name}")
+        # One whose blob is not there yet may be of an upload that is at it.
+        return found is None or (record is not None and record.is_of(found))
+
+    digests = (digest for digest, _ in named(bucket, f"{prefix}chunks/sha256/"))
+    for digest, fits in ahead(look, digests, THREADS):
+        if not fits:
+            name = f"chunks/sha256/{digest.value[:2]}/{digest.value[2:]}"
+            yield Stray(f"{name} (does not fit its blob)", 0, unfinished=False)
 
 
 def sweep(bucket: Bucket, prefix: str, older_than_seconds: float) -> int:

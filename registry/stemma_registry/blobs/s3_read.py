@@ -7,7 +7,9 @@ chunks/sha256/ab/cd...:
      "size": 123456789}
 
 It is canonical JSON (RFC 8785), written before the blob can be seen, and lets
-a part of a blob be checked without the rest.
+a part of a blob be checked without the rest. It is believed only where it fits
+the blob's checksum of the server, which shows damage to either; against who may
+write to the bucket only the blob's name helps, so nothing is decided by a part.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.errors import Malformed
-from stemma_registry.blobs.s3_bucket import PART, THREADS, Bucket, Piece, again
+from stemma_registry.blobs.s3_bucket import PART, THREADS, Bucket, Found, Piece, again, composite
 from stemma_registry.blobs.streams import CHUNK
 from stemma_registry.errors import Damaged, NotFound, Temporary
 
@@ -55,6 +57,12 @@ class Record:
                 "chunks": list(self.chunks),
             }
         )
+
+    def is_of(self, found: Found | None) -> bool:
+        """Whether it fits the checksum of the blob that is there."""
+        if found is None or found.size != self.size:
+            return False
+        return found.checksum == composite(map(bytes.fromhex, self.chunks))
 
     @classmethod
     def parse(cls, data: bytes) -> Record | None:

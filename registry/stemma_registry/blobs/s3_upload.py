@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from stemma_registry.blobs.s3_bucket import PART, Bucket, again, text_of
+from stemma_registry.blobs.s3_bucket import PART, Bucket, again, composite, text_of
 from stemma_registry.blobs.s3_client import code_of
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.errors import AlreadyThere, Damaged, NotFound, Temporary, Unavailable
@@ -28,13 +28,6 @@ def part_size(size: int) -> int:
     while count * MAX_PARTS < size:
         count *= 2
     return count
-
-
-def composite(parts: Iterable[bytes]) -> str:
-    """S3's checksum of an object made of parts with these SHA-256 digests."""
-    digests = list(parts)
-    whole = hashlib.sha256(b"".join(digests)).digest()
-    return f"{text_of(whole)}-{len(digests)}"
 
 
 class Gone(Temporary):

@@ -120,11 +120,11 @@ def erasable(connection: Connection, blob: Digest) -> bool:
 
 def _references(values: Sequence[str]) -> tuple[Select[Any], ...]:
     """Queries for those values that are referred to; the last one by manifests, as content."""
-    of_values = t.node.c.value.in_(values) & (t.node.c.scheme == "sha256")
+    of_values = t.is_one_of(t.node.c.value, values) & (t.node.c.scheme == "sha256")
     used = select(1).where(t.manifest_entry.c.blob_id == t.node.c.id).exists()
     return (
         select(t.kept.c.blob).where(t.kept.c.blob.in_(values)),
-        select(t.statement.c.bundle).where(t.statement.c.bundle.in_(values)),
+        select(t.statement.c.bundle).where(t.is_one_of(t.statement.c.bundle, values)),
         select(t.node.c.value).join(t.artifact, t.artifact.c.id == t.node.c.id).where(of_values),
         select(t.node.c.value).where(of_values, used),
     )

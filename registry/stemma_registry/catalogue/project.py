@@ -99,7 +99,6 @@ class Projector:
                 "id": node,
                 "size": manifest.size,
                 "files": len(manifest.entries),
-                "oms_root": manifest.oms_root.value,
                 "n": entry.n,
             },
         )
@@ -118,7 +117,7 @@ class Projector:
         )
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
-        if self._exists(t.statement, t.statement.c.bundle == digest.value):
+        if self._exists(t.statement, t.is_one_of(t.statement.c.bundle, [digest.value])):
             return
         raw = self._blob(digest, entry)
         signer = statement = None
@@ -135,7 +134,6 @@ class Projector:
             t.statement,
             {
                 "bundle": digest.value,
-                "payload": statement.digest.value if statement else "",
                 "predicate_type": statement.predicate_type if statement else "",
                 "signer": signer,
                 "n": entry.n,
@@ -219,15 +217,16 @@ class Projector:
         self._insert(t.edge, *rows.values())
 
     def _status(self, row: int, statement: Statement) -> None:
+        key = {"statement_id": row, "payload": statement.digest.value}
         try:
             view = status.parse(statement.predicate)
         except BadStatement as error:
             # Somebody meant to stop something, and we cannot tell what: never ignored.
             values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
-            self._insert(t.status, {"statement_id": row, **values})
+            self._insert(t.status, {**key, **values})
             return
         values = {"action": view.action, "reason": view.reason, "issued": view.issued}
-        self._insert(t.status, {"statement_id": row, **values})
+        self._insert(t.status, {**key, **values})
         self._insert(
             t.lifted,
             *({"statement_id": row, "payload": d.value} for d in sorted(set(view.releases))),
@@ -243,7 +242,7 @@ class Projector:
         for start in range(0, len(wanted), 500):
             part = wanted[start : start + 500]
             query = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
-                t.node.c.value.in_([d.value for d in part])
+                t.is_one_of(t.node.c.value, [d.value for d in part])
             )
             by_key = {(s, v): i for i, s, v in self.connection.execute(query)}
             for digest in part:

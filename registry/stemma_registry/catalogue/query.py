@@ -25,12 +25,10 @@ T = TypeVar("T")
 class Fact:
     """A signed statement about something; `signer` is None where no signature verified.
 
-    `bundle` is the digest of the envelope it came in, `statement` that of its
-    own bytes, hex, and empty for what cannot be read.
+    `bundle` is the digest of the envelope it came in.
     """
 
     bundle: Digest
-    statement: str
     predicate_type: str
     signer: str | None
     n: int
@@ -67,9 +65,13 @@ class VersionRow:
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One act of custody and one of its targets."""
+    """One act of custody and one of its targets.
+
+    `statement` is the digest of the statement's own bytes, hex.
+    """
 
     node_id: int
+    statement: str
     action: str
     reason: str
     issued: str
@@ -113,7 +115,6 @@ def _all(
 
 _FACT = (
     t.statement.c.bundle,
-    t.statement.c.payload,
     t.statement.c.predicate_type,
     t.statement.c.signer,
     t.statement.c.n,
@@ -123,7 +124,6 @@ _FACT = (
 def _fact(row: Any) -> Fact:
     return Fact(
         Digest("sha256", row.bundle),
-        row.payload,
         row.predicate_type,
         row.signer,
         row.n,
@@ -141,7 +141,7 @@ _SUBJECT = (
 def node_id(connection: Connection, digest: Digest) -> int | None:
     """The node of a digest, if there is one."""
     query = select(t.node.c.id).where(
-        t.node.c.value == digest.value, t.node.c.scheme == digest.algorithm
+        t.is_one_of(t.node.c.value, [digest.value]), t.node.c.scheme == digest.algorithm
     )
     return connection.execute(query).scalar()
 
@@ -156,9 +156,14 @@ def nodes_by_prefix(
     """At most `limit` nodes whose value begins with `prefix` (hex)."""
     # Digests are bytes there, and a prefix may end half way through one.
     first, last = (prefix.ljust(_BEHIND, digit) for digit in "0f")
+    low = first[: _even(prefix)]
     query = (
         select(t.node.c.id, t.node.c.value)
-        .where(t.node.c.scheme == scheme, t.node.c.value.between(first[: _even(prefix)], last))
+        .where(
+            t.node.c.scheme == scheme,
+            t.head(t.node.c.value).between(low[: 2 * t.HEAD], last[: 2 * t.HEAD]),
+            t.node.c.value.between(low, last),
+        )
         .order_by(t.node.c.value)
         .limit(limit)
     )
@@ -351,6 +356,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
         select(
             t.subject.c.node_id,
             t.subject.c.path,
+            t.status.c.payload,
             t.status.c.action,
             t.status.c.reason,
             t.status.c.issued,
@@ -363,7 +369,9 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
         .order_by(t.status.c.statement_id, t.subject.c.position)
     )
     return [
-        StatusRow(row.node_id, row.action, row.reason, row.issued, row.path, _fact(row))
+        StatusRow(
+            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, _fact(row)
+        )
         for row in connection.execute(query)
     ]
 
@@ -378,7 +386,7 @@ def releases(connection: Connection) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
         bundle = Digest("sha256", row.bundle)
-        fact = Fact(bundle, row.payload, row.predicate_type, row.signer, row.n)
+        fact = Fact(bundle, row.predicate_type, row.signer, row.n)
         found.setdefault(row.lifts, []).append(fact)
     return found
 

@@ -86,7 +86,7 @@ def in_force(snapshot: Snapshot) -> list[StatusRow]:
     """Quarantines that no believed release has lifted, whoever signed them."""
     lifts = query.releases(snapshot.connection)
     rows = query.statuses(snapshot.connection, status_predicate.QUARANTINE)
-    return [row for row in rows if not _lifted(snapshot, row, lifts.get(row.fact.statement, []))]
+    return [row for row in rows if not _lifted(snapshot, row, lifts.get(row.statement, []))]
 
 
 def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
