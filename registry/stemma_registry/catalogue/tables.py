@@ -65,8 +65,8 @@ HEAD = 8  # bytes of a digest that an index holds: enough to find it, a quarter 
 def head(digest: Column[str]) -> ColumnElement[str]:
     """The beginning of a column of digests, as its index has it."""
     # Written out: a database uses the index only for the very expression it was made of.
-    one, count = literal_column("1"), literal_column(str(HEAD))
-    return func.substr(digest, one, count, type_=HexBytes)
+    bounds = (literal_column(str(number), Integer) for number in (1, HEAD))
+    return func.substr(digest, *bounds, type_=HexBytes)
 
 
 def is_one_of(digest: Column[str], values: Iterable[str]) -> ColumnElement[bool]:
