@@ -25,6 +25,7 @@ from stemma_registry.blobs import s3_care
 from stemma_registry.blobs.contract import Store, Stray, hashed
 from stemma_registry.blobs.s3_bucket import Bucket, composite, text_of
 from stemma_registry.blobs.s3_client import connect
+from stemma_registry.blobs.s3_fetch import into_file
 from stemma_registry.blobs.s3_read import Record, checked_range, record_at, stream
 from stemma_registry.blobs.s3_source import exactly, lengths, read_up_to, reader, survey
 from stemma_registry.blobs.s3_upload import Gone, Part, Upload, part_size
@@ -127,7 +128,14 @@ class S3Store:
             raise BlobMissing(f"the store has no blob {digest}") from error
 
     def fetch(self, digest: Digest, out: BinaryIO, progress: Progress | None = None) -> None:
-        write_chunks(self.chunks(digest), out, progress)
+        try:
+            found = into_file(self.bucket, self._blob(digest), out, progress)
+        except NotFound as error:
+            raise BlobMissing(f"the store has no blob {digest}") from error
+        if found is None:
+            write_chunks(self.chunks(digest), out, progress)
+        elif found != digest.value:
+            raise Damaged(f"blob {digest}: the bytes are not those of its name")
 
     def read_range(self, digest: Digest, start: int, length: int) -> bytes:
         record = self._record(digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import random
@@ -49,6 +50,28 @@ class Piece:
     data: bytes
     total: int
     etag: str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bytes of an object of `total` bytes that are still to come: `size` of them."""
+
+    size: int
+    total: int
+    etag: str
+    body: Any
+    doing: str
+
+    def pieces(self, length: int) -> Iterator[bytes]:
+        """The bytes as they come, so many at a time. Raises Temporary where they are not all."""
+        count = 0
+        while count < self.size:
+            with translated(self.doing):
+                data = self.body.read(min(length, self.size - count))
+            if not data:
+                raise Temporary(f"{self.doing}: {count} bytes came, {self.size} were announced")
+            count += len(data)
+            yield data
 
 
 class Room:
@@ -144,8 +167,25 @@ class Bucket:
     def piece(self, key: str, start: int, length: int, etag: str | None = None) -> Piece:
         """At most `length` bytes from `start` on; with `etag`, of that very object.
 
+        Raises as `range` does.
+        """
+        with self.range(key, start, length, etag) as found:
+            data = b"".join(found.pieces(length))
+            return Piece(data, found.total, found.etag)
+
+    @contextlib.contextmanager
+    def range(self, key: str, start: int, length: int, etag: str | None = None) -> Iterator[Range]:
+        """The same while it is coming.
+
         Raises NotFound, Temporary where the answer is not what was asked for.
         """
+        found = self._range(key, start, length, etag)
+        try:
+            yield found
+        finally:
+            found.body.close()
+
+    def _range(self, key: str, start: int, length: int, etag: str | None) -> Range:
         doing = f"cannot read {key}"
         extra: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
         try:
@@ -161,14 +201,13 @@ class Bucket:
             if int(answer["ContentLength"]) > start:
                 answer["Body"].close()
                 raise Temporary(f"{doing}: the server refused a range that is there") from error
-            answer["Body"].close()
-            return Piece(b"", int(answer["ContentLength"]), answer["ETag"])
+            return Range(0, int(answer["ContentLength"]), answer["ETag"], answer["Body"], doing)
         total = _range_total(answer.get("ContentRange"), start, int(answer["ContentLength"]))
         wanted = max(0, min(length, (total or 0) - start))
         if total is None or wanted != int(answer["ContentLength"]):
             answer["Body"].close()
             raise Temporary(f"{doing}: the server sent another range than it was asked for")
-        return Piece(self._body(answer, wanted, doing), total, answer["ETag"])
+        return Range(wanted, total, answer["ETag"], answer["Body"], doing)
 
     def write(
         self, key: str, data: bytes, new: bool, extra: Mapping[str, Any], digest: bytes | None
