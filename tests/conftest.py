@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from tests.programs import nothing_may_be_skipped
+
+if TYPE_CHECKING:
+    from tests.sigstore.stack import LocalSigstore
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +23,18 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("STEMMA_HOME", "STEMMA_REGISTRY", "STEMMA_KEY_PASSPHRASE"):
+    for name in ("STEMMA_HOME", "STEMMA_REGISTRY", "STEMMA_KEY_PASSPHRASE", "STEMMA_ID_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def sigstore() -> Iterator[LocalSigstore]:
+    """A Sigstore instance of the tests' own, on a loopback port."""
+    from tests.sigstore.stack import LocalSigstore
+
+    stack = LocalSigstore()
+    yield stack
+    stack.close()
 
 
 def _skips_nothing(report: pytest.TestReport | pytest.CollectReport) -> None:

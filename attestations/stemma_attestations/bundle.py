@@ -1,4 +1,4 @@
-"""Sigstore bundles v0.3 around DSSE envelopes, named by a public-key hint.
+"""Sigstore bundles around DSSE envelopes, with a public-key hint or a certificate.
 
 https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
 The bytes are kept; a view is parsed beside them, strictly.
@@ -6,12 +6,13 @@ The bytes are kept; a view is parsed beside them, strictly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest
-from stemma_attestations.envelope import Envelope, Signature
+from stemma_attestations.envelope import Envelope, Signature, unbase64
 from stemma_attestations.errors import (
     BadBundle,
     BadEnvelope,
@@ -24,16 +25,29 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+# What else bundles with a certificate are called. Before v0.3 they hold a list that begins with it.
+_KEYLESS_V03 = frozenset({MEDIA_TYPE, "application/vnd.dev.sigstore.bundle+json;version=0.3"})
+_KEYLESS_OLD = frozenset(
+    f"application/vnd.dev.sigstore.bundle+json;version={version}" for version in ("0.1", "0.2")
+)
 MAX_BYTES = 96 * 1024 * 1024  # a statement of its largest size, in base64
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """One envelope with one signature, and the hint of the key that made it."""
+    """One envelope with one signature, and what names the key that made it.
+
+    That is a `hint`, or the `certificate` (DER, not checked) that holds the key; the
+    hint is then empty. Bundles with a certificate are verified by `keyless.verify`.
+    `material` is the verification material as it was read, timestamps and log entries
+    included; a bundle that was just built has none.
+    """
 
     raw: bytes
     envelope: Envelope
     hint: str
+    certificate: bytes | None = None
+    material: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def build(cls, payload: bytes, signature: bytes, key: PublicKey) -> Bundle:
@@ -51,14 +65,19 @@ class Bundle:
         """Read a bundle. Raises BadBundle."""
         try:
             document = json_strict.load_object(raw, max_bytes=MAX_BYTES)
-            if document.get("mediaType") != MEDIA_TYPE:
-                raise BadBundle(f"not a bundle of type {MEDIA_TYPE}")
+            material: Any = document.get("verificationMaterial")
+            keyless = _is_keyless(material)
+            _check_media_type(document.get("mediaType"), material if keyless else None)
             envelope = Envelope.parse(document.get("dsseEnvelope"))
+            if len(envelope.signatures) != 1:
+                raise BadBundle("a bundle's envelope has exactly one signature")
+            if not keyless:
+                return cls(raw, envelope, _parse_hint(material), None, material)
+            if "messageSignature" in document:
+                raise BadBundle("an envelope and a message signature in one bundle")
+            return cls(raw, envelope, "", _parse_certificate(material), material)
         except (BadJSON, BadEnvelope) as error:
             raise BadBundle(f"bundle: {error}") from error
-        if len(envelope.signatures) != 1:
-            raise BadBundle("a bundle's envelope has exactly one signature")
-        return cls(raw, envelope, _parse_hint(document.get("verificationMaterial")))
 
     @property
     def digest(self) -> Digest:
@@ -80,6 +99,8 @@ class Bundle:
         Raises SignatureRefused for anything that is not a good signature over
         an in-toto statement.
         """
+        if self.certificate is not None:
+            raise SignatureRefused("the bundle has a certificate: no key verifies it")
         if self.hint not in key.hints:
             raise SignatureRefused(f"the bundle names key {self.hint:.12}, not {key.id[:12]}")
         key.verify(self.envelope.signatures[0].sig, self.envelope.signed_bytes)
@@ -99,12 +120,43 @@ def verify_bundle(raw: bytes, key_der: bytes | None) -> Statement:
         raise SignatureRefused(str(error)) from error
 
 
+def _is_keyless(material: Any) -> bool:
+    return isinstance(material, dict) and (
+        "certificate" in material or "x509CertificateChain" in material
+    )
+
+
+def _check_media_type(found: Any, material: dict[str, Any] | None) -> None:
+    if material is None:
+        allowed: frozenset[str] = frozenset({MEDIA_TYPE})
+    else:
+        allowed = _KEYLESS_V03 if "certificate" in material else _KEYLESS_OLD
+    if not isinstance(found, str) or found not in allowed:
+        raise BadBundle(f"not a bundle of type {MEDIA_TYPE}")
+
+
 def _parse_hint(material: Any) -> str:
     if not isinstance(material, dict):
         raise BadBundle("a bundle has verificationMaterial")
-    if "certificate" in material or "x509CertificateChain" in material:
-        raise BadBundle("the bundle is keyless (a certificate); this version reads key bundles")
     key = material.get("publicKey")
     if not isinstance(key, dict) or not isinstance(key.get("hint"), str) or not key["hint"]:
         raise BadBundle("a bundle names its public key by a hint")
     return str(key["hint"])
+
+
+def _parse_certificate(material: dict[str, Any]) -> bytes:
+    if sum(kind in material for kind in ("publicKey", "certificate", "x509CertificateChain")) != 1:
+        raise BadBundle("a bundle names its key in one way only")
+    certificate = material.get("certificate")
+    if "x509CertificateChain" in material:
+        chain = material["x509CertificateChain"]
+        certificates = chain.get("certificates") if isinstance(chain, dict) else None
+        if not isinstance(certificates, list) or not certificates:
+            raise BadBundle("a bundle's certificate chain is a list that is not empty")
+        certificate = certificates[0]
+    if not isinstance(certificate, dict):
+        raise BadBundle("a bundle's certificate is an object")
+    try:
+        return unbase64(certificate.get("rawBytes"), "certificate")
+    except BadEnvelope as error:
+        raise BadBundle("a bundle's certificate is not canonical base64") from error

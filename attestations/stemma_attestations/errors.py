@@ -16,6 +16,7 @@
         ├── Quarantined      something upstream is stopped
         ├── BytesDiffer      not the bytes that were expected
         ├── SignatureRefused no valid signature, or by nobody we believe
+        │   └── UnknownLog   the trusted root is too old for the bundle's log
         └── Undecided        a required step could not be decided
 
 `stemma_registry.errors` grows this tree by what can go wrong with stores and
@@ -100,6 +101,14 @@ class BytesDiffer(NotVerified):
 
 class SignatureRefused(NotVerified):
     """No signature verifies, or none by a signer the trust root authorises."""
+
+
+class UnknownLog(SignatureRefused):
+    """The trusted root does not name a log that a keyless bundle depends on.
+
+    Either the root is too old for the log (a newer root would verify the bundle), or
+    the bundle comes from another Sigstore instance.
+    """
 
 
 class Undecided(NotVerified):

@@ -63,6 +63,9 @@ IMPURE_NAMES = frozenset(
 # The one disk read of the pure package: the official CycloneDX schemas are package
 # data of the library that brings them, as its code is.
 PACKAGE_DATA = {"stemma_attestations.predicates.mlbom_schema": "importlib.resources"}
+# The one library of the networked kind that verifies, handed bytes and asked offline: there
+# only inside functions, and `tests/sigstore/test_offline.py` holds it to that.
+VERIFIES_WITH = {"stemma_attestations.keyless": "sigstore"}
 
 # What may not happen while a module is imported, in any package.
 ENVIRONMENT = re.compile(r"os\.environb?(\.|$)")
@@ -207,6 +210,13 @@ def _impure(module: Module, found: Import) -> bool:
     allowed = PACKAGE_DATA.get(module.name)
     if allowed is not None and allowed in found.names:
         return False
+    library = VERIFIES_WITH.get(module.name)
+    if library is not None and (found.lazy or found.typing_only):
+        return not any(_within(name, (library,)) for name in found.names) and _brings_in(found)
+    return _brings_in(found)
+
+
+def _brings_in(found: Import) -> bool:
     return any(_within(name, tuple(IMPURE)) for name in found.names) or "?" in found.names
 
 

@@ -41,6 +41,9 @@ def test_declared_exceptions_are_still_needed(modules: list[house.Module]) -> No
     by_name = {module.name: module for module in modules}
     for name, imported in rules.PACKAGE_DATA.items():
         assert any(imported in found.names for found in by_name[name].imports)
+    for name, library in rules.VERIFIES_WITH.items():
+        names = [each for found in by_name[name].imports for each in found.names]
+        assert any(each.startswith(f"{library}.") for each in names)
     assert rules.SCHEMA in by_name
     assert rules.TABLES in by_name
 

@@ -121,6 +121,7 @@ BAD: list[tuple[rules.Rule, dict[str, str], str]] = [
             ("from urllib.request import urlopen", "may not import urllib.request"),
             ("import secrets", "may not import secrets"),
             ("import sqlalchemy.orm", "may not import sqlalchemy.orm"),
+            ("def f():\n    from sigstore.verify import Verifier", "may not import sigstore"),
             ("import importlib.resources", "may not import importlib.resources"),
             ("__import__('o' + 's')", "may not"),
             ("open('x')", "may not use open"),

@@ -36,6 +36,11 @@ def refused(raw: bytes, signer_der: bytes) -> bool:
     return False
 
 
+CERTIFICATE = {"rawBytes": "AA=="}
+CHAIN = {"certificates": [CERTIFICATE, {"rawBytes": "AQ=="}]}
+OLD = "application/vnd.dev.sigstore.bundle+json;version={}"
+
+
 # --- the JSON around it ---------------------------------------------------------------------
 
 
@@ -79,8 +84,24 @@ HINT = {"hint": key("a").public.id}
         pytest.param(bent(verificationMaterial={"publicKey": {"hint": 7}}), id="a number as hint"),
         pytest.param(bent(verificationMaterial={"publicKey": HINT["hint"]}), id="a bare hint"),
         pytest.param(
-            bent(verificationMaterial={"certificate": {"rawBytes": "AA=="}}), id="keyless"
+            bent(verificationMaterial={"certificate": {"rawBytes": "AB=="}}), id="stray bits"
         ),
+        pytest.param(bent(verificationMaterial={"certificate": "AA=="}), id="a bare certificate"),
+        pytest.param(bent(verificationMaterial={"certificate": {}}), id="an empty certificate"),
+        pytest.param(
+            bent(verificationMaterial={"certificate": CERTIFICATE}, messageSignature={}),
+            id="an envelope and a message signature",
+        ),
+        pytest.param(
+            bent(mediaType=OLD.format("0.2"), verificationMaterial={"certificate": CERTIFICATE}),
+            id="one certificate in an old bundle",
+        ),
+        pytest.param(bent(verificationMaterial={"x509CertificateChain": CHAIN}), id="a new chain"),
+        pytest.param(
+            bent(mediaType=OLD.format("0.2"), verificationMaterial={"x509CertificateChain": {}}),
+            id="an empty chain",
+        ),
+        pytest.param(bent(mediaType=OLD.format("0.3")), id="a key in another spelling of v0.3"),
         pytest.param(
             bent(verificationMaterial={"publicKey": HINT, "certificate": {}}), id="key and cert"
         ),
@@ -182,3 +203,36 @@ def test_the_statement_is_shown_before_it_is_believed() -> None:
     bundle = Bundle.parse(bundle_bytes(key("mallory"), STATEMENT.raw, signed=b"anything"))
     assert bundle.statement().raw == STATEMENT.raw
     assert isinstance(bundle.digest, Digest)
+
+
+# --- certificates ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("media_type", "material"),
+    [
+        (MEDIA_TYPE, {"certificate": CERTIFICATE}),
+        (OLD.format("0.3"), {"certificate": CERTIFICATE}),
+        (OLD.format("0.2"), {"x509CertificateChain": CHAIN}),
+        (OLD.format("0.1"), {"x509CertificateChain": CHAIN}),
+    ],
+)
+def test_a_certificate_is_read_and_no_key_verifies_it(
+    media_type: str, material: dict[str, Any]
+) -> None:
+    bundle = Bundle.parse(bent(mediaType=media_type, verificationMaterial=material))
+    assert bundle.certificate == b"\0"
+    assert bundle.hint == ""
+    assert bundle.material == material
+    assert bundle.statement().raw == STATEMENT.raw
+    with pytest.raises(SignatureRefused, match="certificate"):
+        bundle.verify(key("a").public)
+    assert refused(bundle.raw, key("a").public.der)
+
+
+def test_a_key_bundle_has_no_certificate() -> None:
+    material = {"publicKey": HINT, "timestampVerificationData": {}, "tlogEntries": []}
+    bundle = Bundle.parse(bent(verificationMaterial=material))
+    assert bundle.certificate is None
+    assert bundle.material == material
+    assert bundle.verify(key("a").public).raw == STATEMENT.raw

@@ -1,0 +1,178 @@
+"""Verify keyless bundles: whom a certificate names, at what time, and which log saw it.
+
+sigstore's verifier does the cryptography, offline, against exactly the trusted root
+it is handed: https://docs.sigstore.dev/about/bundle/ and the client specification.
+Around it stand the checks that it leaves to its caller, or does not make:
+
+- the bytes are read by our strict parser first, and nothing is said twice in them;
+- the log, the CT log and the authority are named in the trusted root, and their
+  windows (`validFor`) were open at the time (sigstore tries every key it has, and
+  does not compare the windows with the time of the signature);
+- the checkpoint is of the size that the inclusion proof is about;
+- the payload type, and that what was verified is what we parse.
+
+Nothing is read from a disk or the network: there is no default root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadStatement, SignatureRefused
+from stemma_attestations.identity import Identity
+from stemma_attestations.log_entry import LogEntry
+from stemma_attestations.statement import PAYLOAD_TYPE, Statement
+from stemma_attestations.trusted_root import TrustedRoot
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from sigstore.verify import Verifier
+
+T = TypeVar("T")
+# Kept per process: a root is parsed once, not for every bundle.
+_ROOTS = 8
+
+
+@dataclass(frozen=True)
+class LogProof:
+    """Which log saw the signature, and where.
+
+    `index` is the entry's place in the tree that the proof is about (of `tree_size`
+    entries, with this root hash): not the number outside the proof, which in a v2
+    entry nobody has signed.
+    """
+
+    log_id: str  # hex
+    url: str  # from the trusted root
+    index: int
+    tree_size: int
+    root_hash: str  # hex
+    kind: str  # dsse/0.0.1 of Rekor v1, hashedrekord/0.0.2 of Rekor v2
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a keyless bundle proves."""
+
+    statement: Statement
+    identity: Identity
+    log: LogProof
+    log_time: datetime | None  # the log's promise; Rekor v2 gives none
+    timestamps: tuple[datetime, ...]  # of trusted authorities, sorted
+
+    @property
+    def times(self) -> tuple[datetime, ...]:
+        """Every trusted time, sorted; at least one. The signature existed at the first."""
+        return tuple(sorted({*self.timestamps, *([self.log_time] if self.log_time else [])}))
+
+
+def verify(raw: bytes, trusted_root: bytes, *, pin: Digest | None = None) -> Verified:
+    """Verify a bundle's bytes against a trusted root's bytes, offline.
+
+    With `pin` the root must have that digest. Whom the identity that comes back is
+    believed for is the caller's to decide. Raises UnknownLog where the trusted root
+    does not know a log that the bundle names, SignatureRefused for everything else.
+    """
+    if pin is not None and Digest.of(trusted_root) != pin:
+        raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
+    root, verifier = _guarded(lambda: _load(trusted_root))
+    return _guarded(lambda: _verify(raw, root, verifier))
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """Whatever goes wrong inside, also in a library: not verified."""
+    try:
+        return work()
+    except SignatureRefused:
+        raise
+    except Exception as error:
+        raise _refusal(error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what a crash of Rust code becomes
+            raise
+        raise _refusal(error) from error
+
+
+def _refusal(error: BaseException) -> SignatureRefused:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SignatureRefused(f"not verified: {reason:.300}")
+
+
+@lru_cache(maxsize=_ROOTS)
+def _load(trusted_root: bytes) -> tuple[TrustedRoot, Verifier]:
+    from sigstore.models import TrustedRoot as SigstoreRoot
+    from sigstore.verify import Verifier
+    from sigstore_models.trustroot import v1
+
+    root = TrustedRoot.parse(trusted_root)
+    inner = v1.TrustedRoot.from_json(trusted_root)
+    return root, Verifier(trusted_root=SigstoreRoot(inner))
+
+
+class _Leaf:
+    """The certificate that sigstore has verified, read at the moment it says so."""
+
+    identity: Identity | None = None
+
+    def verify(self, cert: Certificate) -> None:
+        """Be the policy: sigstore calls this once the chain and the SCT are good."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        self.identity = Identity.from_certificate(cert.public_bytes(Encoding.DER))
+
+
+def _verify(raw: bytes, root: TrustedRoot, verifier: Verifier) -> Verified:
+    from sigstore.models import Bundle as SigstoreBundle
+
+    bundle = Bundle.parse(raw)
+    if bundle.certificate is None:
+        raise SignatureRefused("the bundle names a key: it has no certificate")
+    if bundle.envelope.payload_type != PAYLOAD_TYPE:
+        raise SignatureRefused(f"the payload type is not {PAYLOAD_TYPE}")
+    entry = LogEntry.parse(bundle.material)
+    log = root.log(entry.log_id)
+    entry.check_checkpoint(log.key)
+    root.check_certificate_log(bundle.certificate)
+
+    leaf = _Leaf()
+    kind, payload = verifier.verify_dsse(SigstoreBundle.from_json(raw), leaf)
+    if kind != PAYLOAD_TYPE or payload != bundle.envelope.payload:
+        raise SignatureRefused("what was verified is not what the bundle says")
+    identity = Identity.from_certificate(bundle.certificate)
+    if leaf.identity != identity:
+        raise SignatureRefused("the certificate that was verified is not the bundle's")
+
+    log_time = entry.integrated if entry.promised else None
+    signature = bundle.envelope.signatures[0].sig
+    timestamps = tuple(sorted(root.timestamps(entry.timestamps, signature)))
+    verified = Verified(_statement(payload), identity, _proof(entry, log.url), log_time, timestamps)
+    if not verified.times:
+        raise SignatureRefused("no trusted time says when it was signed")
+    for time in verified.times:
+        log.check_open(time)
+        root.check_authority(bundle.certificate, time)
+    return verified
+
+
+def _proof(entry: LogEntry, url: str) -> LogProof:
+    return LogProof(
+        log_id=entry.log_id.hex(),
+        url=url,
+        index=entry.index,
+        tree_size=entry.tree_size,
+        root_hash=entry.root_hash.hex(),
+        kind=entry.kind,
+    )
+
+
+def _statement(payload: bytes) -> Statement:
+    try:
+        return Statement.parse(payload)
+    except BadStatement as error:
+        raise SignatureRefused(f"signed, but not a statement: {error}") from error

@@ -1,0 +1,160 @@
+"""What a bundle says about its place in a transparency log, read strictly.
+
+https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_rekor.proto
+Checkpoints are https://c2sp.org/tlog-checkpoint in the notes of https://c2sp.org/signed-note.
+
+sigstore's reader drops characters that are not base64, takes digits of every script
+and does not compare the checkpoint's size with the proof's. This one does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stemma_attestations.envelope import unbase64
+from stemma_attestations.errors import BadBundle, BadEnvelope, SignatureRefused
+from stemma_attestations.keys import PublicKey
+
+MAX_TIMESTAMPS = 32
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
+_HASH_BYTES = 32
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+_MARK = "\u2014 "  # begins a signature line of a note
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One log entry with its inclusion proof, and the timestamps beside it.
+
+    Nothing in it is verified. `index`, `tree_size` and `root_hash` are the inclusion
+    proof's; `integrated` is signed by the log only where `promised`.
+    """
+
+    log_id: bytes
+    kind: str
+    index: int
+    tree_size: int
+    root_hash: bytes
+    checkpoint: str
+    integrated: datetime | None
+    promised: bool
+    timestamps: tuple[bytes, ...]  # RFC 3161 responses
+
+    @classmethod
+    def parse(cls, material: Mapping[str, Any]) -> LogEntry:
+        """Read the verification material of a bundle. Raises BadBundle."""
+        entries = material.get("tlogEntries")
+        if not isinstance(entries, list) or len(entries) != 1:
+            raise BadBundle("a keyless bundle has exactly one log entry")
+        entry = _object(entries[0], "log entry")
+        proof = _object(entry.get("inclusionProof"), "inclusion proof")
+        kind = _object(entry.get("kindVersion"), "log entry's kind")
+        promise = entry.get("inclusionPromise")
+        if promise is not None:
+            promised = _object(promise, "inclusion promise").get("signedEntryTimestamp")
+            _bytes(promised, "inclusion promise")
+        _bytes(entry.get("canonicalizedBody"), "log entry's body")
+        _number(entry.get("logIndex"), "log index")
+        hashes = proof.get("hashes", [])
+        if not isinstance(hashes, list):
+            raise BadBundle("an inclusion proof's hashes are a list")
+        for node in hashes:
+            _hash(node)
+        index = _number(proof.get("logIndex"), "log index")
+        size = _number(proof.get("treeSize"), "tree size")
+        if index >= size:
+            raise BadBundle(f"log index {index} is not in a tree of {size}")
+        return cls(
+            log_id=_bytes(_object(entry.get("logId"), "log id").get("keyId"), "log id"),
+            kind=f"{_text(kind, 'kind')}/{_text(kind, 'version')}",
+            index=index,
+            tree_size=size,
+            root_hash=_hash(proof.get("rootHash")),
+            checkpoint=_text(_object(proof.get("checkpoint"), "checkpoint"), "envelope"),
+            integrated=_integrated(entry.get("integratedTime")),
+            promised=promise is not None,
+            timestamps=_timestamps(material.get("timestampVerificationData")),
+        )
+
+    def check_checkpoint(self, key: PublicKey) -> None:
+        """Check that the log signed this very tree: its size and its root hash.
+
+        Raises SignatureRefused.
+        """
+        text, blank, signatures = self.checkpoint.partition("\n\n")
+        lines = text.split("\n")
+        if not blank or len(lines) < 3 or not signatures.endswith("\n"):
+            raise SignatureRefused("the checkpoint is not a signed note")
+        if lines[1] != str(self.tree_size) or _decoded(lines[2]) != self.root_hash:
+            raise SignatureRefused("the checkpoint is of another tree than the inclusion proof")
+        found = [_decoded(line.rpartition(" ")[2]) for line in signatures[:-1].split("\n")]
+        marked = all(line.startswith(_MARK) for line in signatures[:-1].split("\n"))
+        ours = [data[4:] for data in found if data[:4] == self.log_id[:4]]
+        if not marked or len(ours) != 1:
+            raise SignatureRefused("the checkpoint is not signed once by the log")
+        key.verify(ours[0], f"{text}\n".encode())
+
+
+def _object(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise BadBundle(f"a bundle's {what} is an object")
+    return value
+
+
+def _text(obj: Mapping[str, Any], field: str) -> str:
+    value = obj.get(field)
+    if not isinstance(value, str) or not value:
+        raise BadBundle(f"a log entry's {field} is text")
+    return value
+
+
+def _number(value: Any, what: str) -> int:
+    """A uint64 as protobuf's JSON writes it: decimal text."""
+    if not isinstance(value, str) or not _NUMBER.match(value):
+        raise BadBundle(f"a {what} is a decimal number in text")
+    return int(value)
+
+
+def _bytes(value: Any, what: str) -> bytes:
+    try:
+        return unbase64(value, what)
+    except BadEnvelope as error:
+        raise BadBundle(f"a bundle's {what} is not canonical base64") from error
+
+
+def _hash(value: Any) -> bytes:
+    data = _bytes(value, "hash")
+    if len(data) != _HASH_BYTES:
+        raise BadBundle("a hash of an inclusion proof has 32 bytes")
+    return data
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return unbase64(text, "checkpoint")
+    except BadEnvelope as error:
+        raise SignatureRefused("the checkpoint is not canonical base64") from error
+
+
+def _integrated(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    seconds = _number(value, "integrated time")
+    if seconds > _LAST_SECOND:
+        raise BadBundle("an integrated time that no calendar has")
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _timestamps(value: Any) -> tuple[bytes, ...]:
+    if value is None:
+        return ()
+    stamps = _object(value, "timestamps").get("rfc3161Timestamps", [])
+    if not isinstance(stamps, list) or len(stamps) > MAX_TIMESTAMPS:
+        raise BadBundle(f"a bundle's timestamps are a list of at most {MAX_TIMESTAMPS}")
+    return tuple(
+        _bytes(_object(stamp, "timestamp").get("signedTimestamp"), "timestamp") for stamp in stamps
+    )
