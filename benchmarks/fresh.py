@@ -150,7 +150,7 @@ def _rows(
     add("manifest_entry", artifact, "config.json", nodes[1], 700)
     add("manifest_entry", artifact, "model.safetensors", blob, 1_000_000_000)
     for i, kind in enumerate("plb"):
-        add("statement", said + i, made[2 + i], kind, signer, n, TIME)
+        add("statement", said + i, made[2 + i], kind, signer, None, None, n, TIME)
         add("subject", said + i, 0, artifact, name, str(n), None)
     for statement in (said, said + 1):
         add("edge", nodes[0], artifact, "u", statement, None)

@@ -7,16 +7,18 @@ depend on any trust root; it is never stored as truth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from stemma_attestations import yaml_strict
-from stemma_attestations.digest import Digest
+from stemma_attestations.certified import Certified
+from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadKey, BadName, BadTrustRoot, Malformed
+from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import check_pattern, name_matches
 from stemma_attestations.times import parse_time
@@ -51,26 +53,79 @@ class Grant:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key of a `principal` (one person or machine), and what it may say."""
+    """A key or an identity of a `principal` (one person or machine), and what it may say.
+
+    Exactly one of `key` and `identity` is there; `root` is the digest of the
+    Sigstore trusted root under which the identity must verify.
+    """
 
     principal: str
-    key: PublicKey
     grants: tuple[Grant, ...]
+    key: PublicKey | None = None
+    identity: IdentityPattern | None = None
+    root: Digest | None = None
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    revoked: datetime | None = None
 
-    def valid_at(self, time: datetime) -> bool:
-        """Whether `time` lies in [valid_from, valid_until)."""
-        after = self.valid_from is None or self.valid_from <= time
-        return after and (self.valid_until is None or time < self.valid_until)
+    def valid_at(self, now: datetime, signed: datetime | None) -> bool:
+        """Whether a signature counts that provably existed at `signed` (None: not known).
+
+        The window [valid_from, valid_until) is of signing where that time is known;
+        else of the question, and an identity, which lives minutes, does not count.
+        """
+        time = now if signed is None else signed
+        if self.stands(signed) and (self.key is not None or signed is not None):
+            after = self.valid_from is None or self.valid_from <= time
+            return after and (self.valid_until is None or time < self.valid_until)
+        return False
+
+    def stands(self, signed: datetime | None) -> bool:
+        """Whether it was not revoked, or only after the signature had provably existed."""
+        return self.revoked is None or (signed is not None and signed < self.revoked)
+
+    @property
+    def label(self) -> str:
+        """How it is recognised, for people."""
+        if self.key is not None:
+            return f"key {self.key.id[:12]}"
+        return f"identity {self.identity.subject}" if self.identity else "nobody"
+
+
+class Speaker(Protocol):
+    """Somebody who can sign: by the id of a key, or as an identity."""
+
+    @property
+    def id(self) -> str:
+        """As in the catalogue."""
+        ...
+
+    @property
+    def certified(self) -> Certified | None:
+        """The identity, where it is one."""
+        ...
+
+
+def described(speaker: Speaker) -> str:
+    """Somebody who can sign, for people who may never have heard of him."""
+    if speaker.certified is not None:
+        return f"identity {speaker.certified.identity}"
+    return f"key {speaker.id[:12]}"
 
 
 @dataclass(frozen=True)
 class TrustRoot:
-    """Signers, and the digest of the file that lists them."""
+    """Signers, and the digest of the file that lists them.
+
+    `who` tells of a signer's id which identity it stands for: the catalogue knows
+    those that it has seen. Ids of keys need no telling.
+    """
 
     signers: tuple[Signer, ...]
     digest: Digest
+    who: Callable[[str], Certified | None] = field(
+        default=lambda _: None, repr=False, compare=False
+    )
 
     @classmethod
     def parse(cls, raw: bytes) -> TrustRoot:
@@ -88,79 +143,189 @@ class TrustRoot:
     def _by_key(self) -> dict[str, list[Signer]]:
         table: dict[str, list[Signer]] = {}
         for signer in self.signers:
-            table.setdefault(signer.key.id, []).append(signer)
+            if signer.key is not None:
+                table.setdefault(signer.key.id, []).append(signer)
         return table
 
-    def principal(self, key_id: str) -> str | None:
-        """Who holds the key, for people to read."""
-        return next((s.principal for s in self._by_key.get(key_id, [])), None)
+    def knowing(self, who: Callable[[str], Certified | None]) -> TrustRoot:
+        """The same, for one who can tell which identities more ids stand for."""
+        before, known = self.who, dict[str, Certified | None]()
+
+        def ask(signer_id: str) -> Certified | None:
+            if signer_id not in known:
+                known[signer_id] = before(signer_id) or who(signer_id)
+            return known[signer_id]
+
+        return replace(self, who=ask)
+
+    def introducing(self, certified: Certified | None) -> TrustRoot:
+        """The same, knowing this identity by its id."""
+        if certified is None:
+            return self
+        known: Mapping[str, Certified] = {certified.id: certified}
+        return self.knowing(known.get)
+
+    @property
+    def roots(self) -> tuple[Digest, ...]:
+        """The Sigstore trusted roots that are asked for, in the order of the file."""
+        return tuple(dict.fromkeys(s.root for s in self.signers if s.root is not None))
+
+    def entries(self, signer_id: str) -> Iterator[Signer]:
+        """The signers that an id stands for: those of the key, or whose pattern fits."""
+        listed = self._by_key.get(signer_id)
+        if listed is not None:
+            yield from listed
+            return
+        certified = self.who(signer_id)
+        if certified is None:
+            return
+        for signer in self.signers:
+            pattern, root = signer.identity, signer.root
+            if root == certified.root and pattern and pattern.matches(certified.identity):
+                yield signer
+
+    def principal(self, signer_id: str) -> str | None:
+        """Whose key or identity it is, for people to read."""
+        return next((s.principal for s in self.entries(signer_id)), None)
+
+    def label(self, signer_id: str) -> str:
+        """The principal, else what can be said of a stranger."""
+        certified = self.who(signer_id)
+        stranger = f"identity {certified.identity}" if certified else f"key {signer_id[:12]}"
+        return self.principal(signer_id) or stranger
 
     def key(self, hint: str) -> PublicKey | None:
         """The listed key that a bundle's hint names."""
-        return next((s.key for s in self.signers if hint in s.key.hints), None)
+        keys = (s.key for s in self.signers if s.key is not None)
+        return next((key for key in keys if hint in key.hints), None)
 
-    def authorises(self, key_id: str, predicate_type: str, name: str | None, at: datetime) -> bool:
-        """Whether the holder of the key may say this about `name`, with a key valid at `at`."""
+    def authorises(
+        self,
+        signer_id: str,
+        predicate_type: str,
+        name: str | None,
+        at: datetime,
+        signed: datetime | None = None,
+    ) -> bool:
+        """Whether the signer may say this about `name`, with what is valid.
+
+        `at` is the time of the question, `signed` when the signature provably existed.
+        """
         return any(
-            signer.valid_at(at) and any(g.covers(predicate_type, name) for g in signer.grants)
-            for signer in self._by_key.get(key_id, [])
+            signer.valid_at(at, signed)
+            and any(g.covers(predicate_type, name) for g in signer.grants)
+            for signer in self.entries(signer_id)
         )
 
-    def has_authorised(self, key_id: str, predicate_type: str, name: str | None) -> bool:
+    def lets(self, speaker: Speaker, predicate_type: str, name: str | None, now: datetime) -> bool:
+        """Whether somebody who is about to sign would be believed."""
+        signed = now if speaker.certified is not None else None
+        known = self.introducing(speaker.certified)
+        return known.authorises(speaker.id, predicate_type, name, now, signed)
+
+    def refusal(
+        self, signer_id: str, predicate_type: str, subject: str, signed: datetime | None
+    ) -> str:
+        """Why a signer is not believed about `subject`, for people."""
+        listed = list(self.entries(signer_id))
+        if not listed:
+            return f"{self.label(signer_id)} is not in the trust root"
+        who = f"{listed[0].principal} ({listed[0].label})"
+        if not any(entry.stands(signed) for entry in listed):
+            return f"{who} was revoked, and nothing proves that it had signed before"
+        return f"{who} may not say {predicate_type} about {subject} at this time"
+
+    def has_authorised(
+        self,
+        signer_id: str,
+        predicate_type: str,
+        name: str | None,
+        signed: datetime | None = None,
+    ) -> bool:
         """Like `authorises`, at any time.
 
         What *stops* artifacts is asked this way: a quarantine, or the edge it
         flows along, must not lapse because a key reached the end of its window.
+        What a revoked key said counts only if it provably existed before.
         """
         return any(
-            g.covers(predicate_type, name)
-            for signer in self._by_key.get(key_id, [])
-            for g in signer.grants
+            signer.stands(signed) and any(g.covers(predicate_type, name) for g in signer.grants)
+            for signer in self.entries(signer_id)
         )
 
     def assurance(
-        self, key_id: str | None, predicate_type: str, name: str | None, asked: str | None
+        self,
+        signer_id: str | None,
+        predicate_type: str,
+        name: str | None,
+        asked: str | None,
+        signed: datetime | None = None,
     ) -> Assurance:
         """What a statement about `name` is worth to a question about `asked`.
 
-        `key_id` is None where no signature verified. With a name asked about,
+        `signer_id` is None where no signature verified. With a name asked about,
         the signer must be trusted for it too: who may speak for `x/*` cannot
         speak about `prod/y` by way of the same bytes.
         """
-        if key_id is None:
+        if signer_id is None:
             return Assurance.CLAIMED
         about = (name,) if asked is None else (name, asked)
-        if all(self.has_authorised(key_id, predicate_type, n) for n in about):
+        if all(self.has_authorised(signer_id, predicate_type, n, signed) for n in about):
             return Assurance.ATTESTED
         return Assurance.SIGNED
+
+
+_FIELDS = {"principal", "key", "identity", "may", "valid_from", "valid_until", "revoked"}
 
 
 def _parse_signer(obj: object, number: int) -> Signer:
     where = f"trust root: signer {number}"
     if not isinstance(obj, dict):
         raise BadTrustRoot(f"{where} is not a mapping")
-    _only(obj, {"principal", "key", "may", "valid_from", "valid_until"}, where)
+    _only(obj, _FIELDS, where)
     principal, key, may = obj.get("principal"), obj.get("key"), obj.get("may")
     if not isinstance(principal, str) or not principal.isprintable() or not principal:
         raise BadTrustRoot(f"{where} has no `principal`")
-    if not isinstance(key, str):
+    if ("key" in obj) == ("identity" in obj):
+        raise BadTrustRoot(f"{where} has a `key` or an `identity`, one of the two")
+    if "key" in obj and not isinstance(key, str):
         raise BadTrustRoot(f"{where} has no `key` (a public key in PEM)")
     if not isinstance(may, list):
         raise BadTrustRoot(f"{where} has no `may` (a list of predicates and names)")
     try:
+        root, pattern = _parse_identity(obj["identity"]) if "identity" in obj else (None, None)
         return Signer(
             principal=principal,
-            key=PublicKey.parse(key.encode()),
             grants=tuple(_parse_grant(item, where) for item in may),
+            key=PublicKey.parse(key.encode()) if isinstance(key, str) else None,
+            identity=pattern,
+            root=root,
             valid_from=_time(obj.get("valid_from")),
             valid_until=_time(obj.get("valid_until")),
+            revoked=_time(obj.get("revoked")),
         )
     except (BadKey, BadName) as error:
         raise BadTrustRoot(f"{where}: {error}") from error
-    except BadTrustRoot:
-        raise
+    except BadTrustRoot as error:
+        known = str(error).startswith("trust root: ")
+        raise error if known else BadTrustRoot(f"{where}: {error}") from error
     except Malformed as error:
         raise BadTrustRoot(f"{where}: {error}") from error
+
+
+def _parse_identity(obj: object) -> tuple[Digest, IdentityPattern]:
+    if not isinstance(obj, dict):
+        raise BadTrustRoot("`identity` is {issuer, subject, root, claims}")
+    _only(obj, {"issuer", "subject", "root", "claims"}, "identity")
+    issuer, subject, root = obj.get("issuer"), obj.get("subject"), obj.get("root")
+    claims = obj.get("claims", {})
+    if not isinstance(issuer, str) or not isinstance(subject, str):
+        raise BadTrustRoot("an identity has `issuer` and `subject`")
+    if not isinstance(root, str):
+        raise BadTrustRoot("an identity has a `root` (the SHA-256 of a Sigstore trusted root)")
+    if not isinstance(claims, dict) or not all(isinstance(v, str) for v in claims.values()):
+        raise BadTrustRoot("`claims` are names and texts")
+    return sha256(root), IdentityPattern(issuer, subject, tuple(sorted(claims.items())))
 
 
 def _parse_grant(obj: object, where: str) -> Grant:

@@ -9,11 +9,12 @@ The numbers are those of the design; the steps that need a richer policy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import (
     BadBundle,
@@ -83,7 +84,10 @@ class StatusView:
 
 @dataclass(frozen=True)
 class Request:
-    """Everything a verdict depends on."""
+    """Everything a verdict depends on.
+
+    `roots` are the bytes of the Sigstore trusted roots that `trust` asks for.
+    """
 
     resource: str
     name: NameVersion | None
@@ -95,15 +99,18 @@ class Request:
     status: StatusView
     now: datetime
     policy: Policy = BUILTIN
+    roots: Mapping[Digest, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Signed:
-    """A statement whose signature verified, and the key that made it."""
+    """A statement whose signature verified, who made it, and since when it provably exists."""
 
     bundle: Digest
     statement: Statement
-    key_id: str
+    signer: str
+    certified: Certified | None = None
+    signed: datetime | None = None
 
 
 def verify(request: Request) -> Verdict:
@@ -197,15 +204,44 @@ def _check(evidence: Evidence, request: Request) -> _Signed:
     bundle = Bundle.parse(evidence.raw)
     if bundle.digest != evidence.digest:
         raise BadBundle("the bundle's bytes are not those of its digest")
+    if bundle.certificate is not None:
+        return _check_certificate(bundle, request)
     key = request.trust.key(bundle.hint)
     if key is None and evidence.key is not None:
         key = PublicKey.parse(evidence.key)
     if key is None:
         raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
     statement = bundle.verify(key)
+    _check_subject(statement, request)
+    return _Signed(evidence.digest, statement, key.id)
+
+
+def _check_certificate(bundle: Bundle, request: Request) -> _Signed:
+    """Verify a keyless bundle under each trusted root that the trust root asks for."""
+    from stemma_attestations import keyless  # what it stands on takes a second to import
+
+    if not request.trust.roots:
+        raise SignatureRefused("it is keyless, and the trust root lists no identity")
+    reasons = []
+    for digest in request.trust.roots:
+        root = request.roots.get(digest)
+        if root is None:
+            reasons.append(f"the trusted root {digest.short} is not on this machine")
+            continue
+        try:
+            found = keyless.verify(bundle.raw, root, pin=digest)
+        except SignatureRefused as error:
+            reasons.append(str(error))
+            continue
+        _check_subject(found.statement, request)
+        who = Certified(digest, found.identity)
+        return _Signed(bundle.digest, found.statement, who.id, who, found.times[0])
+    raise SignatureRefused("; ".join(dict.fromkeys(reasons)))
+
+
+def _check_subject(statement: Statement, request: Request) -> None:
     if not statement.subjects_about(request.expected.digest):
         raise SignatureRefused("its statement is about other bytes")
-    return _Signed(evidence.digest, statement, key.id)
 
 
 def _signers(request: Request, signed: Sequence[_Signed]) -> tuple[list[_Signed], Step]:
@@ -221,25 +257,27 @@ def _signers(request: Request, signed: Sequence[_Signed]) -> tuple[list[_Signed]
             reasons.append(refusal)
     if not accepted:
         return [], Step.failed(4, title, SignatureRefused, *dict.fromkeys(reasons))
-    people = sorted({request.trust.principal(s.key_id) or s.key_id[:12] for s in accepted})
+    people = sorted({_trust(request, s).label(s.signer) for s in accepted})
     return accepted, Step.passed(4, title, f"signed by {', '.join(people)}")
 
 
 def _refusal(request: Request, item: _Signed) -> str | None:
     """Why the statement does not count, or None if it does."""
-    kind = item.statement.predicate_type
+    kind, trust = item.statement.predicate_type, _trust(request, item)
     names = [s.name for s in item.statement.subjects_about(request.expected.digest)]
     if request.name is not None and str(request.name) not in names:
         return f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
     for name in [request.name] if request.name else [subject_name(text) for text in names]:
         about = name.name if name else None
-        if request.trust.authorises(item.key_id, kind, about, request.now):
+        if trust.authorises(item.signer, kind, about, request.now, item.signed):
             return None
-    who = request.trust.principal(item.key_id)
-    subject = request.name or names[0] or "what has no name"
-    if who is None:
-        return f"key {item.key_id[:12]} is not in the trust root"
-    return f"{who} (key {item.key_id[:12]}) may not say {kind} about {subject} at this time"
+    subject = str(request.name or names[0] or "what has no name")
+    return trust.refusal(item.signer, kind, subject, item.signed)
+
+
+def _trust(request: Request, item: _Signed) -> TrustRoot:
+    """The trust root, knowing whom the signature names."""
+    return request.trust.introducing(item.certified)
 
 
 def _provenance(policy: Policy, accepted: Sequence[_Signed]) -> Step:

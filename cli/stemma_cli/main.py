@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
     "key": ("setup", "Make signing keys."),
-    "trust": ("setup", "Show or extend the trust root."),
+    "trust": ("trusting", "Show, extend, restrict or ask the trust root."),
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stemma_registry.config import Home
     from stemma_registry.registry import Registry, Snapshot
     from stemma_registry.settings import Settings
-    from stemma_registry.signing import KeySigner
+    from stemma_registry.signing import KeySigner, Signer
 
 
 @dataclass
@@ -60,8 +60,17 @@ class Session:
 
         return trust_file.load(option or self.home.trust, required=option is not None)
 
-    def signer(self, uri: str | None = None) -> KeySigner:
+    def signer(self, uri: str | None = None) -> Signer:
         """The signer that `--sign` names, else the key in the home."""
+        if uri is not None and uri.startswith("sigstore:"):
+            from stemma_registry import keyless
+
+            token = os.environ.get(keyless.TOKEN_VARIABLE)
+            return keyless.load_signer(uri, token, browser=sys.stderr.isatty())
+        return self.key_signer(uri)
+
+    def key_signer(self, uri: str | None = None) -> KeySigner:
+        """The same, for what only a key signs."""
         from stemma_registry import signing
 
         return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase)

@@ -83,6 +83,11 @@ class Home:
         return self.path / "trust.yaml"
 
     @property
+    def roots(self) -> Path:
+        """Sigstore trusted roots, each named by its digest."""
+        return self.path / "roots"
+
+    @property
     def heads(self) -> Path:
         """The highest ledger head seen of each registry."""
         return self.path / "heads"

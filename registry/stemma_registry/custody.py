@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from stemma_attestations.digest import Digest, sha256
@@ -17,7 +17,7 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
-from stemma_attestations.trust import TrustRoot
+from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.query import Fact, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
@@ -26,7 +26,7 @@ from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
@@ -93,7 +93,7 @@ class Released:
 def preview(
     view: Snapshot,
     text: str,
-    signer: KeySigner,
+    signer: Signer,
     include: Sequence[str] = (),
     artifact_only: bool = False,
 ) -> Preview:
@@ -104,6 +104,7 @@ def preview(
     listed, and taken only where `include` names their paths. Raises NotFound,
     BadDigest, Refused.
     """
+    view = replace(view, trust=view.trust.introducing(signer.certified))
     first, node = _target(view, text)
     targets, shared = [first], list[Shared]()
     if node is not None and not artifact_only:
@@ -116,7 +117,7 @@ def preview(
     warnings = []
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
-            f"the trust root does not let key {signer.public.id[:12]} stop {first.label}: "
+            f"the trust root does not let {described(signer)} stop {first.label}: "
             "this quarantine would be shown, and stop nothing"
         )
     affected = _affected(view, _draft(view, targets, signer))
@@ -126,7 +127,7 @@ def preview(
 def quarantine(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     targets: Sequence[Target],
     reason: str,
     now: datetime,
@@ -147,7 +148,7 @@ def quarantine(
 def release(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     text: str,
     reason: str,
     now: datetime,
@@ -161,9 +162,9 @@ def release(
         rows = _quarantines_of(view, text)
         digests = query.digests(view.connection, [row.node_id for row in rows])
     for row in rows:
-        if not trust.authorises(signer.public.id, predicate.TYPE, row.fact.name, now):
+        if not trust.lets(signer, predicate.TYPE, row.fact.name, now):
             raise Refused(
-                f"the trust root does not let key {signer.public.id[:12]} release "
+                f"the trust root does not let {described(signer)} release "
                 f"{row.fact.about or 'what has no name'}"
             )
     lifted = sha256(rows[0].statement)
@@ -179,7 +180,7 @@ def release(
 def _append(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     statement: Statement,
     now: datetime,
 ) -> tuple[Digest, int]:
@@ -188,7 +189,7 @@ def _append(
     event = Event(
         STATUS,
         bundles=(uploads.put(bundle.raw),),
-        keys=(uploads.put(signer.public.der),),
+        keys=tuple(uploads.put(key) for key in signer.keys),
     )
     entry = record(registry, trust, signer, now, lambda: [event], uploads)
     if entry is None:  # record appends whatever a decision returns
@@ -246,7 +247,7 @@ def _exclusive(
     first: Target,
     node: int,
     files: Sequence[query.PartRow],
-    signer: KeySigner,
+    signer: Signer,
     include: Sequence[str],
 ) -> tuple[list[Target], list[Shared]]:
     """Which files of an artifact go with it, and which are shared with bystanders."""
@@ -276,7 +277,7 @@ def _example(view: Snapshot, artifacts: set[int]) -> str:
     return str(best.name) if best else "an artifact without a name"
 
 
-def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list[StatusRow]:
+def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[StatusRow]:
     """The rows that a quarantine of `targets` would become."""
     rows = []
     for target in targets:
@@ -286,10 +287,11 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list
         fact = Fact(
             _DRAFT,
             predicate.TYPE,
-            signer.public.id,
+            signer.id,
             view.n,
             target.name.name if target.name else None,
             target.name.version if target.name else None,
+            view.now if signer.certified else None,
         )
         rows.append(StatusRow(node, "", predicate.QUARANTINE, "", "", target.path, fact))
     return rows
@@ -318,9 +320,9 @@ def _affected(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 
-def _may_stop(view: Snapshot, signer: KeySigner, target: Target) -> bool:
+def _may_stop(view: Snapshot, signer: Signer, target: Target) -> bool:
     name = target.name.name if target.name else None
-    return view.trust.authorises(signer.public.id, predicate.TYPE, name, view.now)
+    return view.trust.lets(signer, predicate.TYPE, name, view.now)
 
 
 def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:

@@ -225,7 +225,7 @@ def _attestation(registry: Registry, view: Snapshot, fact: Fact) -> Attestation:
 
 
 def _assurance(view: Snapshot, fact: Fact) -> Assurance:
-    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None)
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None, fact.signed)
 
 
 def _provenance(

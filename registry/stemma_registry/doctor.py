@@ -164,10 +164,10 @@ def _own_key(path: Path, trust: TrustRoot, now: datetime, add: str) -> Check:
         key = PublicKey.parse(path.read_bytes())
     except (OSError, StemmaError) as error:
         return failed(name, f"{path}: {error}", "write the public half of the signing key there")
-    signers = [signer for signer in trust.signers if signer.key.id == key.id]
+    signers = [signer for signer in trust.signers if signer.key == key]
     if not signers:
         return warning(name, f"key {key.id[:12]} is not in it: own pushes are not believed", add)
-    if not any(signer.valid_at(now) for signer in signers):
+    if not any(signer.valid_at(now, None) for signer in signers):
         return failed(name, f"key {key.id[:12]} is not valid now", f"edit {path.parent}/trust.yaml")
     return ok(name, f"key {key.id[:12]}, {signers[0].principal}")
 

@@ -16,7 +16,7 @@ from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
-from stemma_attestations.trust import Assurance
+from stemma_attestations.trust import Assurance, described
 from stemma_registry import leases
 from stemma_registry.catalogue import collection, query
 from stemma_registry.catalogue.collection import COLLECTING, leaving
@@ -26,7 +26,7 @@ from stemma_registry.ledger.entry import ERASE, Event
 from stemma_registry.lineage.erased import tombstones
 from stemma_registry.reference import resolve, worth
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,21 @@ class Erased:
 
 
 def preview(
-    registry: Registry, view: Snapshot, text: str, path: str | None, signer: KeySigner
+    registry: Registry, view: Snapshot, text: str, path: str | None, signer: Signer
 ) -> Preview:
     """What erasing a blob would do: `text` names it, or with `path` an artifact that has it.
 
     Raises NotFound, and Refused for what may not be erased, at all or by this signer.
     """
+    if signer.certified is not None:  # an audit knows tombstones without the catalogue
+        raise Refused("an erasure is signed with a key: --sign key:FILE")
     blob = _blob(view, text, path)
     _check_kind(view, blob)
     uses = _uses(view, blob)
     for name in sorted({use.name.rpartition(":")[0] for use in uses if use.name} or {""}):
-        if not view.trust.authorises(signer.public.id, predicate.TYPE, name or None, view.now):
+        if not view.trust.lets(signer, predicate.TYPE, name or None, view.now):
             raise Refused(
-                f"the trust root does not let key {signer.public.id[:12]} erase what "
+                f"the trust root does not let {described(signer)} erase what "
                 f"{name or 'has no name'} needs: nobody would believe it, and the loss would "
                 "be taken for damage"
             )
@@ -98,7 +100,7 @@ def erase(collector: Collector, seen: Preview, reason: str) -> Erased:
     event = Event(
         ERASE,
         bundles=(uploads.put(collector.signer.sign(statement).raw),),
-        keys=(uploads.put(collector.signer.public.der),),
+        keys=tuple(uploads.put(key) for key in collector.signer.keys),
         blobs=(seen.blob,),
     )
 

@@ -35,6 +35,7 @@ from stemma_registry.lineage import erased, status
 from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.trusted_roots import TrustedRoots
 
 VERIFIER = "urn:stemma:verifier:v0.1"
 
@@ -188,6 +189,7 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
+        roots=TrustedRoots(registry.home.roots).present(view.trust.roots),
     )
     return verify(request)
 

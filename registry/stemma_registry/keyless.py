@@ -28,6 +28,8 @@ from urllib.parse import unquote
 
 from stemma_attestations import canonical, json_strict, keyless
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadJSON, BadKey, SignatureRefused, StemmaError
 from stemma_attestations.identity import Identity
 from stemma_attestations.statement import Statement
@@ -95,6 +97,21 @@ class KeylessSigner:
     def identity(self) -> Identity:
         """Who signs; asks for the certificate. Raises what `sign` raises."""
         return self._open().identity
+
+    @property
+    def certified(self) -> Certified:
+        """The same, under the instance's trusted root."""
+        return Certified(Digest.of(self.instance.trusted_root), self.identity)
+
+    @property
+    def id(self) -> str:
+        """The identity's, as in the catalogue."""
+        return self.certified.id
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """None: the certificate is in the bundle."""
+        return ()
 
     def sign(self, statement: Statement) -> Bundle:
         """Sign, timestamp and log the statement's bytes, and verify the result.

@@ -26,7 +26,7 @@ from stemma_attestations.predicates.provenance import GitSource, Input
 from stemma_attestations.relations import BUILD_OF, KINDS, RELATIONS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
-from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_attestations.trust import Assurance, TrustRoot, described
 from stemma_registry import directory, environment
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
@@ -38,7 +38,7 @@ from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import erased, status
 from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.stat_cache import StatCache
 from stemma_registry.uploads import Uploads
 
@@ -89,7 +89,7 @@ class Published:
 def publish(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     push: Push,
     now: datetime,
     progress: Progress | None = None,
@@ -140,7 +140,7 @@ class _Work:
 
     registry: Registry
     trust: TrustRoot
-    signer: KeySigner
+    signer: Signer
     push: Push
     manifest: Manifest
     inputs: list[Input]
@@ -153,7 +153,9 @@ class _Work:
         """What this push would do now. Raises NameTaken, and Refused for what was erased."""
         with snapshot(self.registry, self.trust, self.now) as view:
             erased.refuse_push(view, self.manifest, self.push.name.name)
-            self.decided = _outcome(view, self.push.name, self.manifest, self._key())
+            self.decided = _outcome(
+                view, self.push.name, self.manifest, self.signer, self._definition()
+            )
         return self.decided
 
     def append(self) -> int | None:
@@ -175,12 +177,12 @@ class _Work:
             PUSH,
             artifacts=(uploads.put(self.manifest.raw),),
             bundles=tuple(uploads.put(bundle.raw) for bundle in bundles),
-            keys=(uploads.put(self.signer.public.der),),
+            keys=tuple(uploads.put(key) for key in self.signer.keys),
         )
 
-    def _key(self) -> tuple[str, str]:
-        """What makes a repeated push the same: who says it, and what was built from what."""
-        return self.signer.public.id, provenance.parse(self._provenance()).definition.value
+    def _definition(self) -> str:
+        """What was built from what: with who says it, that makes a repeated push the same."""
+        return provenance.parse(self._provenance()).definition.value
 
     def _provenance(self) -> dict[str, Any]:
         push, finished = self.push, format_time(self.now)
@@ -289,13 +291,13 @@ def _external(text: str) -> Digest:
 
 
 def _advice(
-    view: Snapshot, signer: KeySigner, push: Push, source: GitSource | None, why_not: str
+    view: Snapshot, signer: Signer, push: Push, source: GitSource | None, why_not: str
 ) -> list[str]:
     """What the gate will hold against this push, said while it can still be mended."""
     found = []
-    key, name = signer.public.id, push.name.name
-    if not view.trust.authorises(key, provenance.TYPE, name, view.now):
-        found.append(f"the trust root does not let key {key[:12]} speak for {name}")
+    name = push.name.name
+    if not view.trust.lets(signer, provenance.TYPE, name, view.now):
+        found.append(f"the trust root does not let {described(signer)} speak for {name}")
     if _build(push) in BUILTIN.builds_without_commit:
         return found
     if source is None:
@@ -306,7 +308,7 @@ def _advice(
 
 
 def _outcome(
-    view: Snapshot, name: NameVersion, manifest: Manifest, key: tuple[str, str]
+    view: Snapshot, name: NameVersion, manifest: Manifest, signer: Signer, definition: str
 ) -> Outcome:
     """What a push would do in this state. Raises NameTaken."""
     taken = binding(view, name)
@@ -315,15 +317,23 @@ def _outcome(
     bound = query.digests(view.connection, [taken.artifact_id])[taken.artifact_id]
     if bound != manifest.digest:
         # A binding that nobody believes must not keep a name from those who own it.
-        signer, _ = key
-        ours = view.trust.assurance(signer, provenance.TYPE, name.name, None)
-        if worth(view, taken) is Assurance.ATTESTED or ours is not Assurance.ATTESTED:
+        ours = view.trust.lets(signer, provenance.TYPE, name.name, view.now)
+        if worth(view, taken) is Assurance.ATTESTED or not ours:
             raise NameTaken(
                 f"{name} is bound to {bound.short} and names are immutable; "
                 "push these bytes as another version"
             )
         return Outcome.CREATED
     for row in query.bindings(view.connection, name):
-        if row.artifact_id == taken.artifact_id and (row.fact.signer, row.definition) == key:
+        same = row.artifact_id == taken.artifact_id and row.definition == definition
+        if same and _same(view, row.fact.signer, signer):
             return Outcome.UNCHANGED
     return Outcome.ADDED
+
+
+def _same(view: Snapshot, signer_id: str | None, signer: Signer) -> bool:
+    """Whether that was the same signer; each run of one job has an identity of its own."""
+    if signer_id is None or signer.certified is None:
+        return signer_id == signer.id
+    before = view.trust.who(signer_id)
+    return before is not None and before.voice == signer.certified.voice

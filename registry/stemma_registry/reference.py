@@ -83,7 +83,9 @@ def binding(snapshot: Snapshot, name: NameVersion) -> VersionRow | None:
 def worth(snapshot: Snapshot, row: VersionRow) -> Assurance:
     """The assurance of a binding."""
     fact = row.fact
-    return snapshot.trust.assurance(fact.signer, fact.predicate_type, row.name.name, None)
+    return snapshot.trust.assurance(
+        fact.signer, fact.predicate_type, row.name.name, None, fact.signed
+    )
 
 
 def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry import trust_file
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
+from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.directory import make_directory
@@ -22,7 +24,8 @@ from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound, StoreEr
 from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
+from stemma_registry.trusted_roots import TrustedRoots
 from stemma_registry.uploads import Uploads
 
 SNAPSHOT_TRIES = 100
@@ -88,7 +91,7 @@ def open_registry(location: str, home: Home) -> Registry:
         from stemma_registry.catalogue import snapshots  # lazily: once for each registry
 
         snapshots.adopt(store, path, lambda: trust_file.load(home.trust, required=False))
-    return Registry(store, Catalogue.open(path, store), home)
+    return Registry(store, Catalogue.open(path, store, TrustedRoots(home.roots)), home)
 
 
 def open_store(location: str, home: Home, cached: bool = True) -> Store:
@@ -109,7 +112,7 @@ def rebuild(location: str, home: Home) -> tuple[Registry, Head]:
             catalogue.empty()
     except Unavailable:
         drop(path)  # damaged beyond opening
-    registry = Registry(store, Catalogue.open(path, store), home)
+    registry = Registry(store, Catalogue.open(path, store, TrustedRoots(home.roots)), home)
     return registry, registry.catalogue.catch_up()
 
 
@@ -142,7 +145,8 @@ def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Sn
         with registry.catalogue.reading() as connection:
             n = registry.catalogue.projected(connection).n
             if n >= head.n:
-                yield Snapshot(connection, n, trust, now)
+                who = functools.partial(keyless_facts.certified, connection)
+                yield Snapshot(connection, n, trust.knowing(who), now)
                 return
         # Somebody emptied the catalogue in between: it knows less than was just seen.
     raise Unavailable("the catalogue is being rebuilt again and again; try again")
@@ -157,7 +161,7 @@ def settle(registry: Registry) -> None:
 def record(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     now: datetime,
     decide: Callable[[], Sequence[Event]],
     uploads: Uploads,

@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
 from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
@@ -32,12 +33,50 @@ MAX_KEY_BYTES = 64 * 1024
 KEY_TYPES = ("ecdsa-p256", "ed25519")
 
 
+class Signer(Protocol):
+    """Whoever signs statements: a key, or an identity that an authority certifies."""
+
+    @property
+    def id(self) -> str:
+        """The key's or the identity's, as in the catalogue."""
+        ...
+
+    @property
+    def certified(self) -> Certified | None:
+        """The identity; None for a key."""
+        ...
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """Public keys (DER) that are stored beside what was signed; none for an identity."""
+        ...
+
+    def sign(self, statement: Statement) -> Bundle:
+        """Sign the statement's bytes and check the result. Raises Refused, Unavailable."""
+        ...
+
+
 @dataclass(frozen=True)
 class KeySigner:
     """A private key in memory, and its public half."""
 
     private: Any
     public: PublicKey
+
+    @property
+    def id(self) -> str:
+        """The key's."""
+        return self.public.id
+
+    @property
+    def certified(self) -> Certified | None:
+        """Nobody certifies a key."""
+        return None
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The public half."""
+        return (self.public.der,)
 
     def sign(self, statement: Statement) -> Bundle:
         """Sign the statement's bytes and check the result. Raises Refused, SignatureRefused."""

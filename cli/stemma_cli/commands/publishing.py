@@ -107,7 +107,7 @@ def push(
                 "size": done.manifest.size,
                 "git_commit": commit,
                 "git_dirty": done.source.dirty if done.source else None,
-                "signer": signer.public.id,
+                "signer": signer.id,
                 "warnings": list(done.warnings),
             }
         )

@@ -1,4 +1,4 @@
-"""init, key, trust."""
+"""init, key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def init(session: Session, principal: str) -> None:
         pem, public = signing.new_key("ecdsa-p256", None)
         signing.write_key(home.key, pem, public)
     if not home.trust.exists():
-        trust_file.add(home.trust, principal, session.signer().public)
+        trust_file.add(home.trust, principal, session.key_signer().public)
     initialise(session.location, home)
     if session.json:
         output.document(
@@ -37,7 +37,7 @@ def init(session: Session, principal: str) -> None:
                 "registry": session.location,
                 "key": str(home.key),
                 "trust": str(home.trust),
-                "key_id": session.signer().public.id,
+                "key_id": session.key_signer().public.id,
                 "new_key": new_key,
             }
         )
@@ -85,76 +85,3 @@ def key_new(session: Session, out: Path | None, key_type: str, encrypt: bool) ->
     output.line()
     output.line("Whoever should believe it adds the public key to the trust root:")
     output.line(f"  stemma trust add {public_path} --principal NAME")
-
-
-@click.group()
-def trust() -> None:
-    """Show or extend the trust root."""
-
-
-@trust.command("show")
-@click.option("--trust", "trust_path", type=_PATH, help="Another trust root than the home's.")
-@pass_session
-def trust_show(session: Session, trust_path: Path | None) -> None:
-    """Show who is believed, for what, about which names, and when."""
-    from stemma_attestations.times import format_time
-
-    root = session.trust(trust_path)
-    signers = [
-        {
-            "principal": signer.principal,
-            "key_id": signer.key.id,
-            "valid_from": format_time(signer.valid_from) if signer.valid_from else None,
-            "valid_until": format_time(signer.valid_until) if signer.valid_until else None,
-            "may": [{"predicates": g.predicates, "names": g.names} for g in signer.grants],
-        }
-        for signer in root.signers
-    ]
-    if session.json:
-        output.document({"digest": str(root.digest), "signers": signers})
-        return
-    output.line(f"trust root {root.digest}")
-    if not root.signers:
-        output.line("It trusts nobody.")
-    for signer in root.signers:
-        output.line()
-        output.line(f"{signer.principal}  key {signer.key.id[:12]}")
-        for bound, time in (("from", signer.valid_from), ("until", signer.valid_until)):
-            if time:
-                output.line(f"  valid {bound} {format_time(time)}")
-        for grant in signer.grants:
-            output.line(f"  may say {', '.join(grant.predicates)}")
-            output.line(f"    about {', '.join(grant.names)}")
-
-
-@trust.command("add")
-@click.argument("public_key", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--principal", required=True, help="Who holds the key.")
-@click.option("--names", multiple=True, default=["**"], show_default=True, metavar="PATTERN")
-@click.option("--predicates", multiple=True, default=["*"], show_default=True, metavar="TYPE")
-@click.option("--from", "valid_from", metavar="TIME", help="RFC 3339; not before it.")
-@click.option("--until", "valid_until", metavar="TIME", help="RFC 3339; not from it on.")
-@click.option("--trust", "trust_path", type=_PATH, help="Another trust root than the home's.")
-@pass_session
-def trust_add(
-    session: Session,
-    public_key: Path,
-    principal: str,
-    names: tuple[str, ...],
-    predicates: tuple[str, ...],
-    valid_from: str | None,
-    valid_until: str | None,
-    trust_path: Path | None,
-) -> None:
-    """Add a public key to the trust root: for all names and predicates unless told otherwise."""
-    from stemma_attestations.keys import PublicKey
-    from stemma_registry import trust_file
-
-    path = trust_path or session.home.trust
-    public = PublicKey.parse(public_key.read_bytes())
-    root = trust_file.add(path, principal, public, predicates, names, valid_from, valid_until)
-    if session.json:
-        output.document({"trust": str(path), "digest": str(root.digest), "key_id": public.id})
-        return
-    output.line(f"{principal} (key {public.id[:12]}) may now speak for {', '.join(names)}")
-    output.line(f"trust root {path}")

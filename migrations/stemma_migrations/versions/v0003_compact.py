@@ -43,6 +43,7 @@ def upgrade() -> None:
     _node()
     _state()
     _statement()
+    _identity()
     _artifact()
     _edge()
     _status()
@@ -54,7 +55,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in _TABLES:
+    for table in ("identity", *_TABLES):
         op.drop_table(table)
     v0001_first.upgrade()
     v0002_collecting.upgrade()
@@ -79,6 +80,7 @@ def _state() -> None:
         sa.Column("entry", sa.String(length=71), nullable=True),
         sa.Column("peaks", sa.LargeBinary(), nullable=False),
         sa.Column("before", sa.LargeBinary(), nullable=False),
+        sa.Column("roots", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_state")),
     )
 
@@ -90,12 +92,24 @@ def _statement() -> None:
         sa.Column("bundle", sa.LargeBinary(), nullable=False),
         sa.Column("predicate_type", sa.Text(), nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=True),
+        sa.Column("root", sa.LargeBinary(), nullable=True),
+        sa.Column("signed", sa.BigInteger(), nullable=True),
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.Column("time", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statement")),
     )
     op.create_index("ix_statement_head", "statement", [sa.text("substr(bundle, 1, 8)")])
     op.create_index(op.f("ix_statement_n"), "statement", ["n"], unique=False)
+
+
+def _identity() -> None:
+    op.create_table(
+        "identity",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
+        sqlite_with_rowid=False,
+    )
 
 
 def _artifact() -> None:

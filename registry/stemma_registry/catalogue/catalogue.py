@@ -21,7 +21,8 @@ from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.project import Projector
+from stemma_registry.catalogue.keyless_facts import Roots, check_again, fingerprint
+from stemma_registry.catalogue.project import NO_ROOTS, Projector
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger import segments
@@ -37,9 +38,10 @@ class Catalogue:
     engine: Engine
     store: Store
     path: Path
+    roots: Roots = NO_ROOTS
 
     @classmethod
-    def at(cls, path: Path, store: Store) -> Catalogue:
+    def at(cls, path: Path, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
         """The database as it is, whatever its schema.
 
         Where nothing can be written (a read-only home on a serving machine) it
@@ -49,15 +51,16 @@ class Catalogue:
         if kept and not path.exists():
             with making(path):
                 path.touch()
-        return cls(_engine(path if kept else None), store, path)
+        return cls(_engine(path if kept else None), store, path, roots)
 
     @classmethod
-    def open(cls, path: Path, store: Store) -> Catalogue:
+    def open(cls, path: Path, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
         """Open or create the database and bring its schema up to date.
 
+        `roots` are the Sigstore trusted roots that keyless bundles are held against.
         Raises Unavailable, also for a database that a newer stemma wrote.
         """
-        catalogue = cls.at(path, store)
+        catalogue = cls.at(path, store, roots)
         with catalogue.reading() as connection:
             standing = schema.standing(connection)
         if standing == "ahead":
@@ -81,6 +84,7 @@ class Catalogue:
         with self.reading() as connection:
             head = _head(connection)
         self._check_continues(head)
+        self._check_again()
         reader = segments.Reader(self.store)
         while (entry := reader.after(head)) is not None:
             with self.writing() as connection:
@@ -89,9 +93,18 @@ class Catalogue:
                     continue  # another process was here first
                 before = list(head.tree.peaks)
                 head.advance(entry)
-                Projector(connection, self.store).project(entry)
-                _save_head(connection, head, before)
+                Projector(connection, self.store, self.roots).project(entry)
+                _save_head(connection, head, before, fingerprint(self.roots))
         return head
+
+    def _check_again(self) -> None:
+        """Where the trusted roots are others than before, verify what that may change."""
+        wanted = fingerprint(self.roots)
+        with self.reading() as connection:
+            if connection.execute(select(t.state.c.roots)).scalar() in (None, wanted):
+                return
+        with self.writing() as connection:
+            check_again(connection, self.store, self.roots)
 
     def projected(self, connection: Connection) -> Head:
         """How far the state that `connection` sees is projected."""
@@ -232,12 +245,13 @@ def _head(connection: Connection) -> Head:
     return Head(row.n, Digest.parse(row.entry), Frontier(row.n + 1, peaks))
 
 
-def _save_head(connection: Connection, head: Head, before: list[bytes]) -> None:
+def _save_head(connection: Connection, head: Head, before: list[bytes], roots: str) -> None:
     values = {
         "n": head.n,
         "entry": str(head.entry),
         "peaks": b"".join(head.tree.peaks),
         "before": b"".join(before),
+        "roots": roots,
     }
     if connection.execute(update(t.state).values(values)).rowcount == 0:
         connection.execute(insert(t.state).values(id=1, **values))

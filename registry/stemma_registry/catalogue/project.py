@@ -32,11 +32,13 @@ from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import collection
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.keyless_facts import NoRoots, Roots, columns, prove
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
 UNKNOWN = "unknown"
+NO_ROOTS = NoRoots()
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Projector:
 
     connection: Connection
     store: Store
+    roots: Roots = NO_ROOTS
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -120,22 +123,25 @@ class Projector:
         if self._exists(t.statement, t.is_one_of(t.statement.c.bundle, [digest.value])):
             return
         raw = self._blob(digest, entry)
-        signer = statement = None
+        who: dict[str, object] = {"signer": None}
+        statement = None
         try:
             bundle = Bundle.parse(raw)
             statement = bundle.statement()
             key = keys.get(bundle.hint)
-            if key is not None:
+            if bundle.certificate is not None:
+                who = columns(self.connection, prove(raw, self.roots))
+            elif key is not None:
                 statement = bundle.verify(key)
-                signer = key.id
+                who = {"signer": key.id}
         except (BadBundle, BadStatement, SignatureRefused):
-            signer = None
+            who = {"signer": None}
         row = self._insert(
             t.statement,
             {
                 "bundle": digest.value,
                 "predicate_type": statement.predicate_type if statement else "",
-                "signer": signer,
+                **who,
                 "n": entry.n,
                 "time": entry.time,
             },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal, select
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Select, and_, exists, literal, select
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.keyless_facts import time_of
 
 BATCH = 400
 _BEHIND = 130  # hex digits: longer than any digest
@@ -25,7 +27,8 @@ T = TypeVar("T")
 class Fact:
     """A signed statement about something; `signer` is None where no signature verified.
 
-    `bundle` is the digest of the envelope it came in.
+    `bundle` is the digest of the envelope it came in; `signed` is since when it
+    provably exists, where that is known.
     """
 
     bundle: Digest
@@ -34,6 +37,7 @@ class Fact:
     n: int
     name: str | None = None
     version: str | None = None
+    signed: datetime | None = None
 
     @property
     def about(self) -> str | None:
@@ -117,6 +121,7 @@ _FACT = (
     t.statement.c.bundle,
     t.statement.c.predicate_type,
     t.statement.c.signer,
+    t.statement.c.signed,
     t.statement.c.n,
 )
 
@@ -129,6 +134,7 @@ def _fact(row: Any) -> Fact:
         row.n,
         row.subject_name,
         row.subject_version,
+        time_of(row.signed),
     )
 
 
@@ -386,7 +392,8 @@ def releases(connection: Connection) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
         bundle = Digest("sha256", row.bundle)
-        fact = Fact(bundle, row.predicate_type, row.signer, row.n)
+        signed = time_of(row.signed)
+        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=signed)
         found.setdefault(row.lifts, []).append(fact)
     return found
 

@@ -122,7 +122,8 @@ class Coded(TypeDecorator[str]):
 
 
 # How far the ledger is projected: one row. `peaks` are those of the Merkle tree over entries 0
-# to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of).
+# to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of). `roots` is of
+# the Sigstore trusted roots that keyless bundles were held against.
 state = Table(
     "state",
     metadata,
@@ -131,6 +132,7 @@ state = Table(
     Column("entry", String(71), nullable=True),
     Column("peaks", LargeBinary, nullable=False),
     Column("before", LargeBinary, nullable=False),
+    Column("roots", HexBytes, nullable=False),
 )
 
 # A graph node: a typed key. Schemes: sha256, gitCommit.
@@ -164,7 +166,10 @@ manifest_entry = Table(
     sqlite_with_rowid=False,
 )
 
-# A signed statement. `signer` is the key's id where the signature verifies, else null.
+# A signed statement. `signer` is the id of the key or of the identity that made the signature,
+# where it verifies, else null. `root` is null for keys; for keyless bundles it is the digest of
+# the Sigstore trusted root under which it verifies, empty where it does under none of this
+# machine's. `signed` is since when it provably exists, in microseconds of Unix time.
 statement = Table(
     "statement",
     metadata,
@@ -172,10 +177,21 @@ statement = Table(
     Column("bundle", HexBytes, nullable=False),
     Column("predicate_type", Coded, nullable=False),
     Column("signer", HexBytes, nullable=True),
+    Column("root", HexBytes, nullable=True),
+    Column("signed", BigInteger, nullable=True),
     Column("n", BigInteger, nullable=False, index=True),
     Column("time", String(32), nullable=False),
 )
 Index("ix_statement_head", head(statement.c.bundle))
+
+# Whom the id of a signer stands for: canonical JSON (stemma_attestations.certified).
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", HexBytes, primary_key=True),
+    Column("document", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 # What a statement is about. `name` is null where the subject has no NAME:VERSION.
 subject = Table(

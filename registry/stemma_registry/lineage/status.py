@@ -79,7 +79,9 @@ class Quarantines:
 def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
     """The assurance of a quarantine for a question about the name `asked`."""
     fact = row.fact
-    return snapshot.trust.assurance(fact.signer, status_predicate.TYPE, fact.name, asked)
+    return snapshot.trust.assurance(
+        fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed
+    )
 
 
 def in_force(snapshot: Snapshot) -> list[StatusRow]:
@@ -175,7 +177,7 @@ def _parents(
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
     """The assurance of an edge for a question about the output under the name `asked`."""
     fact = edge.fact
-    return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked)
+    return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
 
 
 def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[query.Fact]) -> bool:
@@ -183,7 +185,7 @@ def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[query.Fact]) -> 
     return any(
         fact.signer is not None
         and snapshot.trust.authorises(
-            fact.signer, status_predicate.TYPE, row.fact.name, snapshot.now
+            fact.signer, status_predicate.TYPE, row.fact.name, snapshot.now, fact.signed
         )
         for fact in facts
     )
@@ -259,4 +261,4 @@ def signer_label(snapshot: Snapshot, key_id: str | None) -> str:
     """A signer for people: the principal, else the beginning of the key's id."""
     if key_id is None:
         return "nobody"
-    return snapshot.trust.principal(key_id) or f"key {key_id[:12]}"
+    return snapshot.trust.label(key_id)

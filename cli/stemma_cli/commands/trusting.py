@@ -1,0 +1,269 @@
+"""trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemma_cli import output
+from stemma_cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from stemma_attestations.identity import IdentityPattern
+    from stemma_attestations.trust import Signer
+
+_PATH = click.Path(path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_trust = click.option("--trust", "trust_path", type=_PATH, help="Another trust root.")
+
+
+@click.group()
+def trust() -> None:
+    """Show, extend, restrict or ask the trust root: who may say what about which names."""
+
+
+@trust.command("show")
+@_trust
+@pass_session
+def trust_show(session: Session, trust_path: Path | None) -> None:
+    """Show who is believed, for what, about which names, and when."""
+    root = session.trust(trust_path)
+    if session.json:
+        output.document(
+            {"digest": str(root.digest), "signers": [_document(s) for s in root.signers]}
+        )
+        return
+    output.line(f"trust root {root.digest}")
+    if not root.signers:
+        output.line("It trusts nobody.")
+    for signer in root.signers:
+        output.line()
+        output.line(f"{signer.principal}  {signer.label}")
+        if signer.identity is not None:
+            output.line(f"  issued by {signer.identity.issuer}")
+            for name, value in signer.identity.claims:
+                output.line(f"  {name} {value}")
+            output.line(f"  under the trusted root {signer.root.short if signer.root else '-'}")
+        for bound, time in (("from", signer.valid_from), ("until", signer.valid_until)):
+            if time:
+                output.line(f"  valid {bound} {_text(time)}")
+        if signer.revoked:
+            output.line(f"  revoked as of {_text(signer.revoked)}")
+        for grant in signer.grants:
+            output.line(f"  may say {', '.join(grant.predicates)}")
+            output.line(f"    about {', '.join(grant.names)}")
+
+
+def _document(signer: Signer) -> dict[str, Any]:
+    pattern = signer.identity
+    return {
+        "principal": signer.principal,
+        "key_id": signer.key.id if signer.key else None,
+        "identity": None
+        if pattern is None
+        else {
+            "issuer": pattern.issuer,
+            "subject": pattern.subject,
+            "root": str(signer.root),
+            "claims": dict(pattern.claims),
+        },
+        "valid_from": _text(signer.valid_from),
+        "valid_until": _text(signer.valid_until),
+        "revoked": _text(signer.revoked),
+        "may": [{"predicates": g.predicates, "names": g.names} for g in signer.grants],
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    from stemma_attestations.times import format_time
+
+    return format_time(time) if time else None
+
+
+@trust.command("add")
+@click.argument("public_key", type=_FILE, required=False)
+@click.option("--identity", metavar="SUBJECT", help="Instead of a key: an e-mail address or URI.")
+@click.option("--issuer", metavar="URL", help="Who vouches for the identity; compared exactly.")
+@click.option("--claim", multiple=True, metavar="NAME=VALUE", help="The certificate must say so.")
+@click.option("--root", metavar="DIGEST", help="Of `trust root list`  [default: the public one]")
+@click.option("--principal", required=True, help="Who holds the key.")
+@click.option("--names", multiple=True, default=["**"], show_default=True, metavar="PATTERN")
+@click.option("--predicates", multiple=True, default=["*"], show_default=True, metavar="TYPE")
+@click.option("--from", "valid_from", metavar="TIME", help="RFC 3339; not before it.")
+@click.option("--until", "valid_until", metavar="TIME", help="RFC 3339; not from it on.")
+@_trust
+@pass_session
+def trust_add(
+    session: Session,
+    public_key: Path | None,
+    identity: str | None,
+    issuer: str | None,
+    claim: tuple[str, ...],
+    root: str | None,
+    principal: str,
+    names: tuple[str, ...],
+    predicates: tuple[str, ...],
+    valid_from: str | None,
+    valid_until: str | None,
+    trust_path: Path | None,
+) -> None:
+    """Add a public key, or a Sigstore identity.
+
+    For all names and predicates unless told otherwise.
+    """
+    from stemma_attestations.keys import PublicKey
+    from stemma_registry import trust_file
+    from stemma_registry.trust_file import Grants
+
+    path = trust_path or session.home.trust
+    key_id = None
+    if public_key is not None and not (identity or issuer or claim or root):
+        public = PublicKey.parse(public_key.read_bytes())
+        key_id, label = public.id, f"key {public.id[:12]}"
+        new = trust_file.add(path, principal, public, predicates, names, valid_from, valid_until)
+    elif public_key is None and identity and issuer:
+        grants = Grants(predicates, names, valid_from, valid_until)
+        pattern, label = _pattern(identity, issuer, claim), f"identity {identity}"
+        new = trust_file.add_identity(path, principal, pattern, _root(session, root), grants)
+    else:
+        raise click.UsageError("add a PUBLIC_KEY, or --identity SUBJECT with --issuer URL")
+    if session.json:
+        output.document({"trust": str(path), "digest": str(new.digest), "key_id": key_id})
+        return
+    output.line(f"{principal} ({label}) may now speak for {', '.join(names)}")
+    output.line(f"trust root {path}")
+
+
+def _pattern(identity: str, issuer: str, claims: tuple[str, ...]) -> IdentityPattern:
+    from stemma_attestations.identity import IdentityPattern
+
+    pairs = [claim.partition("=") for claim in claims]
+    if not all(mark for _, mark, _ in pairs):
+        raise click.UsageError("--claim NAME=VALUE")
+    return IdentityPattern(issuer, identity, tuple(sorted((n, v) for n, _, v in pairs)))
+
+
+def _root(session: Session, text: str | None) -> Any:
+    from stemma_attestations.digest import sha256
+    from stemma_registry import public_good
+    from stemma_registry.trusted_roots import TrustedRoots
+
+    if text is None:
+        return public_good.TRUSTED_ROOT
+    digest = sha256(text)
+    TrustedRoots(session.home.roots).read(digest)  # a root that is not here verifies nothing
+    return digest
+
+
+@trust.command("revoke")
+@click.argument("who")
+@click.option(
+    "--at", metavar="TIME", help="RFC 3339: since when it is not believed  [default: now]"
+)
+@_trust
+@pass_session
+def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | None) -> None:
+    """Revoke a principal, or one key by at least twelve digits of its id.
+
+    What provably existed before TIME stays believed; without a trusted time
+    nothing of it is.
+    """
+    from stemma_attestations.times import parse_time
+    from stemma_registry import trust_file
+
+    path = trust_path or session.home.trust
+    time = parse_time(at) if at else session.now.replace(microsecond=0)
+    root, revoked = trust_file.revoke(path, who, time)
+    if session.json:
+        signers = [_document(signer) for signer in revoked]
+        output.document({"trust": str(path), "digest": str(root.digest), "revoked": signers})
+        return
+    if not revoked:
+        output.line(f"{who} was revoked before that")
+    for signer in revoked:
+        output.line(f"{signer.principal} ({signer.label}) is revoked as of {_text(time)}")
+    output.line(f"trust root {path}")
+
+
+@trust.command("test")
+@click.argument("bundle", type=_FILE)
+@_trust
+@pass_session
+def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
+    """Say whether a bundle would be believed, for what, and why not.
+
+    Exit code 0 if all of it would, 13 if not.
+    """
+    from stemma_attestations.errors import SignatureRefused
+    from stemma_registry import belief
+    from stemma_registry.trusted_roots import TrustedRoots
+
+    root = session.trust(trust_path)
+    roots = TrustedRoots(session.home.roots).present(root.roots)
+    found = belief.examine(bundle.read_bytes(), root, roots, session.now)
+    if session.json:
+        output.document(
+            {
+                "believed": found.believed,
+                "signer": found.by,
+                "principal": found.principal,
+                "predicate_type": found.predicate_type,
+                "signed": _text(found.signed),
+                "subjects": [
+                    {"name": word.subject, "refusal": word.refusal or None} for word in found.words
+                ],
+            }
+        )
+    else:
+        output.line(f"signed by {found.principal or 'nobody who is listed'} ({found.by})")
+        time = _text(found.signed)
+        output.line(f"at        {time or 'a time that nothing proves'}")
+        output.line(f"says      {found.predicate_type}")
+        for word in found.words:
+            output.line(f"  about {word.subject}: {word.refusal or 'believed'}")
+    if not found.believed:
+        if session.json:
+            raise click.exceptions.Exit(13)
+        raise SignatureRefused("not all of it is believed")
+
+
+@trust.group("root")
+def trust_root() -> None:
+    """The Sigstore trusted roots of this machine: which authorities and logs an instance has."""
+
+
+@trust_root.command("add")
+@click.argument("file", type=_FILE)
+@pass_session
+def root_add(session: Session, file: Path) -> None:
+    """Keep a trusted root (or the one in a trust configuration) under its digest.
+
+    That believes nobody yet: `trust add --identity ... --root DIGEST` does.
+    """
+    from stemma_registry.trusted_roots import TrustedRoots
+
+    digest = TrustedRoots(session.home.roots).add(file.read_bytes())
+    if session.json:
+        output.document({"root": str(digest)})
+        return
+    output.line(str(digest))
+
+
+@trust_root.command("list")
+@pass_session
+def root_list(session: Session) -> None:
+    """List them by digest."""
+    from stemma_registry import public_good
+    from stemma_registry.trusted_roots import TrustedRoots
+
+    digests = TrustedRoots(session.home.roots).digests()
+    if session.json:
+        output.document({"roots": [str(digest) for digest in digests]})
+        return
+    for digest in digests:
+        public = digest == public_good.TRUSTED_ROOT
+        output.line(f"{digest}{'  the public instance' if public else ''}")
