@@ -22,6 +22,7 @@ from stemma_registry.keyless import (
     parse_uri,
 )
 from tests.sigstore.scene import STATEMENT, both, signer, statement
+from tests.sigstore.server import Answer, Call, in_json
 from tests.sigstore.stack import ISSUE, LOG, STAMP, LocalSigstore
 
 
@@ -163,6 +164,25 @@ def test_an_instance_that_is_gone() -> None:
     gone.close()
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
         one.sign(STATEMENT)
+
+
+def test_an_authority_that_never_answers(
+    sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sigstore's clients would wait for ever."""
+    done = threading.Event()
+
+    def hang(_: Call) -> Answer:
+        done.wait(20)
+        return in_json({}, 500)
+
+    monkeypatch.setattr("stemma_registry.keyless.TIMEOUT_SECONDS", 0.3)
+    for route in (ISSUE, LOG[1], LOG[2]):
+        with monkeypatch.context() as patch:
+            patch.setitem(sigstore.front.routes, route, hang)
+            with pytest.raises(Unavailable, match="timed out"):
+                signer(sigstore, 1 if route == LOG[1] else 2).sign(STATEMENT)
+    done.set()
 
 
 def test_failures_print_nothing(
