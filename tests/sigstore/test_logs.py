@@ -121,6 +121,20 @@ def test_a_log_entry_that_was_changed(sigstore: LocalSigstore, rekor: int, what:
     refused(bent(document, CHANGES[what]), sigstore.trusted_root())
 
 
+@both
+def test_a_field_in_its_other_spelling(sigstore: LocalSigstore, rekor: int) -> None:
+    """sigstore reads both names of a field; beside each other they would be two bundles."""
+    root, document, other = sigstore.trusted_root(), good(sigstore, rekor), good(sigstore, rekor)
+    for change in (
+        lambda d: material(d).update(tlog_entries=material(other)["tlogEntries"]),
+        lambda d: material(d).update(tlog_entries=material(d).pop("tlogEntries")),
+        lambda d: proof(d).update(log_index="0"),
+        lambda d: d.update(dsse_envelope=other["dsseEnvelope"]),
+        lambda d: d["dsseEnvelope"].update(payload_type=d["dsseEnvelope"].pop("payloadType")),
+    ):
+        refused(bent(document, change), root)
+
+
 PROMISES: dict[str, Callable[[Document], object]] = {
     "another time": lambda d: entry(d).update(integratedTime="1700000000"),
     "a later time": lambda d: entry(d).update(
