@@ -73,6 +73,7 @@ class Bundle:
                 raise BadBundle("a bundle's envelope has exactly one signature")
             if not keyless:
                 return cls(raw, envelope, _parse_hint(material), None, material)
+            _refuse_second_spelling(document)
             if "messageSignature" in document:
                 raise BadBundle("an envelope and a message signature in one bundle")
             return cls(raw, envelope, "", _parse_certificate(material), material)
@@ -142,6 +143,19 @@ def _parse_hint(material: Any) -> str:
     if not isinstance(key, dict) or not isinstance(key.get("hint"), str) or not key["hint"]:
         raise BadBundle("a bundle names its public key by a hint")
     return str(key["hint"])
+
+
+def _refuse_second_spelling(document: dict[str, Any]) -> None:
+    """Protobuf's JSON has two names for a field (`logIndex`, `log_index`): one is enough."""
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if any("_" in name for name in value):
+                raise BadBundle("a bundle's fields are in camelCase")
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
 
 
 def _parse_certificate(material: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ Around it stand the checks that it leaves to its caller, or does not make:
 - the bytes are read by our strict parser first, and nothing is said twice in them;
 - the log, the CT log and the authority are named in the trusted root, and their
   windows (`validFor`) were open at the time (sigstore tries every key it has, and
-  does not compare the windows with the time of the signature);
+  compares the windows' starts with the clock, not with the time of the signature);
 - the checkpoint is of the size that the inclusion proof is about;
 - the payload type, and that what was verified is what we parse.
 

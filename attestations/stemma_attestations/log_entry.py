@@ -20,6 +20,8 @@ from stemma_attestations.errors import BadBundle, BadEnvelope, SignatureRefused
 from stemma_attestations.keys import PublicKey
 
 MAX_TIMESTAMPS = 32
+MAX_CHECKPOINT = 64 * 1024  # characters: the log's signature and those of witnesses
+MAX_HASHES = 64  # levels of a tree of 2**63 entries, and one to spare
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _HASH_BYTES = 32
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -60,10 +62,13 @@ class LogEntry:
         _bytes(entry.get("canonicalizedBody"), "log entry's body")
         _number(entry.get("logIndex"), "log index")
         hashes = proof.get("hashes", [])
-        if not isinstance(hashes, list):
-            raise BadBundle("an inclusion proof's hashes are a list")
+        if not isinstance(hashes, list) or len(hashes) > MAX_HASHES:
+            raise BadBundle(f"an inclusion proof's hashes are a list of at most {MAX_HASHES}")
         for node in hashes:
             _hash(node)
+        checkpoint = _text(_object(proof.get("checkpoint"), "checkpoint"), "envelope")
+        if len(checkpoint) > MAX_CHECKPOINT:
+            raise BadBundle(f"a checkpoint of more than {MAX_CHECKPOINT} characters")
         index = _number(proof.get("logIndex"), "log index")
         size = _number(proof.get("treeSize"), "tree size")
         if index >= size:
@@ -74,7 +79,7 @@ class LogEntry:
             index=index,
             tree_size=size,
             root_hash=_hash(proof.get("rootHash")),
-            checkpoint=_text(_object(proof.get("checkpoint"), "checkpoint"), "envelope"),
+            checkpoint=checkpoint,
             integrated=_integrated(entry.get("integratedTime")),
             promised=promise is not None,
             timestamps=_timestamps(material.get("timestampVerificationData")),

@@ -86,7 +86,7 @@ class Instance:
 class KeylessSigner:
     """Signs as whoever `token` says, with one certificate, asked for at the first signature.
 
-    `token` is called at most once. It gives a token, or None for a browser log-in.
+    `token` is called when the certificate is. It gives a token, or None for a browser log-in.
     """
 
     instance: Instance

@@ -101,13 +101,15 @@ class LocalSigstore:
             },
             "logId": {"keyId": b64(sha256(ct_key))},
         }
-        return {
+        root = {
             "mediaType": f"{MEDIA}trustedroot+json;version=0.1",
             "tlogs": [self.rekor1.trusted(self.url, valid), self.rekor2.trusted(self.url, valid)],
             "certificateAuthorities": [self.fulcio.trusted(self.url, valid)],
             "ctlogs": [ct_log],
             "timestampAuthorities": [self.tsa.trusted(self.url, valid)] if tsa else [],
         }
+        own: dict[str, Any] = json.loads(json.dumps(root))  # nothing in it is shared
+        return own
 
     def trusted_root(self) -> bytes:
         """The trusted root: what a verifier pins."""
