@@ -95,6 +95,8 @@ class Request:
     status: StatusView
     now: datetime
     policy: Policy = BUILTIN
+    # Steps that were run elsewhere, since they need more than is in here.
+    further: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def verify(request: Request) -> Verdict:
         signers,
         _provenance(request.policy, accepted),
         _bom(request, accepted),
+        *request.further,
         _status(request.status),
     )
     verdict = Verdict(

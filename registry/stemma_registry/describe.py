@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -30,6 +30,9 @@ from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import Resolved, best_version, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
+
+if TYPE_CHECKING:
+    from stemma_registry.attached import Seen
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,16 @@ def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestat
     found = resolve(view, text)
     facts = {f.bundle: f for f in reversed(query.facts_about(view.connection, found.node))}
     return [_attestation(registry, view, facts[digest]) for digest in reversed(facts)]
+
+
+def attached(registry: Registry, view: Snapshot, text: str) -> list[Seen]:
+    """What is attached to a reference and is no statement about it. Raises NotFound."""
+    found = resolve(view, text)
+    if not query.artifacts(view.connection, [found.node]):
+        return []
+    from stemma_registry.attached import seen  # lazily: it reads formats that few have
+
+    return seen(registry, view, found, gate.load_manifest(registry, view, found))
 
 
 def bom(registry: Registry, view: Snapshot, text: str) -> dict[str, Any]:

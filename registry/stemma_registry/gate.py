@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma_attestations import __version__
 from stemma_attestations.bundle import Bundle
@@ -23,7 +23,7 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
-from stemma_attestations.verdict import Verdict
+from stemma_attestations.verdict import Step, Verdict
 from stemma_attestations.verify import Evidence, Observed, Request, explain, verify
 from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
@@ -35,6 +35,9 @@ from stemma_registry.lineage import erased, status
 from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
+
+if TYPE_CHECKING:
+    from stemma_registry.layout import Condition
 
 VERIFIER = "urn:stemma:verifier:v0.1"
 
@@ -55,8 +58,9 @@ def verify_reference(
     view: Snapshot,
     text: str,
     progress: Progress | None = None,
+    condition: Condition | None = None,
 ) -> Verdict:
-    """Judge what a reference names, reading every stored byte.
+    """Judge what a reference names, reading every stored byte; with a layout, by that too.
 
     Returns the verdict, or raises the most severe NotVerified with the verdict
     in it. Raises NotFound where nothing has that name.
@@ -66,7 +70,8 @@ def verify_reference(
     stones = erased.inside(view, manifest, found.name.name if found.name else None)
     observed = _stored(registry, manifest, stones, progress)
     resolution = (found.label, str(manifest.digest))
-    return _judge(registry, view, Subject(text, found, manifest, observed, resolution))
+    subject = Subject(text, found, manifest, observed, resolution)
+    return _judge(registry, view, subject, condition)
 
 
 def verify_directory(
@@ -75,6 +80,7 @@ def verify_directory(
     root: Path,
     expected: NameVersion | None,
     progress: Progress | None = None,
+    condition: Condition | None = None,
 ) -> Verdict:
     """Judge a directory against NAME:VERSION, or as what its bytes are known as.
 
@@ -90,7 +96,8 @@ def verify_directory(
         found, manifest = _recognise(view, root, observed)
         how = f"{root} has the bytes of {found.label}"
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
-    return _judge(registry, view, Subject(str(root), found, manifest, observed, resolution))
+    subject = Subject(str(root), found, manifest, observed, resolution)
+    return _judge(registry, view, subject, condition)
 
 
 def obtain(
@@ -176,8 +183,14 @@ def summary(verdict: Verdict) -> Statement:
     return Statement.build([subject], vsa.TYPE, predicate(verdict))
 
 
-def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
-    found = subject.found
+def _judge(
+    registry: Registry, view: Snapshot, subject: Subject, condition: Condition | None
+) -> Verdict:
+    found, further = subject.found, list[Step]()
+    if condition is not None:
+        from stemma_registry import layout  # lazily: few verdicts need it
+
+        further.append(layout.check(registry, view, found, subject.manifest, condition))
     request = Request(
         resource=subject.resource,
         name=found.name,
@@ -188,6 +201,7 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
+        further=tuple(further),
     )
     return verify(request)
 
