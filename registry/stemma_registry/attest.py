@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,7 @@ OWN: Mapping[str, str] = {
     attachment.TYPE: "`stemma attach`",
 }
 _RESERVED = "urn:stemma:"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,7 @@ def check_type(predicate_type: str) -> None:
     if own is not None or predicate_type.startswith(_RESERVED):
         how = f": it is made by {own}" if own else ""
         raise Refused(f"{predicate_type} is a predicate type of Stemma's own{how}")
-    scheme, colon, rest = predicate_type.partition(":")
-    good = predicate_type.isascii() and predicate_type.isprintable() and " " not in predicate_type
-    if not (good and colon and scheme.isalnum() and rest) or len(predicate_type) > MAX_TYPE:
+    if not _URI.match(predicate_type) or len(predicate_type) > MAX_TYPE:
         raise BadStatement(f"{predicate_type!r:.80} is not a URI (--type https://...)")
 
 

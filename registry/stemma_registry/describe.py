@@ -13,7 +13,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
-from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.predicates import attachment, mlbom, provenance
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verify import Stop
@@ -138,7 +138,8 @@ def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestat
 def attached(registry: Registry, view: Snapshot, text: str) -> list[Seen]:
     """What is attached to a reference and is no statement about it. Raises NotFound."""
     found = resolve(view, text)
-    if not query.artifacts(view.connection, [found.node]):
+    facts = query.facts_about(view.connection, found.node)
+    if not any(fact.predicate_type == attachment.TYPE for fact in facts):
         return []
     from stemma_registry.attached import seen  # lazily: it reads formats that few have
 

@@ -96,10 +96,7 @@ def _check(
             materialise(registry.store, manifest, inside / "artifact")
             stack.enter_context(contextlib.chdir(inside / "artifact"))
         chosen = _decide(document, keys, links)
-    products = _products(layout, chosen)
-    for entry in manifest.entries:
-        if entry.sha256 not in products:
-            raise NotVerified(f"{entry.path} is the product of no step of the layout")
+    _reach(layout, chosen, manifest)
     steps = [_step_line(step, chosen) for step in layout.steps]
     signed = ", ".join(f"key {keyid[:12]}" for keyid in keys)
     inspections = [f"{len(layout.inspect)} inspections ran"] if layout.inspect else []
@@ -284,17 +281,31 @@ def _refusal(error: Exception) -> NotVerified:
     return NotVerified(text)
 
 
-def _products(layout: Any, chosen: _Chosen) -> set[Digest]:
-    """SHA-256 of everything that the verified links say their steps made."""
-    steps = {step.name for step in layout.steps}
-    return {
-        digest
+def _reach(layout: Any, chosen: _Chosen, manifest: Manifest) -> None:
+    """Raise NotVerified unless the chain ends in this artifact.
+
+    Links verify without the bytes they speak of. So every file must be one that the last
+    step made, or used as its rules allowed: of an earlier step's functionary, who may have
+    nothing to say about what is served, no word is taken. A recorded path may have folders
+    before the file's own.
+    """
+    last = layout.steps[-1].name
+    recorded = {
+        (path, digest)
         for (step, _), piece in chosen.items()
-        if step in steps and piece.link is not None
-        for digests in piece.link.products.values()
+        if step == last and piece.link is not None
+        for paths in (piece.link.products, piece.link.materials)
+        for path, digests in paths.items()
         for digest in digests
-        if digest.algorithm == "sha256"
     }
+    names: dict[Digest, list[str]] = {}
+    for path, digest in recorded:
+        names.setdefault(digest, []).append(path)
+    for entry in manifest.entries:
+        if not any(f"/{path}".endswith(f"/{entry.path}") for path in names.get(entry.sha256, [])):
+            raise NotVerified(
+                f"{entry.path} is not what the last step of the layout, {last!r}, made or used"
+            )
 
 
 def _step_line(step: Any, chosen: _Chosen) -> str:

@@ -19,7 +19,7 @@ from stemma_registry import gate
 from stemma_registry.attach import Given, attach
 from stemma_registry.layout import NUMBER, TITLE, Condition, _signed
 from stemma_registry.links import metadata_of
-from tests.supply_chain import BEFORE, MODEL, Chain, key, pem, person
+from tests.supply_chain import BEFORE, DATA, MODEL, Chain, key, pem, person
 from tests.world import World
 
 REF = "models/m:1"
@@ -205,13 +205,36 @@ def test_links_of_another_artifact_do_not_count_for_these_bytes(world: World, pl
     world.push("models/evil:1", {"model.bin": b"evil weights\n"}, kind="model")
     give(world, plain.links(), ref="models/evil:1")
     _, code, said = judge(world, plain, ref="models/evil:1")
-    assert (code, said) == (10, "model.bin is the product of no step of the layout")
+    assert (code, said) == (
+        10,
+        "model.bin is not what the last step of the layout, 'evaluate', made or used",
+    )
 
 
 def test_a_planted_file_beside_the_good_ones_is_no_product(world: World, plain: Chain) -> None:
     world.push("models/more:1", {"model.bin": MODEL, "hook.py": b"evil"}, kind="model")
     give(world, plain.links(), ref="models/more:1")
-    assert judge(world, plain, ref="models/more:1")[2].startswith("hook.py is the product of no")
+    assert judge(world, plain, ref="models/more:1")[2].startswith("hook.py is not what")
+
+
+def test_who_did_an_earlier_step_does_not_say_what_is_served(world: World, plain: Chain) -> None:
+    evil = b"evil weights\n"
+    world.push("models/evil:1", {"model.bin": evil}, kind="model")
+    files = {"data/a": DATA, "data/model.bin": evil}
+    curate = plain.link("curate", plain.curator, {}, files)
+    give(world, [curate, plain.train(), plain.evaluate()], ref="models/evil:1")
+    assert judge(world, plain, ref="models/evil:1")[1] == 10
+    # The same links do say that of what the last step saw.
+    give(world, [curate, plain.train(), plain.evaluate()])
+    assert judge(world, plain)[1] == 0
+
+
+def test_the_right_bytes_under_another_name_are_not_what_was_made(
+    world: World, plain: Chain
+) -> None:
+    world.push("models/moved:1", {"hook.py": MODEL}, kind="model")
+    give(world, plain.links(), ref="models/moved:1")
+    assert judge(world, plain, ref="models/moved:1")[1] == 10
 
 
 # --- thresholds -----------------------------------------------------------------------------

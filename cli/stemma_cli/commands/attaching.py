@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import output
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, read_file
 
 if TYPE_CHECKING:
     from stemma_registry.attach import Done, Taken
@@ -29,9 +29,10 @@ def attest(
 
     Saying the same again does nothing.
     """
+    from stemma_attestations import json_strict
     from stemma_registry.attest import attest as say
 
-    said = (ref, predicate_type, predicate.read_bytes())
+    said = (ref, predicate_type, read_file(predicate, json_strict.MAX_BYTES))
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     done = say(registry, trust, signer, said, session.now)
     if session.json:
@@ -81,13 +82,15 @@ def attach(
     FILE is a Sigstore bundle, a DSSE envelope, an in-toto link, a PEP 740 or npm
     attestation, a cosign bundle, or a collection of such lines (.jsonl).
     """
+    from stemma_attestations.bundle import MAX_BYTES
     from stemma_attestations.keys import PublicKey
     from stemma_registry.attach import Given
     from stemma_registry.attach import attach as keep
+    from stemma_registry.signing import MAX_KEY_BYTES
 
     given = Given(
-        [(path.name, path.read_bytes()) for path in files],
-        [PublicKey.parse(path.read_bytes()) for path in keys],
+        [(path.name, read_file(path, MAX_BYTES)) for path in files],
+        [PublicKey.parse(read_file(path, MAX_KEY_BYTES)) for path in keys],
         skip_bad,
     )
     registry, signer, trust = session.open(), session.signer(sign), session.trust()

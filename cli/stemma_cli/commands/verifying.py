@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import exits, output
-from stemma_cli.session import Session, pass_session, progress
+from stemma_cli.session import Session, pass_session, progress, read_file
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
@@ -82,9 +82,12 @@ def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condit
         return None
     if not keys:
         raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
+    from stemma_attestations.json_strict import MAX_BYTES
     from stemma_registry.layout import Condition
+    from stemma_registry.signing import MAX_KEY_BYTES
 
-    return Condition(layout.read_bytes(), tuple(key.read_bytes() for key in keys), run)
+    pems = tuple(read_file(key, MAX_KEY_BYTES) for key in keys)
+    return Condition(read_file(layout, MAX_BYTES), pems, run)
 
 
 def _verdict(
