@@ -69,10 +69,10 @@ class Things:
     """The artifact and its files, by all digests that a statement may name them by.
 
     Only SHA-256 is in a manifest. A file is read for another digest where a subject has
-    one, once.
+    one, once; without a store, what is in the manifest has to do.
     """
 
-    store: Store
+    store: Store | None
     manifest: Manifest
     _known: dict[tuple[Digest, str], Digest | None] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class Things:
 
     def _read(self, blob: Digest, algorithm: str) -> Digest | None:
         key = (blob, algorithm)
-        if key not in self._known:
+        if self.store is not None and key not in self._known:
             state = hashlib.new(algorithm, usedforsecurity=False)
             try:
                 for chunk in self.store.chunks(blob):
@@ -105,7 +105,7 @@ class Things:
                 self._known[key] = Digest(algorithm, state.hexdigest())
             except (BlobMissing, Damaged):
                 self._known[key] = None
-        return self._known[key]
+        return self._known.get(key)
 
 
 def _hash(algorithm: str, data: bytes) -> Digest:
@@ -171,7 +171,8 @@ def pieces(registry: Registry, view: Snapshot, node: int) -> Iterator[tuple[Note
 
 def seen(registry: Registry, view: Snapshot, found: Resolved, manifest: Manifest) -> list[Seen]:
     """What is attached to an artifact and is no statement about it in the catalogue."""
-    things = Things(registry.store, manifest)
+    # Looking at a list reads no files: of what only SHA-512 names, it is not said what that is.
+    things = Things(None, manifest)
     rows = {fact.bundle for fact in query.facts_about(view.connection, found.node)}
     listed = []
     for note, item, piece in pieces(registry, view, found.node):

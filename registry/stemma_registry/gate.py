@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
-from stemma_attestations.verdict import Step, Verdict
+from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import Evidence, Observed, Request, explain, verify
 from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
@@ -186,11 +186,7 @@ def summary(verdict: Verdict) -> Statement:
 def _judge(
     registry: Registry, view: Snapshot, subject: Subject, condition: Condition | None
 ) -> Verdict:
-    found, further = subject.found, list[Step]()
-    if condition is not None:
-        from stemma_registry import layout  # lazily: few verdicts need it
-
-        further.append(layout.check(registry, view, found, subject.manifest, condition))
+    found = subject.found
     request = Request(
         resource=subject.resource,
         name=found.name,
@@ -201,9 +197,18 @@ def _judge(
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
-        further=tuple(further),
     )
-    return verify(request)
+    if condition is None:
+        return verify(request)
+    from stemma_registry import layout  # lazily: few verdicts need it
+
+    if condition.run_inspections:
+        try:
+            verify(request)
+        except NotVerified:  # commands do not run on what is stopped, or is something else
+            condition = replace(condition, run_inspections=False)
+    step = layout.check(registry, view, found, subject.manifest, condition)
+    return verify(replace(request, further=(step,)))
 
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:

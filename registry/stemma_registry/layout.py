@@ -159,7 +159,8 @@ def _refuse(layout: Any, condition: Condition) -> None:
         raise NotVerified(f"the layout expired at {layout.expires}") from error
     if layout.inspect and not condition.run_inspections:
         raise NotVerified(
-            "the layout has inspections, which are commands: --run-inspections runs them"
+            "the layout has inspections, which are commands: they run with --run-inspections, "
+            "where all else is proved"
         )
     if not layout.steps:
         raise NotVerified("the layout has no steps")

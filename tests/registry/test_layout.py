@@ -65,7 +65,7 @@ def judge(
             verdict, code = error.verdict, exits.code_of(error)
     (step,) = [step for step in verdict.steps if step.number == NUMBER]
     assert step.title == TITLE
-    assert (step.outcome is Outcome.PASSED) == (code not in (10, 13))
+    assert (step.outcome is Outcome.PASSED) == (code not in (10, 11, 13))
     assert all("\n" not in line for line in step.details)
     return verdict, code, step.details[0]
 
@@ -384,6 +384,18 @@ def test_inspections_see_the_artifacts_files_and_no_others(world: World, plain: 
     bad = inspected(plain, ["true"], expected_materials=[["DISALLOW", "*.bin"]])
     assert judge(world, plain, bad, run=True)[1] == 10
     assert judge(world, plain, inspected(plain, ["no-such-program"]), run=True)[1] == 10
+
+
+def test_no_command_runs_on_what_is_stopped(world: World, plain: Chain, tmp_path: Path) -> None:
+    give(world, plain.links())
+    proof = tmp_path / "ran"
+    layout = inspected(plain, ["touch", str(proof)])
+    quarantine = world.quarantine(REF)
+    assert judge(world, plain, layout, run=True)[1] == 11
+    assert not proof.exists()
+    world.release(quarantine)
+    assert judge(world, plain, layout, run=True)[1] == 0
+    assert proof.exists()
 
 
 def test_nothing_is_left_behind(
