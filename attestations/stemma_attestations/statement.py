@@ -106,7 +106,8 @@ class Statement:
         predicate_type = document.get("predicateType")
         if not isinstance(predicate_type, str) or not predicate_type:
             raise BadStatement("a statement has a predicateType")
-        predicate = document.get("predicate", {})
+        # Protobuf's JSON writes what is missing as null, and PyPI's attestations do.
+        predicate = {} if document.get("predicate") is None else document["predicate"]
         if not isinstance(predicate, dict):
             raise BadStatement("a statement's predicate is an object")
         return cls(raw, _parse_subjects(document.get("subject")), predicate_type, predicate)

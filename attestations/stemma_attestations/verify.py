@@ -100,6 +100,8 @@ class Request:
     now: datetime
     policy: Policy = BUILTIN
     roots: Mapping[Digest, bytes] = field(default_factory=dict)
+    # Steps that were run elsewhere, since they need more than is in here.
+    further: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def verify(request: Request) -> Verdict:
         signers,
         _provenance(request.policy, accepted),
         _bom(request, accepted),
+        *request.further,
         _status(request.status),
     )
     verdict = Verdict(

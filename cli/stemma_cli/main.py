@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("showing", "Show what happened, newest first."),
     "bom": ("showing", "Print the CycloneDX ML-BOM of a reference."),
     "attestations": ("showing", "List the signed statements about a reference."),
+    "attest": ("attaching", "Sign a statement of your own about an artifact."),
+    "attach": ("attaching", "Keep what other tools signed beside an artifact."),
+    "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
     "audit": ("care", "Check that the registry is whole."),
     "replicate": ("maintenance", "Copy a registry to another place: a replica, or a backup."),
     "gc": ("collecting", "Delete what nothing refers to."),
@@ -147,7 +150,8 @@ def _usage(error: click.ClickException) -> str:
 def _fail(argv: list[str], code: int, kind: str, message: str, before: str = "") -> None:
     first = " ".join(message.split())
     document = {"error": {"code": code, "kind": kind, "message": first}}
-    if "--json" not in argv or not _told(document):
+    ours = argv[: argv.index("--")] if "--" in argv else argv  # behind it: the command of `run`
+    if "--json" not in ours or not _told(document):
         click.echo(before, nl=False, err=True)
         output.note(f"stemma: {first}")
     _leave(code)

@@ -93,6 +93,12 @@ class Session:
             yield registry, view
 
 
+def read_file(path: Path, limit: int) -> bytes:
+    """A file's bytes; of one that is too large, one byte more than is read anywhere."""
+    with path.open("rb") as source:
+        return source.read(limit + 1)
+
+
 def passphrase() -> str | None:
     """`$STEMMA_KEY_PASSPHRASE`, else asked for on a terminal, else None."""
     secret = os.environ.get("STEMMA_KEY_PASSPHRASE")

@@ -24,6 +24,9 @@ class Limits:
     transfers: int = 8  # files that are read or written at once
     readers: int = 2  # blobs that an audit hashes at once
     dependents: int = 20  # of what needs a damaged blob, that many are listed
+    attached: int = 1_000  # attached documents that are looked at for one artifact
+    layout_choices: int = 64  # ways to choose among a functionary's links of one step
+    inspection_seconds: int = 600  # one inspection of a layout
     copy_group_bytes: int = 1024**3  # a replica gets so much between two ledger entries
     copy_group_entries: int = 256
     copy_tries: int = 3  # of one blob; a store may try more often by itself

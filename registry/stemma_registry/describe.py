@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -13,7 +13,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
-from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.predicates import attachment, mlbom, provenance
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verify import Stop
@@ -30,6 +30,9 @@ from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import Resolved, best_version, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
+
+if TYPE_CHECKING:
+    from stemma_registry.attached import Seen
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,17 @@ def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestat
     found = resolve(view, text)
     facts = {f.bundle: f for f in reversed(query.facts_about(view.connection, found.node))}
     return [_attestation(registry, view, facts[digest]) for digest in reversed(facts)]
+
+
+def attached(registry: Registry, view: Snapshot, text: str) -> list[Seen]:
+    """What is attached to a reference and is no statement about it. Raises NotFound."""
+    found = resolve(view, text)
+    facts = query.facts_about(view.connection, found.node)
+    if not any(fact.predicate_type == attachment.TYPE for fact in facts):
+        return []
+    from stemma_registry.attached import seen  # lazily: it reads formats that few have
+
+    return seen(registry, view, found, gate.load_manifest(registry, view, found))
 
 
 def bom(registry: Registry, view: Snapshot, text: str) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma_attestations import __version__
 from stemma_attestations.bundle import Bundle
@@ -37,6 +37,9 @@ from stemma_registry.reference import Resolved, best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trusted_roots import TrustedRoots
 
+if TYPE_CHECKING:
+    from stemma_registry.layout import Condition
+
 VERIFIER = "urn:stemma:verifier:v0.1"
 
 
@@ -56,8 +59,9 @@ def verify_reference(
     view: Snapshot,
     text: str,
     progress: Progress | None = None,
+    condition: Condition | None = None,
 ) -> Verdict:
-    """Judge what a reference names, reading every stored byte.
+    """Judge what a reference names, reading every stored byte; with a layout, by that too.
 
     Returns the verdict, or raises the most severe NotVerified with the verdict
     in it. Raises NotFound where nothing has that name.
@@ -67,7 +71,8 @@ def verify_reference(
     stones = erased.inside(view, manifest, found.name.name if found.name else None)
     observed = _stored(registry, manifest, stones, progress)
     resolution = (found.label, str(manifest.digest))
-    return _judge(registry, view, Subject(text, found, manifest, observed, resolution))
+    subject = Subject(text, found, manifest, observed, resolution)
+    return _judge(registry, view, subject, condition)
 
 
 def verify_directory(
@@ -76,6 +81,7 @@ def verify_directory(
     root: Path,
     expected: NameVersion | None,
     progress: Progress | None = None,
+    condition: Condition | None = None,
 ) -> Verdict:
     """Judge a directory against NAME:VERSION, or as what its bytes are known as.
 
@@ -91,7 +97,8 @@ def verify_directory(
         found, manifest = _recognise(view, root, observed)
         how = f"{root} has the bytes of {found.label}"
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
-    return _judge(registry, view, Subject(str(root), found, manifest, observed, resolution))
+    subject = Subject(str(root), found, manifest, observed, resolution)
+    return _judge(registry, view, subject, condition)
 
 
 def obtain(
@@ -177,7 +184,9 @@ def summary(verdict: Verdict) -> Statement:
     return Statement.build([subject], vsa.TYPE, predicate(verdict))
 
 
-def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
+def _judge(
+    registry: Registry, view: Snapshot, subject: Subject, condition: Condition | None
+) -> Verdict:
     found = subject.found
     request = Request(
         resource=subject.resource,
@@ -191,7 +200,17 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject) -> Verdict:
         now=view.now,
         roots=TrustedRoots(registry.home.roots).present(view.trust.roots),
     )
-    return verify(request)
+    if condition is None:
+        return verify(request)
+    from stemma_registry import layout  # lazily: few verdicts need it
+
+    if condition.run_inspections:
+        try:
+            verify(request)
+        except NotVerified:  # commands do not run on what is stopped, or is something else
+            condition = replace(condition, run_inspections=False)
+    step = layout.check(registry, view, found, subject.manifest, condition)
+    return verify(replace(request, further=(step,)))
 
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -131,7 +132,7 @@ def _is_meant(signer: Signer, who: str) -> bool:
 
 def _place(raw: bytes, number: int) -> tuple[int, int, int | None]:
     """Line and column of a signer's first field, and the line of its `revoked`, from 0."""
-    document = yaml.compose(raw, Loader=yaml.SafeLoader)
+    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
     signers = next(value for key, value in document.value if key.value == "signers")
     fields = signers.value[number].value
     first = fields[0][0].start_mark

@@ -24,7 +24,14 @@ from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.paths import check_path
-from stemma_attestations.predicates import checkpoint, dataset, lineage, provenance, status
+from stemma_attestations.predicates import (
+    attachment,
+    checkpoint,
+    dataset,
+    lineage,
+    provenance,
+    status,
+)
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
@@ -101,6 +108,12 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "checkpoint.md": [
         ("statements/checkpoint.json", check_statement(checkpoint.parse, checkpoint.TYPE))
     ],
+    "attachment.md": [
+        (
+            "statements/attachment.json",
+            check_statement(of_predicate(attachment.parse), attachment.TYPE),
+        )
+    ],
     "trust-root.md": [("trust-root.yaml", TrustRoot.parse)],
     "ledger.md": [
         ("ledger/000003.json", lambda raw: LedgerEntry.parse(raw, 3)),
@@ -140,6 +153,7 @@ NAMES = {
     "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
     "dataset.md": [dataset.TYPE],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
+    "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
 }
@@ -161,6 +175,7 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("bundle.md", "more than {:,} MiB", bundles.MAX_BYTES >> 20),
         ("ledger.md", "1 to {:,}", entry.MAX_EVENTS),
         ("ledger.md", "a lease of {:.0f} s", LIMITS.collect_lease_seconds),
+        ("attachment.md", "1 to {:,} documents", attachment.MAX_ITEMS),
         ("trust-root.md", "at most {:,} MiB", yaml_strict.MAX_BYTES >> 20),
         ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),

@@ -15,7 +15,14 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
-from stemma_attestations.predicates import checkpoint, dataset, lineage, provenance, status
+from stemma_attestations.predicates import (
+    attachment,
+    checkpoint,
+    dataset,
+    lineage,
+    provenance,
+    status,
+)
 from stemma_attestations.predicates.lineage import Edge
 from stemma_attestations.predicates.provenance import GitSource, Input
 from stemma_attestations.statement import Statement
@@ -54,6 +61,7 @@ ce89e9c63a0c3e39be5f2bdf6b9a261c0e4a21b5d3bfa21ffe0495f0e0067a07 ledger/000009.j
 95b0374d616e64c605f76cfabfc821ad7b78fc43cdf70c091e8e33679c07e827 manifest-dataset.json
 fef2f6916c0d6d7f44991bfe7b7c3b40452c1149c0304e3ff2a33a3813706c78 manifest-model.json
 1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
+1995c561734017af60b637bb823f2acc11a223734ca4966ce687064e484a5252 statements/attachment.json
 72366d15f142d89422cf321f95fe03ebb01abd85230b91a55025cfb16e2f6541 statements/checkpoint.json
 f2022dac9cc0f96c85ac9e45c9d198ff34b23cfd73ab82a01a4c27a47c9eeca2 statements/dataset.json
 c0d6630e359443f41d64a1ce4c64fe1886ddab420e5092cde46087896ad6aca9 statements/erase.json
@@ -254,6 +262,22 @@ def test_trust_root() -> None:
     assert root.authorises(RESPONDER, status.TYPE, "any/thing", later)
     assert root.assurance(RESPONDER, status.TYPE, None, "any/thing") is Assurance.ATTESTED
     assert root.assurance(CI, status.TYPE, "acme/x", "acme/x") is Assurance.SIGNED
+
+
+def test_an_attachment() -> None:
+    read = attachment.parse(statement("attachment").predicate)
+    (collection, link), (key,) = read.items, read.keys
+    assert (collection.name, collection.line) == ("evaluate.intoto.jsonl", 2)
+    assert (collection.digest, collection.bundles) == (
+        Digest.of(b"line 2"),
+        (Digest.of(b"the same signed bytes"),),
+    )
+    assert (link.name, link.line, link.bundles) == ("train.1f0d3c2b.link", None, ())
+    assert (link.digest, key.value) == (Digest.of(b"link"), CI)
+    again = Statement.build(
+        statement("attachment").subjects, attachment.TYPE, attachment.build(read)
+    )
+    assert again.raw == frozen("statements/attachment.json")
 
 
 # --- ledger ---------------------------------------------------------------------------------

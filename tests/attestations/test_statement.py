@@ -55,7 +55,6 @@ def test_parse() -> None:
         {"predicateType": ...},
         {"predicateType": ""},
         {"predicateType": 7},
-        {"predicate": None},
         {"predicate": []},
         {"predicate": "text"},
         {"subject": ...},
@@ -117,6 +116,7 @@ def test_no_bytes_raise_anything_but_bad_statement(raw: bytes) -> None:
 def test_near_misses_are_read() -> None:
     read = Statement.parse(compact(document(predicate=..., extension={"a": 1})))
     assert read.predicate == {}
+    assert Statement.parse(compact(document(predicate=None))).predicate == {}
     read = Statement.parse(compact(document(subject=[{"digest": {"gitCommit": "c" * 40}}])))
     assert read.subjects[0].name is None
 

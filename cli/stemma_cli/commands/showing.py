@@ -12,6 +12,7 @@ from stemma_cli import output
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from stemma_registry.attached import Seen
     from stemma_registry.describe import Described
 
 FILES_SHOWN = 20
@@ -113,41 +114,77 @@ def bom(session: Session, ref: str) -> None:
 @click.argument("ref", metavar="REF")
 @pass_session
 def attestations(session: Session, ref: str) -> None:
-    """List the signed statements about REF; with --json the bundles too."""
+    """List the signed statements about REF, and what is attached; with --json the bundles too."""
+    from stemma_registry.describe import attached
     from stemma_registry.describe import attestations as find
 
     with session.view() as (registry, view):
-        found = find(registry, view, ref)
+        found, others = find(registry, view, ref), attached(registry, view, ref)
     if session.json:
         output.document(
             [
-                {
-                    "predicate_type": item.fact.predicate_type,
-                    "about": item.fact.about,
-                    "signer": item.signer,
-                    "key_id": item.fact.signer,
-                    "assurance": str(item.assurance),
-                    "entry": item.fact.n,
-                    "digest": str(item.fact.bundle),
-                    "bundle": json.loads(item.bundle.raw) if item.bundle else None,
-                }
-                for item in found
+                *(
+                    {
+                        "predicate_type": item.fact.predicate_type,
+                        "about": item.fact.about,
+                        "signer": item.signer,
+                        "key_id": item.fact.signer,
+                        "assurance": str(item.assurance),
+                        "entry": item.fact.n,
+                        "digest": str(item.fact.bundle),
+                        "bundle": json.loads(item.bundle.raw) if item.bundle else None,
+                        "file": None,
+                        "note": None,
+                    }
+                    for item in found
+                ),
+                *map(_attached, others),
             ]
         )
         return
     output.table(
         ["PREDICATE", "SIGNER", "ASSURANCE", "ENTRY", "BUNDLE"],
         [
-            [
-                item.fact.predicate_type or "(unreadable)",
-                item.signer,
-                str(item.assurance),
-                str(item.fact.n),
-                item.fact.bundle.value[:12],
-            ]
-            for item in found
+            *(
+                [
+                    item.fact.predicate_type or "(unreadable)",
+                    item.signer,
+                    str(item.assurance),
+                    str(item.fact.n),
+                    item.fact.bundle.value[:12],
+                ]
+                for item in found
+            ),
+            *(
+                [
+                    one.piece.says,
+                    one.signer,
+                    one.assurance,
+                    str(one.fact.n),
+                    one.item.digest.value[:12],
+                ]
+                for one in others
+            ),
         ],
     )
+    for one in others:
+        if one.note:
+            output.line(f"{one.item.digest.value[:12]}: {one.note}")
+
+
+def _attached(one: Seen) -> dict[str, Any]:
+    return {
+        "predicate_type": one.piece.says,
+        "about": one.names,
+        "signer": one.signer,
+        "key_id": one.key_id,
+        "assurance": one.assurance,
+        "entry": one.fact.n,
+        "digest": str(one.item.digest),
+        "bundle": json.loads(one.piece.raw),
+        "file": one.item.name,
+        "note": one.note or None,
+    }
 
 
 def _document(seen: Described) -> dict[str, Any]:

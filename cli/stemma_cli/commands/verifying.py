@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import exits, output
-from stemma_cli.session import Session, pass_session, progress
+from stemma_cli.session import Session, pass_session, progress, read_file
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
+    from stemma_registry.layout import Condition
 
 _PATH = click.Path(path_type=Path)
 
@@ -23,6 +24,17 @@ _PATH = click.Path(path_type=Path)
 @click.option("--trust", type=_PATH, help="The trust root (else the one in the home).")
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
 @click.option("--sign", metavar="URI", help="Sign the --vsa with key:FILE (a bundle is written).")
+@click.option(
+    "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
+)
+@click.option(
+    "--layout-key",
+    "layout_keys",
+    multiple=True,
+    type=_PATH,
+    help="A public key (PEM) that must have signed the layout. Repeat.",
+)
+@click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
 def verify(
     session: Session,
@@ -31,6 +43,9 @@ def verify(
     trust: Path | None,
     vsa: Path | None,
     sign: str | None,
+    layout: Path | None,
+    layout_keys: tuple[Path, ...],
+    run_inspections: bool,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -41,8 +56,9 @@ def verify(
 
     if sign is not None and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
+    condition = _condition(layout, layout_keys, run_inspections)
     try:
-        verdict, failure = _verdict(session, subject, expected, trust), None
+        verdict, failure = _verdict(session, subject, expected, trust, condition), None
     except NotVerified as error:
         if error.verdict is None:
             if not session.json:
@@ -59,7 +75,28 @@ def verify(
     click.get_current_context().exit(code)
 
 
-def _verdict(session: Session, subject: str, expected: str | None, trust: Path | None) -> Verdict:
+def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condition | None:
+    if layout is None:
+        if keys or run:
+            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
+        return None
+    if not keys:
+        raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
+    from stemma_attestations.json_strict import MAX_BYTES
+    from stemma_registry.layout import Condition
+    from stemma_registry.signing import MAX_KEY_BYTES
+
+    pems = tuple(read_file(key, MAX_KEY_BYTES) for key in keys)
+    return Condition(read_file(layout, MAX_BYTES), pems, run)
+
+
+def _verdict(
+    session: Session,
+    subject: str,
+    expected: str | None,
+    trust: Path | None,
+    condition: Condition | None,
+) -> Verdict:
     from stemma_attestations.names import NameVersion
     from stemma_registry import gate
     from stemma_registry.reference import looks_like_reference
@@ -67,8 +104,8 @@ def _verdict(session: Session, subject: str, expected: str | None, trust: Path |
     name = NameVersion.parse(expected) if expected else None
     with session.view(trust) as (registry, view), progress("hashing") as advance:
         if name is None and looks_like_reference(subject):
-            return gate.verify_reference(registry, view, subject, advance)
-        return gate.verify_directory(registry, view, Path(subject), name, advance)
+            return gate.verify_reference(registry, view, subject, advance, condition)
+        return gate.verify_directory(registry, view, Path(subject), name, advance, condition)
 
 
 def _write(session: Session, path: Path, verdict: Verdict, sign: str | None) -> None:

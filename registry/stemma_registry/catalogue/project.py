@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import Table as SqlTable
 
 from stemma_attestations.bundle import Bundle
@@ -120,7 +120,7 @@ class Projector:
         )
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
-        if self._exists(t.statement, t.is_one_of(t.statement.c.bundle, [digest.value])):
+        if self._known(digest, keys, entry):
             return
         raw = self._blob(digest, entry)
         who: dict[str, object] = {"signer": None}
@@ -149,6 +149,25 @@ class Projector:
         if statement is not None:
             self._subjects(row, statement)
             self._says(row, statement)
+
+    def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
+        """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
+        known = select(t.statement.c.id, t.statement.c.signer).where(
+            t.is_one_of(t.statement.c.bundle, [digest.value])
+        )
+        row = self.connection.execute(known).first()
+        if row is None or row.signer is not None or not keys:
+            return row is not None
+        try:
+            bundle = Bundle.parse(self._blob(digest, entry))
+            key = keys.get(bundle.hint)
+            if key is not None:
+                bundle.verify(key)
+                change = update(t.statement).where(t.statement.c.id == row.id)
+                self.connection.execute(change.values(signer=key.id))
+        except (BadBundle, SignatureRefused):
+            pass
+        return True
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []

@@ -1,0 +1,231 @@
+"""What is attached to an artifact: reading it again, and what its signatures are worth.
+
+An attachment statement says where bytes are. All else is read from those bytes, each
+time, under the trust root of the question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from stemma_attestations import foreign
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadKey, BadStatement
+from stemma_attestations.foreign import Piece, Thing
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import attachment
+from stemma_attestations.predicates.attachment import Attachment, Item
+from stemma_attestations.statement import ResourceDescriptor
+from stemma_attestations.trust import Assurance
+from stemma_registry import links
+from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.query import Fact
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged
+from stemma_registry.lineage.status import signer_label
+from stemma_registry.reference import Resolved, best_version
+from stemma_registry.registry import Registry, Snapshot
+
+UNVERIFIED = "unverified"
+KEYLESS = "keyless, not verified by this version"
+# Digests of a file that a subject may have beside SHA-256, or instead of it.
+_MORE = ("sha384", "sha512", "sha1", "md5")
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A signed attachment statement, and what it lists."""
+
+    fact: Fact
+    attachment: Attachment
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One signed thing in what is attached.
+
+    `names` is what of the artifact it names, `key_id` the key whose signature verifies.
+    `assurance` is `unverified` where there is none.
+    """
+
+    piece: Piece
+    item: Item
+    fact: Fact
+    names: str | None
+    key_id: str | None
+    signer: str
+    assurance: str
+    note: str
+
+
+@dataclass
+class Things:
+    """The artifact and its files, by all digests that a statement may name them by.
+
+    Only SHA-256 is in a manifest. A file is read for another digest where a subject has
+    one, once; without a store, what is in the manifest has to do.
+    """
+
+    store: Store | None
+    manifest: Manifest
+    _known: dict[tuple[Digest, str], Digest | None] = field(default_factory=dict)
+
+    def for_piece(self, piece: Piece) -> Iterator[Thing]:
+        """What the subjects of a piece may name."""
+        said = [digest for subject in piece.subjects for digest in subject.digests]
+        more = [name for name in _MORE if any(digest.algorithm == name for digest in said)]
+        raw = self.manifest.raw
+        yield Thing("the artifact", (self.manifest.digest, *(_hash(name, raw) for name in more)))
+        yield Thing("its OMS root", (self.manifest.oms_root,))
+        named = {digest for digest in said if digest.algorithm == "sha256"}
+        blind = any(
+            subject.digest("sha256") is None
+            and (subject.digest("sha512") or subject.digest("sha384"))
+            for subject in piece.subjects
+        )
+        for entry in self.manifest.entries:
+            if blind or entry.sha256 in named:
+                extra = [self._read(entry.sha256, name) for name in more]
+                found = (entry.sha256, *(digest for digest in extra if digest is not None))
+                yield Thing(entry.path, found)
+
+    def _read(self, blob: Digest, algorithm: str) -> Digest | None:
+        key = (blob, algorithm)
+        if self.store is not None and key not in self._known:
+            state = hashlib.new(algorithm, usedforsecurity=False)
+            try:
+                for chunk in self.store.chunks(blob):
+                    state.update(chunk)
+                self._known[key] = Digest(algorithm, state.hexdigest())
+            except (BlobMissing, Damaged):
+                self._known[key] = None
+        return self._known.get(key)
+
+
+def _hash(algorithm: str, data: bytes) -> Digest:
+    return Digest(algorithm, hashlib.new(algorithm, data, usedforsecurity=False).hexdigest())
+
+
+def read_file(name: str, raw: bytes) -> list[foreign.Line]:
+    """The documents of a file: a collection's lines, or the one document as line 0.
+
+    A file is a collection where it is called `.jsonl`, or where its first line is a
+    document by itself. Raises BadBundle.
+    """
+    if name.endswith(".jsonl"):
+        return foreign.read_lines(raw)
+    try:
+        return [foreign.Line(0, foreign.read(raw))]
+    except BadBundle:
+        lines = foreign.read_lines(raw) if raw.strip().count(b"\n") else []
+        if len(lines) < 2 or lines[0].problem is not None:
+            raise
+        return lines
+
+
+def noted(registry: Registry, view: Snapshot, node: int) -> list[Noted]:
+    """The signed attachment statements about a node: believed first, then newest first."""
+    facts = {
+        fact.bundle: fact
+        for fact in query.facts_about(view.connection, node)
+        if fact.predicate_type == attachment.TYPE and fact.signer is not None
+    }
+    found = []
+    for fact in facts.values():
+        raw = get_bytes(registry.store, fact.bundle, LIMITS.small_object_bytes)
+        try:
+            said = attachment.parse(Bundle.parse(raw).statement().predicate)
+        except (BadBundle, BadStatement):
+            continue
+        found.append(Noted(fact, said))
+    order = list(Assurance)
+    return sorted(found, key=lambda n: (order.index(_worth(view, n.fact)), -n.fact.n))
+
+
+def _worth(view: Snapshot, fact: Fact) -> Assurance:
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None)
+
+
+def pieces(registry: Registry, view: Snapshot, node: int) -> Iterator[tuple[Noted, Item, Piece]]:
+    """Every signed thing that is attached, each document once, at most `LIMITS.attached`."""
+    done: set[Digest] = set()
+    for note in noted(registry, view, node):
+        for item in note.attachment.items:
+            if item.digest in done or len(done) >= LIMITS.attached:
+                continue
+            done.add(item.digest)
+            raw = get_bytes(registry.store, item.digest, LIMITS.small_object_bytes)
+            try:
+                found = foreign.read(raw)
+            except BadBundle:
+                continue  # nothing can be shown of it
+            for piece in found:
+                yield note, item, piece
+
+
+def seen(registry: Registry, view: Snapshot, found: Resolved, manifest: Manifest) -> list[Seen]:
+    """What is attached to an artifact and is no statement about it in the catalogue."""
+    # Looking at a list reads no files: of what only SHA-512 names, it is not said what that is.
+    things = Things(None, manifest)
+    rows = {fact.bundle for fact in query.facts_about(view.connection, found.node)}
+    listed = []
+    for note, item, piece in pieces(registry, view, found.node):
+        if piece.statement is not None and rows & {item.digest, *item.bundles}:
+            continue
+        keys = known_keys(view, (), _stored_keys(registry.store, note.attachment.keys))
+        listed.append(_seen(view, note.fact, item, piece, (things, keys)))
+    return sorted(listed, key=lambda one: one.fact.n)
+
+
+def _seen(
+    view: Snapshot,
+    fact: Fact,
+    item: Item,
+    piece: Piece,
+    known: tuple[Things, dict[str, PublicKey]],
+) -> Seen:
+    things, keys = known
+    key = next((key for _, key in links.signers(piece, keys)), None)
+    assurance, signer = UNVERIFIED, "(keyless)" if piece.keyless else "-"
+    if key is not None:
+        worth = view.trust.assurance(key.id, piece.says, fact.name, None)
+        # Only what is a statement of today's version can count as more than signed.
+        assurance = str(worth if piece.statement else Assurance.SIGNED)
+        signer = signer_label(view, key.id)
+    note = piece.note or (KEYLESS if piece.keyless and key is None else "")
+    names = piece.names(things.for_piece(piece))
+    return Seen(piece, item, fact, names, key.id if key else None, signer, assurance, note)
+
+
+def known_keys(
+    view: Snapshot, given: Sequence[PublicKey], also: Iterable[PublicKey] = ()
+) -> dict[str, PublicKey]:
+    """Every key that may be tried, by its id: those that came along, and the trust root's."""
+    listed = (signer.key for signer in view.trust.signers)
+    return {key.id: key for key in (*given, *also, *listed)}
+
+
+def _stored_keys(store: Store, digests: Sequence[Digest]) -> list[PublicKey]:
+    found = []
+    for digest in digests:
+        try:
+            found.append(PublicKey.parse(get_bytes(store, digest, LIMITS.small_object_bytes)))
+        except (BadKey, BlobMissing, Damaged):
+            continue
+    return found
+
+
+def subject_of(view: Snapshot, found: Resolved) -> tuple[ResourceDescriptor, NameVersion | None]:
+    """The subject of a statement about an artifact, as `push` writes it, and its name."""
+    name = found.name
+    if name is None:
+        rows = query.versions_of(view.connection, [found.node]).get(found.node, [])
+        best = best_version(view, rows)
+        name = best.name if best else None
+    return ResourceDescriptor(name=str(name) if name else None, digests=(found.digest,)), name

@@ -1,0 +1,136 @@
+"""Saying something about an artifact: one signed statement with a predicate of the user's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stemma_attestations import json_strict
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadJSON, BadStatement
+from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import (
+    attachment,
+    checkpoint,
+    dataset,
+    lineage,
+    provenance,
+    snapshot,
+    status,
+)
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.trust import TrustRoot
+from stemma_registry import attached, gate
+from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import Refused
+from stemma_registry.ledger.entry import PUSH, Event
+from stemma_registry.reference import Resolved, resolve
+from stemma_registry.registry import Registry, Snapshot, record, settle
+from stemma_registry.registry import snapshot as take
+from stemma_registry.signing import KeySigner
+from stemma_registry.uploads import Uploads
+
+MAX_TYPE = 2_048
+# Predicate types that are Stemma's own to make -> the command that makes them.
+OWN: Mapping[str, str] = {
+    provenance.TYPE: "`stemma push`, or `stemma attach` for another builder's",
+    lineage.TYPE: "`stemma push` with --input",
+    dataset.TYPE: "`stemma push --kind dataset`",
+    status.TYPE: "`stemma quarantine`, `stemma release` or `stemma erase`",
+    checkpoint.TYPE: "any command that writes; each leaves one",
+    snapshot.TYPE: "`stemma snapshot`",
+    attachment.TYPE: "`stemma attach`",
+}
+_RESERVED = "urn:stemma:"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
+
+
+@dataclass(frozen=True)
+class Attested:
+    """What was said: `entry` is None where all of it was there."""
+
+    artifact: Digest
+    name: NameVersion | None
+    statement: Digest
+    entry: int | None
+    warnings: tuple[str, ...]
+
+
+def attest(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: KeySigner,
+    said: tuple[str, str, bytes],
+    now: datetime,
+) -> Attested:
+    """Sign (REF, predicate type, predicate as JSON) as a statement, and append it.
+
+    The same statement by the same signer is there only once. Raises NotFound, Refused,
+    BadStatement, LedgerBroken, Unavailable.
+    """
+    text, predicate_type, raw = said
+    check_type(predicate_type)
+    uploads = Uploads.begin(registry.store, registry.catalogue)
+    with take(registry, trust, now) as view:
+        found = resolve(view, text)
+        gate.load_manifest(registry, view, found)  # an artifact, not a file or a commit
+        subject, name = attached.subject_of(view, found)
+    statement = _statement(subject, predicate_type, raw)
+
+    def is_said() -> bool:
+        with take(registry, trust, now) as view:
+            return _is_said(registry, view, found, statement, signer)
+
+    entry = None
+    if not is_said():
+        event = Event(
+            PUSH,
+            bundles=(uploads.put(signer.sign(statement).raw),),
+            keys=(uploads.put(signer.public.der),),
+        )
+        entry = record(registry, trust, signer, now, lambda: [] if is_said() else [event], uploads)
+    if entry is None:
+        settle(registry)  # that it is there is a promise, too
+    warnings = []
+    if not trust.authorises(signer.public.id, predicate_type, name.name if name else None, now):
+        key = signer.public.id[:12]
+        warnings.append(f"the trust root does not let key {key} say this about {name or text}")
+    return Attested(found.digest, name, statement.digest, entry, tuple(warnings))
+
+
+def check_type(predicate_type: str) -> None:
+    """Raise Refused for a type with a command of its own, BadStatement for what is no URI."""
+    own = OWN.get(predicate_type)
+    if own is not None or predicate_type.startswith(_RESERVED):
+        how = f": it is made by {own}" if own else ""
+        raise Refused(f"{predicate_type} is a predicate type of Stemma's own{how}")
+    if not _URI.match(predicate_type) or len(predicate_type) > MAX_TYPE:
+        raise BadStatement(f"{predicate_type!r:.80} is not a URI (--type https://...)")
+
+
+def _statement(subject: ResourceDescriptor, predicate_type: str, raw: bytes) -> Statement:
+    try:
+        predicate = json_strict.load_object(raw)
+    except BadJSON as error:
+        raise BadStatement(f"the predicate: {error}") from error
+    return Statement.build([subject], predicate_type, predicate)
+
+
+def _is_said(
+    registry: Registry, view: Snapshot, found: Resolved, statement: Statement, signer: KeySigner
+) -> bool:
+    for fact in query.facts_about(view.connection, found.node):
+        if (fact.predicate_type, fact.signer) != (statement.predicate_type, signer.public.id):
+            continue
+        raw = get_bytes(registry.store, fact.bundle, LIMITS.small_object_bytes)
+        try:
+            if Bundle.parse(raw).envelope.payload == statement.raw:
+                return True
+        except BadBundle:
+            continue
+    return False
