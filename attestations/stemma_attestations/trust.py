@@ -223,6 +223,13 @@ class TrustRoot:
         known = self.introducing(speaker.certified)
         return known.authorises(speaker.id, predicate_type, name, now, signed)
 
+    def is_same(self, signer_id: str | None, speaker: Speaker) -> bool:
+        """Whether that was he; each run of one job has an identity of its own."""
+        if signer_id is None or speaker.certified is None:
+            return signer_id == speaker.id
+        before = self.who(signer_id)
+        return before is not None and before.voice == speaker.certified.voice
+
     def refusal(
         self, signer_id: str, predicate_type: str, subject: str, signed: datetime | None
     ) -> str:

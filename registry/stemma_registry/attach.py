@@ -26,7 +26,7 @@ from stemma_registry.errors import Refused
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 
@@ -83,7 +83,7 @@ class _Document:
 def attach(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     text: str,
     given: Given,
     now: datetime,
@@ -120,7 +120,7 @@ def attach(
         event = Event(
             PUSH,
             bundles=tuple(dict.fromkeys([uploads.put(signer.sign(said).raw), *stored])),
-            keys=tuple(dict.fromkeys([uploads.put(signer.public.der), *known])),
+            keys=tuple(dict.fromkeys([*map(uploads.put, signer.keys), *known])),
         )
         entry = record(registry, trust, signer, now, lambda: [] if is_there() else [event], uploads)
     if entry is None:
@@ -227,14 +227,14 @@ def _is_there(
     view: Snapshot,
     found: Resolved,
     what: tuple[Sequence[Item], Sequence[Digest]],
-    signer: KeySigner,
+    signer: Signer,
 ) -> bool:
     """Whether the signer attached all of it before, under the same name and with these keys."""
     items, keys = what
     about = str(found.name) if found.name else None
     places, known = set[tuple[Digest, ...]](), set[Digest]()
     for note in attached.noted(registry, view, found.node):
-        if note.fact.signer == signer.public.id and about in (None, note.fact.about):
+        if view.trust.is_same(note.fact.signer, signer) and about in (None, note.fact.about):
             places |= {(item.digest, *item.bundles) for item in note.attachment.items}
             known |= set(note.attachment.keys)
     return {(item.digest, *item.bundles) for item in items} <= places and known.issuperset(keys)

@@ -33,7 +33,7 @@ from stemma_registry.reference import Resolved, best_version
 from stemma_registry.registry import Registry, Snapshot
 
 UNVERIFIED = "unverified"
-KEYLESS = "keyless, not verified by this version"
+KEYLESS = "keyless, not verified here"
 # Digests of a file that a subject may have beside SHA-256, or instead of it.
 _MORE = ("sha384", "sha512", "sha1", "md5")
 
@@ -208,7 +208,7 @@ def known_keys(
 ) -> dict[str, PublicKey]:
     """Every key that may be tried, by its id: those that came along, and the trust root's."""
     listed = (signer.key for signer in view.trust.signers)
-    return {key.id: key for key in (*given, *also, *listed)}
+    return {key.id: key for key in (*given, *also, *listed) if key is not None}
 
 
 def _stored_keys(store: Store, digests: Sequence[Digest]) -> list[PublicKey]:

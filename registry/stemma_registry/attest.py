@@ -22,7 +22,7 @@ from stemma_attestations.predicates import (
     status,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_attestations.trust import TrustRoot
+from stemma_attestations.trust import TrustRoot, described
 from stemma_registry import attached, gate
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query
@@ -32,7 +32,7 @@ from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle
 from stemma_registry.registry import snapshot as take
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 MAX_TYPE = 2_048
@@ -64,7 +64,7 @@ class Attested:
 def attest(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     said: tuple[str, str, bytes],
     now: datetime,
 ) -> Attested:
@@ -91,15 +91,15 @@ def attest(
         event = Event(
             PUSH,
             bundles=(uploads.put(signer.sign(statement).raw),),
-            keys=(uploads.put(signer.public.der),),
+            keys=tuple(uploads.put(key) for key in signer.keys),
         )
         entry = record(registry, trust, signer, now, lambda: [] if is_said() else [event], uploads)
     if entry is None:
         settle(registry)  # that it is there is a promise, too
     warnings = []
-    if not trust.authorises(signer.public.id, predicate_type, name.name if name else None, now):
-        key = signer.public.id[:12]
-        warnings.append(f"the trust root does not let key {key} say this about {name or text}")
+    if not trust.lets(signer, predicate_type, name.name if name else None, now):
+        who = described(signer)
+        warnings.append(f"the trust root does not let {who} say this about {name or text}")
     return Attested(found.digest, name, statement.digest, entry, tuple(warnings))
 
 
@@ -122,10 +122,11 @@ def _statement(subject: ResourceDescriptor, predicate_type: str, raw: bytes) -> 
 
 
 def _is_said(
-    registry: Registry, view: Snapshot, found: Resolved, statement: Statement, signer: KeySigner
+    registry: Registry, view: Snapshot, found: Resolved, statement: Statement, signer: Signer
 ) -> bool:
     for fact in query.facts_about(view.connection, found.node):
-        if (fact.predicate_type, fact.signer) != (statement.predicate_type, signer.public.id):
+        same = view.trust.is_same(fact.signer, signer)
+        if fact.predicate_type != statement.predicate_type or not same:
             continue
         raw = get_bytes(registry.store, fact.bundle, LIMITS.small_object_bytes)
         try:

@@ -326,14 +326,6 @@ def _outcome(
         return Outcome.CREATED
     for row in query.bindings(view.connection, name):
         same = row.artifact_id == taken.artifact_id and row.definition == definition
-        if same and _same(view, row.fact.signer, signer):
+        if same and view.trust.is_same(row.fact.signer, signer):
             return Outcome.UNCHANGED
     return Outcome.ADDED
-
-
-def _same(view: Snapshot, signer_id: str | None, signer: Signer) -> bool:
-    """Whether that was the same signer; each run of one job has an identity of its own."""
-    if signer_id is None or signer.certified is None:
-        return signer_id == signer.id
-    before = view.trust.who(signer_id)
-    return before is not None and before.voice == signer.certified.voice

@@ -76,13 +76,13 @@ def test_attach_and_attestations(model: Run) -> None:
     assert "skipped: a.intoto.jsonl line 2" in done.err
     assert "line 1: https://example.org/t about the artifact  verified" in done.out
     assert "line 3: https://example.org/t about the artifact  unverified" in done.out
-    assert "keyless, not verified by this version" in done.out
+    assert "keyless, not verified here" in done.out
     again = model(
         "attach", "models/m:1", "a.intoto.jsonl", "--key", "maker.pub", "--skip-bad", "--json"
     )
     assert again.json["outcome"] == "unchanged"
     shown = model("attestations", "models/m:1")
-    assert "keyless, not verified by this version" in shown.out
+    assert "keyless, not verified here" in shown.out
     listed = model("attestations", "models/m:1", "--json").json
     assert [(i["assurance"], i["file"]) for i in listed if i["predicate_type"][-1] == "t"] == [
         ("signed", None),

@@ -44,7 +44,7 @@ def attest(
                 "statement": str(done.statement),
                 "outcome": "unchanged" if done.entry is None else "added",
                 "entry": done.entry,
-                "signer": signer.public.id,
+                "signer": signer.id,
                 "warnings": list(done.warnings),
             }
         )

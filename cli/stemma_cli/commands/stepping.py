@@ -37,7 +37,7 @@ def run(
     """
     from stemma_registry import step
 
-    signer = session.signer(sign)
+    signer = session.key_signer(sign)
     registry = session.open() if ref is not None else None  # before a long step, not after it
     task = step.Task(name, materials, products, command)
     # One JSON document is on stdout, so what the command prints goes elsewhere.
@@ -54,7 +54,7 @@ def run(
                 "step": name,
                 "code": done.code,
                 "link": done.path.name if done.path else None,
-                "signer": signer.public.id,
+                "signer": signer.id,
                 "entry": entry,
             }
         )
