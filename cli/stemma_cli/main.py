@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snapshot": ("snapshotting", "Write segments and a signed snapshot, for fresh machines."),
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
-    "key": ("setup", "Make signing keys."),
+    "key": ("setup", "Make or show signing keys."),
     "trust": ("setup", "Show or extend the trust root."),
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stemma_registry.config import Home
     from stemma_registry.registry import Registry, Snapshot
     from stemma_registry.settings import Settings
-    from stemma_registry.signing import KeySigner
+    from stemma_registry.signing import Signer
 
 
 @dataclass
@@ -60,11 +60,11 @@ class Session:
 
         return trust_file.load(option or self.home.trust, required=option is not None)
 
-    def signer(self, uri: str | None = None) -> KeySigner:
+    def signer(self, uri: str | None = None) -> Signer:
         """The signer that `--sign` names, else the key in the home."""
         from stemma_registry import signing
 
-        return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase)
+        return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase, pin)
 
     def open(self) -> Registry:
         """The registry; it is closed when the command ends."""
@@ -86,9 +86,18 @@ class Session:
 
 def passphrase() -> str | None:
     """`$STEMMA_KEY_PASSPHRASE`, else asked for on a terminal, else None."""
-    secret = os.environ.get("STEMMA_KEY_PASSPHRASE")
+    return _secret("STEMMA_KEY_PASSPHRASE", "Passphrase of the signing key")
+
+
+def pin() -> str | None:
+    """`$STEMMA_HSM_PIN`, else asked for on a terminal, else None."""
+    return _secret("STEMMA_HSM_PIN", "PIN of the token")
+
+
+def _secret(variable: str, question: str) -> str | None:
+    secret = os.environ.get(variable)
     if secret is None and sys.stdin.isatty():
-        secret = click.prompt("Passphrase of the signing key", hide_input=True, err=True)
+        secret = click.prompt(question, hide_input=True, err=True)
     return secret
 
 

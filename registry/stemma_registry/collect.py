@@ -35,7 +35,7 @@ from stemma_registry.ledger.entry import COLLECT, COLLECTED, CONDEMN, ERASE, Eve
 from stemma_registry.lineage.erased import Tombstone, tombstones
 from stemma_registry.references import referred_to
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 
@@ -91,7 +91,7 @@ class Collector:
 
     registry: Registry
     trust: TrustRoot
-    signer: KeySigner
+    signer: Signer
     now: datetime
 
     @property

@@ -26,7 +26,7 @@ from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
@@ -93,7 +93,7 @@ class Released:
 def preview(
     view: Snapshot,
     text: str,
-    signer: KeySigner,
+    signer: Signer,
     include: Sequence[str] = (),
     artifact_only: bool = False,
 ) -> Preview:
@@ -126,7 +126,7 @@ def preview(
 def quarantine(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     targets: Sequence[Target],
     reason: str,
     now: datetime,
@@ -147,7 +147,7 @@ def quarantine(
 def release(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     text: str,
     reason: str,
     now: datetime,
@@ -179,7 +179,7 @@ def release(
 def _append(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     statement: Statement,
     now: datetime,
 ) -> tuple[Digest, int]:
@@ -246,7 +246,7 @@ def _exclusive(
     first: Target,
     node: int,
     files: Sequence[query.PartRow],
-    signer: KeySigner,
+    signer: Signer,
     include: Sequence[str],
 ) -> tuple[list[Target], list[Shared]]:
     """Which files of an artifact go with it, and which are shared with bystanders."""
@@ -276,7 +276,7 @@ def _example(view: Snapshot, artifacts: set[int]) -> str:
     return str(best.name) if best else "an artifact without a name"
 
 
-def _draft(view: Snapshot, targets: Sequence[Target], signer: KeySigner) -> list[StatusRow]:
+def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[StatusRow]:
     """The rows that a quarantine of `targets` would become."""
     rows = []
     for target in targets:
@@ -318,7 +318,7 @@ def _affected(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 
-def _may_stop(view: Snapshot, signer: KeySigner, target: Target) -> bool:
+def _may_stop(view: Snapshot, signer: Signer, target: Target) -> bool:
     name = target.name.name if target.name else None
     return view.trust.authorises(signer.public.id, predicate.TYPE, name, view.now)
 

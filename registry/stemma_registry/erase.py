@@ -26,7 +26,7 @@ from stemma_registry.ledger.entry import ERASE, Event
 from stemma_registry.lineage.erased import tombstones
 from stemma_registry.reference import resolve, worth
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Erased:
 
 
 def preview(
-    registry: Registry, view: Snapshot, text: str, path: str | None, signer: KeySigner
+    registry: Registry, view: Snapshot, text: str, path: str | None, signer: Signer
 ) -> Preview:
     """What erasing a blob would do: `text` names it, or with `path` an artifact that has it.
 

@@ -38,7 +38,7 @@ from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import erased, status
 from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.stat_cache import StatCache
 from stemma_registry.uploads import Uploads
 
@@ -89,7 +89,7 @@ class Published:
 def publish(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     push: Push,
     now: datetime,
     progress: Progress | None = None,
@@ -140,7 +140,7 @@ class _Work:
 
     registry: Registry
     trust: TrustRoot
-    signer: KeySigner
+    signer: Signer
     push: Push
     manifest: Manifest
     inputs: list[Input]
@@ -289,7 +289,7 @@ def _external(text: str) -> Digest:
 
 
 def _advice(
-    view: Snapshot, signer: KeySigner, push: Push, source: GitSource | None, why_not: str
+    view: Snapshot, signer: Signer, push: Push, source: GitSource | None, why_not: str
 ) -> list[str]:
     """What the gate will hold against this push, said while it can still be mended."""
     found = []

@@ -22,7 +22,7 @@ from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound, StoreEr
 from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 from stemma_registry.uploads import Uploads
 
 SNAPSHOT_TRIES = 100
@@ -157,7 +157,7 @@ def settle(registry: Registry) -> None:
 def record(
     registry: Registry,
     trust: TrustRoot,
-    signer: KeySigner,
+    signer: Signer,
     now: datetime,
     decide: Callable[[], Sequence[Event]],
     uploads: Uploads,

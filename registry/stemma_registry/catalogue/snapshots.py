@@ -32,7 +32,7 @@ from stemma_registry.catalogue.tables import REVISION
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, NotFound, Refused, Unavailable
 from stemma_registry.ledger.log import read_entry
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 
 KEY = "status/snapshot.json"
 LEVEL = 1  # of zstd: what there is to gain is gained there, most of the bytes are digests
@@ -65,7 +65,7 @@ def snapshot_blobs(store: Store, trust: TrustRoot) -> set[Digest]:
     return {chunk.blob for chunk in said.chunks} if said else set()
 
 
-def write(catalogue: Catalogue, trust: TrustRoot, signer: KeySigner, now: datetime) -> bool:
+def write(catalogue: Catalogue, trust: TrustRoot, signer: Signer, now: datetime) -> bool:
     """Store the catalogue as it is, and say so under the signer's name.
 
     False where a believed snapshot of this state, or a later one, is there.

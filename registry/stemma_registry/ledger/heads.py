@@ -27,7 +27,7 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store
 from stemma_registry.errors import LedgerBroken, NotFound
 from stemma_registry.ledger.log import Head, read_entry
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import Signer
 
 CHECKPOINT = "status/checkpoint.json"
 SEEN_FORMAT = "urn:stemma:seen-head:v0.1"
@@ -155,7 +155,7 @@ def check_checkpoint(store: Store, head: Head, signed: Checkpoint | None) -> Non
 
 
 def write_checkpoint(
-    store: Store, head: Head, signer: KeySigner, trust: TrustRoot, now: datetime
+    store: Store, head: Head, signer: Signer, trust: TrustRoot, now: datetime
 ) -> None:
     """Sign the head and leave it beside the ledger, unless a later one is there.
 

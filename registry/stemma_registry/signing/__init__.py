@@ -1,0 +1,36 @@
+"""Signers by URI, through securesystemslib.
+
+    key:FILE                     a private key in a file
+    awskms:KEY                   AWS KMS
+    gcpkms:projects/.../VERSION  Google Cloud KMS
+    azurekms://VAULT/keys/NAME   Azure Key Vault
+    hsm:[ID][?label=TOKEN]       a token behind PKCS#11
+
+The library is imported when something is signed: it brings cloud clients along
+that nobody else should wait for.
+"""
+
+from __future__ import annotations
+
+from stemma_registry.signing.contract import Secret, Signer
+from stemma_registry.signing.keyfile import (
+    KEY_TYPES,
+    SCHEME,
+    KeySigner,
+    new_key,
+    write_key,
+    write_public,
+)
+from stemma_registry.signing.opening import load_signer
+
+__all__ = [
+    "KEY_TYPES",
+    "SCHEME",
+    "KeySigner",
+    "Secret",
+    "Signer",
+    "load_signer",
+    "new_key",
+    "write_key",
+    "write_public",
+]
