@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("showing", "Show what happened, newest first."),
     "bom": ("showing", "Print the CycloneDX ML-BOM of a reference."),
     "attestations": ("showing", "List the signed statements about a reference."),
+    "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),
+    "verify-oms": ("modelsigning", "Hold a directory against its OpenSSF model signature."),
     "audit": ("care", "Check that the registry is whole."),
     "replicate": ("maintenance", "Copy a registry to another place: a replica, or a backup."),
     "gc": ("collecting", "Delete what nothing refers to."),
@@ -51,7 +53,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"stemma_cli.commands.{COMMANDS[cmd_name][0]}")
-        name = cmd_name if cmd_name != "list" else "list_"
+        name = cmd_name.replace("-", "_") if cmd_name != "list" else "list_"
         command: click.Command = getattr(module, name)
         _finish(command)
         return command

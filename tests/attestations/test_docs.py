@@ -24,7 +24,14 @@ from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.paths import check_path
-from stemma_attestations.predicates import checkpoint, dataset, lineage, provenance, status
+from stemma_attestations.predicates import (
+    checkpoint,
+    dataset,
+    lineage,
+    provenance,
+    signature,
+    status,
+)
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
@@ -98,6 +105,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "dataset.md": [
         ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
     ],
+    "oms.md": [
+        ("statements/model-signature.json", check_statement(signature.parse, signature.TYPE))
+    ],
     "checkpoint.md": [
         ("statements/checkpoint.json", check_statement(checkpoint.parse, checkpoint.TYPE))
     ],
@@ -139,6 +149,7 @@ NAMES = {
     "lineage.md": [lineage.TYPE, *RELATIONS],
     "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
     "dataset.md": [dataset.TYPE],
+    "oms.md": [signature.TYPE, signature.TYPE_V0],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
@@ -158,6 +169,7 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("manifest.md", "a manifest over {:,} MiB", manifest.MAX_BYTES >> 20),
         ("manifest.md", "a path over {} bytes", paths.MAX_PATH_BYTES),
         ("manifest.md", "a component over {} bytes", paths.MAX_COMPONENT_BYTES),
+        ("oms.md", "more than {:,}, a path", manifest.MAX_ENTRIES),
         ("bundle.md", "more than {:,} MiB", bundles.MAX_BYTES >> 20),
         ("ledger.md", "1 to {:,}", entry.MAX_EVENTS),
         ("ledger.md", "a lease of {:.0f} s", LIMITS.collect_lease_seconds),
