@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -31,7 +31,7 @@ from stemma_attestations.trust import TrustRoot
 
 FIXTURES = Path(__file__).parent / "fixtures" / "v0.1"
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-KEY_KINDS = ("ecdsa-p256", "ed25519")
+KEY_KINDS = ("ecdsa-p256", "ed25519", "rsa")
 
 
 def examples(count: int) -> settings:
@@ -77,18 +77,25 @@ def same(a: Any, b: Any) -> bool:
 class Key:
     """A private key, and the public half as Stemma sees it."""
 
-    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
     public: PublicKey
 
     def sign_bytes(self, message: bytes) -> bytes:
         """A signature over `message` as it is."""
         if isinstance(self.private, ed25519.Ed25519PrivateKey):
             return self.private.sign(message)
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            return self.private.sign(message, pss(), hashes.SHA256())
         return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
 
     def sign(self, statement: Statement) -> Bundle:
         """The statement in a bundle."""
         return Bundle.parse(bundle_bytes(self, statement.raw))
+
+
+def pss(salt: int = 32) -> padding.PSS:
+    """RSA-PSS with a salt of so many bytes; the digest's length is what most signers take."""
+    return padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
 
 
 def spki(private: Any) -> bytes:
@@ -101,9 +108,11 @@ def spki(private: Any) -> bytes:
 
 def make_key(kind: str = "ecdsa-p256") -> Key:
     """A fresh key."""
-    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
     if kind == "ed25519":
         private = ed25519.Ed25519PrivateKey.generate()
+    elif kind == "rsa":
+        private = rsa.generate_private_key(65537, 2048)
     else:
         private = ec.generate_private_key(ec.SECP256R1())
     return Key(private, PublicKey.parse(spki(private)))

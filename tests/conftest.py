@@ -23,7 +23,13 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name in ("STEMMA_HOME", "STEMMA_REGISTRY", "STEMMA_KEY_PASSPHRASE", "STEMMA_ID_TOKEN"):
+    for name in (
+        "STEMMA_HOME",
+        "STEMMA_REGISTRY",
+        "STEMMA_KEY_PASSPHRASE",
+        "STEMMA_ID_TOKEN",
+        "STEMMA_HSM_PIN",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

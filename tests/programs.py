@@ -12,7 +12,13 @@ import sys
 import pytest
 
 # Program -> the Debian package that has it.
-PACKAGES = {"strace": "strace", "git": "git", "openssl": "openssl", "mount": "mount"}
+PACKAGES = {
+    "strace": "strace",
+    "git": "git",
+    "openssl": "openssl",
+    "mount": "mount",
+    "softhsm2-util": "softhsm2",
+}
 
 
 def nothing_may_be_skipped() -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pygit2
+from cryptography.hazmat.primitives import serialization
 
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.names import NameVersion
@@ -23,7 +24,7 @@ from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append
 from stemma_registry.publish import Published, Push, publish
 from stemma_registry.registry import Registry, Snapshot, snapshot
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import KeySigner, keyfile
 
 
 def commit_all(folder: Path, message: str = "work") -> str:
@@ -43,7 +44,7 @@ def commit_all(folder: Path, message: str = "work") -> str:
 def new_signer() -> KeySigner:
     """A fresh ECDSA key."""
     pem, _ = signing.new_key("ecdsa-p256", None)
-    return signing._from_private(signing._load_private(pem, Path("test"), lambda: None))
+    return keyfile.from_private(serialization.load_pem_private_key(pem, None))
 
 
 class World:

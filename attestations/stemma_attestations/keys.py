@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from stemma_attestations.errors import BadKey, SignatureRefused
 
@@ -15,10 +16,19 @@ _DER = serialization.Encoding.DER
 _PEM = serialization.Encoding.PEM
 _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 
+RSA_BITS = range(2048, 8192 + 1)
+RSA_EXPONENTS = range(2**16 + 1, 2**256)  # FIPS 186-5, A.1.1
+_LONGEST = 8 * 1024  # bytes; the largest RSA key in PEM has 1.5 KiB
+
+_Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+
 
 @dataclass(frozen=True)
 class PublicKey:
-    """An ECDSA P-256 (with SHA-256) or Ed25519 public key. Build one with `parse`."""
+    """A public key: ECDSA P-256 (over SHA-256), Ed25519, or RSA (PSS over SHA-256).
+
+    Build one with `parse`.
+    """
 
     der: bytes
 
@@ -38,13 +48,19 @@ class PublicKey:
         return _load(self.der).public_bytes(_PEM, _SPKI).decode("ascii")
 
     @property
-    def hints(self) -> frozenset[str]:
-        """The hints under which other tools name this key.
+    def pem_id(self) -> str:
+        """Hex SHA-256 of the PEM text: the hint in OpenSSF model signatures."""
+        return hashlib.sha256(self.pem.encode("ascii")).hexdigest()
 
-        Hex SHA-256 of the DER (ours and Sigstore's) and of the PEM text
-        (OpenSSF model-signing).
-        """
-        return frozenset({self.id, hashlib.sha256(self.pem.encode()).hexdigest()})
+    @cached_property
+    def hints(self) -> frozenset[str]:
+        """The hints under which tools name this key: `id`, `pem_id`, and securesystemslib's id."""
+        return frozenset({self.id, self.pem_id, self._securesystemslib_id()})
+
+    @property
+    def scheme(self) -> str:
+        """What it signs with, in securesystemslib's words (`ecdsa-sha2-nistp256`, ...)."""
+        return _named(_load(self.der))[1]
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check one signature. Raises SignatureRefused."""
@@ -52,6 +68,8 @@ class PublicKey:
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
                 key.verify(signature, message)
+            elif isinstance(key, rsa.RSAPublicKey):
+                key.verify(signature, message, _PSS, hashes.SHA256())
             else:
                 key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature as error:
@@ -59,8 +77,38 @@ class PublicKey:
                 f"the signature does not verify with key {self.id[:12]}"
             ) from error
 
+    def _securesystemslib_id(self) -> str:
+        """Hex SHA-256 over the key as OLPC canonical JSON, sorted and without white space.
 
-def _load(data: bytes) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
+        What `securesystemslib.signer.SSlibKey.from_crypto` computes. No value
+        here has a character to escape; the line ends of PEM stay as they are.
+        """
+        key = _load(self.der)
+        kind, scheme = _named(key)
+        public = self.pem
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            public = key.public_bytes_raw().hex()
+        text = f'{{"keytype":"{kind}","keyval":{{"public":"{public}"}},"scheme":"{scheme}"}}'
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+# Signers write a salt as long as the digest (securesystemslib, every KMS) or the longest that
+# fits (Go's default); a verifier that reads its length from the signature takes both.
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
+
+
+def _named(key: _Public) -> tuple[str, str]:
+    """Type and scheme, in securesystemslib's words."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519", "ed25519"
+    if isinstance(key, rsa.RSAPublicKey):
+        return "rsa", "rsassa-pss-sha256"
+    return "ecdsa", "ecdsa-sha2-nistp256"
+
+
+def _load(data: bytes) -> _Public:
+    if len(data) > _LONGEST:
+        raise BadKey(f"a public key has at most {_LONGEST} bytes")
     try:
         if data.lstrip().startswith(b"-----BEGIN"):
             key = serialization.load_pem_public_key(data)
@@ -72,4 +120,10 @@ def _load(data: bytes) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return key
-    raise BadKey("only ECDSA P-256 and Ed25519 keys are supported")
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size not in RSA_BITS:
+            raise BadKey(f"an RSA key has 2048 to 8192 bits, not {key.key_size}")
+        if key.public_numbers().e not in RSA_EXPONENTS:
+            raise BadKey("an RSA key's exponent is at least 65537 and has at most 256 bits")
+        return key
+    raise BadKey("only ECDSA P-256, Ed25519 and RSA keys are supported")

@@ -103,13 +103,20 @@ class Manifest:
     def oms_root(self) -> Digest:
         """The OpenSSF model-signing root: an alias, never an identity.
 
-        SHA-256 over the files' raw SHA-256 digests in name order. It leaves the
-        names out, so two layouts can share it.
+        SHA-256 over the files' raw SHA-256 digests in name order, component by
+        component (`a/x` before `a-b`). It leaves the names out, so two layouts
+        can share it.
         """
-        root = hashlib.sha256()
-        for entry in self.entries:
-            root.update(bytes.fromhex(entry.sha256.value))
-        return Digest("sha256", root.hexdigest())
+        ordered = sorted(self.entries, key=lambda entry: entry.path.split("/"))
+        return oms_root(entry.sha256 for entry in ordered)
+
+
+def oms_root(digests: Iterable[Digest]) -> Digest:
+    """SHA-256 over raw SHA-256 digests, in the order in which they come."""
+    root = hashlib.sha256()
+    for digest in digests:
+        root.update(bytes.fromhex(digest.value))
+    return Digest("sha256", root.hexdigest())
 
 
 def _parse_entry(obj: object) -> Entry:

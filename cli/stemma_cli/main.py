@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attest": ("attaching", "Sign a statement of your own about an artifact."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
+    "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),
+    "verify-oms": ("modelsigning", "Hold a directory against its OpenSSF model signature."),
     "audit": ("care", "Check that the registry is whole."),
     "replicate": ("maintenance", "Copy a registry to another place: a replica, or a backup."),
     "gc": ("collecting", "Delete what nothing refers to."),
@@ -39,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "snapshot": ("snapshotting", "Write segments and a signed snapshot, for fresh machines."),
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
-    "key": ("setup", "Make signing keys."),
+    "key": ("setup", "Make or show signing keys."),
     "trust": ("trusting", "Show, extend, restrict or ask the trust root."),
 }
 
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"stemma_cli.commands.{COMMANDS[cmd_name][0]}")
-        name = cmd_name if cmd_name != "list" else "list_"
+        name = cmd_name.replace("-", "_") if cmd_name != "list" else "list_"
         command: click.Command = getattr(module, name)
         _finish(command)
         return command

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stemma_registry.config import Home
     from stemma_registry.registry import Registry, Snapshot
     from stemma_registry.settings import Settings
-    from stemma_registry.signing import KeySigner, Signer
+    from stemma_registry.signing import KeyHolder, Signer
 
 
 @dataclass
@@ -69,11 +69,11 @@ class Session:
             return keyless.load_signer(uri, token, browser=sys.stderr.isatty())
         return self.key_signer(uri)
 
-    def key_signer(self, uri: str | None = None) -> KeySigner:
+    def key_signer(self, uri: str | None = None) -> KeyHolder:
         """The same, for what only a key signs."""
         from stemma_registry import signing
 
-        return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase)
+        return signing.load_signer(uri or f"{signing.SCHEME}{self.home.key}", passphrase, pin)
 
     def open(self) -> Registry:
         """The registry; it is closed when the command ends."""
@@ -101,9 +101,18 @@ def read_file(path: Path, limit: int) -> bytes:
 
 def passphrase() -> str | None:
     """`$STEMMA_KEY_PASSPHRASE`, else asked for on a terminal, else None."""
-    secret = os.environ.get("STEMMA_KEY_PASSPHRASE")
+    return _secret("STEMMA_KEY_PASSPHRASE", "Passphrase of the signing key")
+
+
+def pin() -> str | None:
+    """`$STEMMA_HSM_PIN`, else asked for on a terminal, else None."""
+    return _secret("STEMMA_HSM_PIN", "PIN of the token")
+
+
+def _secret(variable: str, question: str) -> str | None:
+    secret = os.environ.get(variable)
     if secret is None and sys.stdin.isatty():
-        secret = click.prompt("Passphrase of the signing key", hide_input=True, err=True)
+        secret = click.prompt(question, hide_input=True, err=True)
     return secret
 
 

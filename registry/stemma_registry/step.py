@@ -19,7 +19,8 @@ from typing import Any
 from stemma_attestations.errors import BadName
 from stemma_registry.errors import AlreadyThere, NotFound, Refused
 from stemma_registry.links import reason
-from stemma_registry.signing import KeySigner
+from stemma_registry.signing import KeyHolder, KeySigner
+from stemma_registry.signing.remote import RemoteSigner
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
@@ -43,7 +44,7 @@ class Ran:
     raw: bytes
 
 
-def run(task: Task, signer: KeySigner, directory: Path, stdout: int | None = None) -> Ran:
+def run(task: Task, signer: KeyHolder, directory: Path, stdout: int | None = None) -> Ran:
     """Run a step's command in the working directory; its link goes into `directory`.
 
     A command that fails leaves no link: the step was not done. Paths are recorded as they
@@ -108,9 +109,13 @@ def _recorded(paths: Sequence[str]) -> Any:
         raise Refused(f"cannot record {', '.join(paths)[:200]}: {reason(error)}") from error
 
 
-def _library_signer(signer: KeySigner) -> Any:
+def _library_signer(signer: KeyHolder) -> Any:
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
+    if isinstance(signer, RemoteSigner):
+        return signer.backend
+    if not isinstance(signer, KeySigner):
+        raise Refused("this signer cannot sign a link: --sign key:FILE, hsm:ID, ...")
     try:
         return CryptoSigner(signer.private)
     except Exception as error:

@@ -30,6 +30,7 @@ from stemma_attestations.predicates import (
     dataset,
     lineage,
     provenance,
+    signature,
     status,
 )
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
@@ -105,6 +106,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "dataset.md": [
         ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
     ],
+    "oms.md": [
+        ("statements/model-signature.json", check_statement(signature.parse, signature.TYPE))
+    ],
     "checkpoint.md": [
         ("statements/checkpoint.json", check_statement(checkpoint.parse, checkpoint.TYPE))
     ],
@@ -152,6 +156,7 @@ NAMES = {
     "lineage.md": [lineage.TYPE, *RELATIONS],
     "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
     "dataset.md": [dataset.TYPE],
+    "oms.md": [signature.TYPE, signature.TYPE_V0],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
@@ -172,6 +177,7 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("manifest.md", "a manifest over {:,} MiB", manifest.MAX_BYTES >> 20),
         ("manifest.md", "a path over {} bytes", paths.MAX_PATH_BYTES),
         ("manifest.md", "a component over {} bytes", paths.MAX_COMPONENT_BYTES),
+        ("oms.md", "more than {:,}, a path", manifest.MAX_ENTRIES),
         ("bundle.md", "more than {:,} MiB", bundles.MAX_BYTES >> 20),
         ("ledger.md", "1 to {:,}", entry.MAX_EVENTS),
         ("ledger.md", "a lease of {:.0f} s", LIMITS.collect_lease_seconds),

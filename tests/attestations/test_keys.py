@@ -11,16 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import (
     ec,
     ed448,
     ed25519,
+    padding,
     rsa,
     utils,
     x25519,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from securesystemslib.signer import SSlibKey
 
 from stemma_attestations.errors import BadKey, SignatureRefused
 from stemma_attestations.keys import PublicKey
-from tests.building import KEY_KINDS, bounded, examples, key, make_key, spki
+from tests.building import KEY_KINDS, bounded, examples, key, make_key, pss, spki
 
 Encoding, Format = serialization.Encoding, serialization.PublicFormat
 
@@ -35,7 +37,11 @@ def test_pem_and_der_are_one_key(kind: str) -> None:
     assert read.der == der
     assert read.pem.encode() == pem
     assert read.id == hashlib.sha256(der).hexdigest()
-    assert read.hints == {read.id, hashlib.sha256(pem).hexdigest()}
+    assert read.pem_id == hashlib.sha256(pem).hexdigest()
+    ids = {read.id, read.pem_id, SSlibKey.from_crypto(private.public_key()).keyid}
+    assert read.hints == ids
+    assert len(ids) == 3
+    assert read.scheme == SSlibKey.from_crypto(private.public_key()).scheme
 
 
 def test_a_compressed_point_is_the_same_key() -> None:
@@ -45,6 +51,12 @@ def test_a_compressed_point_is_the_same_key() -> None:
     # SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING point }
     head = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
     assert PublicKey.parse(head + point).id == key("a").public.id
+
+
+def rsa_spki(modulus: int, exponent: int) -> bytes:
+    """An RSA public key with these numbers, whether or not anybody holds the other half."""
+    numbers = rsa.RSAPublicNumbers(exponent, modulus)
+    return numbers.public_key().public_bytes(Encoding.DER, Format.SubjectPublicKeyInfo)
 
 
 @functools.cache
@@ -58,7 +70,11 @@ def others() -> dict[str, bytes]:
     return {
         "P-384": spki(ec.generate_private_key(ec.SECP384R1())),
         "secp256k1": spki(ec.generate_private_key(ec.SECP256K1())),
-        "RSA": spki(rsa.generate_private_key(65537, 2048)),
+        "RSA of 1024 bits": spki(rsa.generate_private_key(65537, 1024)),
+        "RSA of 2047 bits": spki(rsa.generate_private_key(65537, 2047)),
+        "RSA of 8193 bits": rsa_spki((1 << 8192) + 1, 65537),
+        "RSA with exponent 3": spki(rsa.generate_private_key(3, 2048)),
+        "RSA with a long exponent": rsa_spki((1 << 2047) + 1, (1 << 256) + 1),
         "Ed448": spki(ed448.Ed448PrivateKey.generate()),
         "X25519": spki(x25519.X25519PrivateKey.generate()),
         "private key": pkcs8,
@@ -135,7 +151,7 @@ def test_verify(kind: str) -> None:
     for message in (MESSAGE + b" ", MESSAGE[:-1], b"", MESSAGE.upper()):
         with pytest.raises(SignatureRefused):
             signer.public.verify(signature, message)
-    for other in (make_key(kind), make_key("ed25519"), make_key("ecdsa-p256")):
+    for other in map(make_key, (kind, *KEY_KINDS)):
         with pytest.raises(SignatureRefused):
             other.public.verify(signature, MESSAGE)
     for broken in (b"", b"\x00" * len(signature), signature[:-1], signature + b"\x00", b"x" * 9999):
@@ -156,6 +172,31 @@ def test_ecdsa_is_der_over_sha256_and_nothing_else() -> None:
     for bad in ((0, 0), (0, s), (r, 0), (1, 0), (order, s), (r, order), (r + order, s)):
         with pytest.raises(SignatureRefused):
             signer.public.verify(utils.encode_dss_signature(*bad), MESSAGE)
+
+
+def test_rsa_is_pss_over_sha256_with_any_salt_and_nothing_else() -> None:
+    signer = key("a", "rsa")
+    assert isinstance(signer.private, rsa.RSAPrivateKey)
+    longest = 2048 // 8 - 32 - 2  # what Go's default writes
+    for salt in (0, 20, 32, longest):
+        signer.public.verify(signer.private.sign(MESSAGE, pss(salt), hashes.SHA256()), MESSAGE)
+    mixed = padding.PSS(mgf=padding.MGF1(hashes.SHA1()), salt_length=32)
+    for scheme, algorithm in (
+        (padding.PKCS1v15(), hashes.SHA256()),
+        (pss(), hashes.SHA512()),
+        (mixed, hashes.SHA256()),
+    ):
+        with pytest.raises(SignatureRefused):
+            signer.public.verify(signer.private.sign(MESSAGE, scheme, algorithm), MESSAGE)
+
+
+def test_rsa_of_the_largest_size_that_is_read() -> None:
+    """8192 bits are read; no key of that size is generated here, which takes a minute."""
+    modulus = (1 << 8191) + 1
+    read = PublicKey.parse(rsa_spki(modulus, 65537))
+    assert PublicKey.parse(read.pem.encode()) == read
+    with pytest.raises(SignatureRefused):
+        read.verify(b"\x01" * 1024, MESSAGE)
 
 
 def test_ed25519_refuses_a_scalar_beyond_the_order() -> None:

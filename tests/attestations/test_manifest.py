@@ -241,8 +241,9 @@ def test_entries_are_found_by_path() -> None:
 
 
 def test_oms_root_is_the_hash_of_the_raw_digests_in_name_order() -> None:
-    files = {"b": b"2", "a": b"1", "c/d": b"3"}
-    digests = [hashlib.sha256(files[name]).digest() for name in ("a", "b", "c/d")]
+    """Component by component, as model_signing sorts: `c/d` before `c-d`."""
+    files = {"b": b"2", "a": b"1", "c/d": b"3", "c-d": b"4"}
+    digests = [hashlib.sha256(files[name]).digest() for name in ("a", "b", "c/d", "c-d")]
     expected = hashlib.sha256(b"".join(digests)).hexdigest()
     assert manifest_of(files).oms_root == Digest("sha256", expected)
 

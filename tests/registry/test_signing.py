@@ -62,7 +62,7 @@ def test_bad_signers_are_refused_in_a_line(tmp_path: Path) -> None:
         (f"key:{tmp_path}/none", NotFound, "stemma key new"),
         (f"key:{tmp_path}/junk", BadKey, "not a private key"),
         (f"key:{locked.with_suffix('.pub')}", BadKey, "not a private key"),
-        ("awskms:alias/x", BadKey, "write key:FILE"),
+        ("ftp:alias/x", BadKey, "write key:FILE, awskms"),
         (str(locked), BadKey, "write key:FILE"),
     ):
         with pytest.raises(error, match=words):
@@ -73,12 +73,34 @@ def test_bad_signers_are_refused_in_a_line(tmp_path: Path) -> None:
         signing.load_signer(f"key:{locked}", lambda: "guess")
 
 
-def test_rsa_keys_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rsa.pem"
+def test_an_rsa_key_of_openssl_signs_and_openssl_verifies(tmp_path: Path) -> None:
+    path, message, sig = tmp_path / "rsa.pem", tmp_path / "message", tmp_path / "sig"
     subprocess.run(
         ["openssl", "genrsa", "-out", str(path), "2048"], check=True, capture_output=True
     )
-    with pytest.raises(BadKey, match="only ECDSA P-256 and Ed25519"):
+    signer = signing.load_signer(f"key:{path}", lambda: None)
+    assert signer.public.scheme == "rsassa-pss-sha256"
+    envelope = signer.sign(STATEMENT).envelope
+    message.write_bytes(envelope.signed_bytes)
+    sig.write_bytes(envelope.signatures[0].sig)
+    pub = tmp_path / "rsa.pub"
+    pub.write_text(signer.public.pem)
+    options = ("rsa_padding_mode:pss", "rsa_pss_saltlen:digest", "rsa_mgf1_md:sha256")
+    subprocess.run(
+        ["openssl", "dgst", "-sha256", "-verify", str(pub), "-signature", str(sig)]
+        + [word for option in options for word in ("-sigopt", option)]
+        + [str(message)],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_a_weak_rsa_key_does_not_sign(tmp_path: Path) -> None:
+    path = tmp_path / "rsa.pem"
+    subprocess.run(
+        ["openssl", "genrsa", "-out", str(path), "1024"], check=True, capture_output=True
+    )
+    with pytest.raises(BadKey, match="2048 to 8192 bits"):
         signing.load_signer(f"key:{path}", lambda: None)
 
 

@@ -40,7 +40,9 @@ def _period(ctx: click.Context, param: click.Parameter, value: str) -> timedelta
     show_default=True,
     help="From condemned to deleted: 7d, 12h, 30m, 0s.",
 )
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @pass_session
 def gc(session: Session, yes: bool, dry_run: bool, grace: timedelta, sign: str | None) -> None:
     """Delete what nothing refers to: condemned first, and deleted after a grace period.
@@ -151,7 +153,9 @@ def _item(item: Item) -> dict[str, Any]:
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is all that will be left.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what needs it, and erase nothing.")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @pass_session
 def erase(
     session: Session,

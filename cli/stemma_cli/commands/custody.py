@@ -21,7 +21,9 @@ SHOWN = 20
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @pass_session
 def quarantine(
     session: Session,
@@ -64,7 +66,9 @@ def quarantine(
 @click.command()
 @click.argument("ref", metavar="REF")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @pass_session
 def release(session: Session, ref: str, reason: str, sign: str | None) -> None:
     """Lift the quarantine of REF (a reference, or the digest of the quarantine itself).

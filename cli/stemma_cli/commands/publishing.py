@@ -48,7 +48,9 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
 @click.option(
     "--build-type", type=click.Choice(BUILDS), help="What made it (else told from the inputs)."
 )
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @click.option("--require-clean", is_flag=True, help="Refuse if the Git checkout has changes.")
 @click.option(
     "--stat-cache/--no-stat-cache",

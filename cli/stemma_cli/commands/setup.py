@@ -52,7 +52,7 @@ def init(session: Session, principal: str) -> None:
 
 @click.group()
 def key() -> None:
-    """Make signing keys."""
+    """Make or show signing keys."""
 
 
 @key.command("new")
@@ -62,7 +62,7 @@ def key() -> None:
     "key_type",
     default="ecdsa-p256",
     show_default=True,
-    type=click.Choice(["ecdsa-p256", "ed25519"]),
+    type=click.Choice(["ecdsa-p256", "ed25519", "rsa"]),
 )
 @click.option("--encrypt", is_flag=True, help="Encrypt it with $STEMMA_KEY_PASSPHRASE or a prompt.")
 @pass_session
@@ -85,3 +85,32 @@ def key_new(session: Session, out: Path | None, key_type: str, encrypt: bool) ->
     output.line()
     output.line("Whoever should believe it adds the public key to the trust root:")
     output.line(f"  stemma trust add {public_path} --principal NAME")
+
+
+@key.command("show")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
+@click.option("--out", type=_PATH, help="Write the public key there too.")
+@pass_session
+def key_show(session: Session, sign: str | None, out: Path | None) -> None:
+    """Show the public half of a signer's key: what others put into their trust root."""
+    from stemma_registry import signing
+
+    public = session.key_signer(sign).public
+    if out is not None:
+        signing.write_public(out, public)
+    if session.json:
+        output.document(
+            {
+                "key_id": public.id,
+                "scheme": public.scheme,
+                "hints": sorted(public.hints),
+                "pem": public.pem,
+                "public": str(out) if out else None,
+            }
+        )
+        return
+    output.line(f"key id  {public.id}")
+    output.line(f"scheme  {public.scheme}")
+    output.line(public.pem.rstrip())

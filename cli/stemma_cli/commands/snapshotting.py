@@ -9,7 +9,9 @@ from stemma_cli.session import Session, pass_session
 
 
 @click.command()
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@click.option(
+    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
+)
 @pass_session
 def snapshot(session: Session, sign: str | None) -> None:
     """Write what lets a fresh machine answer at once: segments, and a signed snapshot.

@@ -23,7 +23,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
 @click.option("--trust", type=_PATH, help="The trust root (else the one in the home).")
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
-@click.option("--sign", metavar="URI", help="Sign the --vsa with key:FILE (a bundle is written).")
+@click.option(
+    "--sign", metavar="URI", help="Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle)."
+)
 @click.option(
     "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
 )

@@ -1,82 +1,40 @@
-"""Signing keys in files, through securesystemslib.
-
-A signer is named by a URI: `key:FILE`. The library is imported when something
-is signed: it brings cloud clients along that nobody else should wait for.
-"""
+"""Signing keys in files: PKCS#8 PEM, plain or encrypted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.certified import Certified
 from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 from stemma_registry.directory import make_directory, sync_directory
 from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
+from stemma_registry.signing.contract import KeyHolder, Secret, sealed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 SCHEME = "key:"
 MAX_KEY_BYTES = 64 * 1024
-KEY_TYPES = ("ecdsa-p256", "ed25519")
-
-
-class Signer(Protocol):
-    """Whoever signs statements: a key, or an identity that an authority certifies."""
-
-    @property
-    def id(self) -> str:
-        """The key's or the identity's, as in the catalogue."""
-        ...
-
-    @property
-    def certified(self) -> Certified | None:
-        """The identity; None for a key."""
-        ...
-
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        """Public keys (DER) that are stored beside what was signed; none for an identity."""
-        ...
-
-    def sign(self, statement: Statement) -> Bundle:
-        """Sign the statement's bytes and check the result. Raises Refused, Unavailable."""
-        ...
+KEY_TYPES = ("ecdsa-p256", "ed25519", "rsa")
+RSA_BITS = 3072  # as strong as P-256
 
 
 @dataclass(frozen=True)
-class KeySigner:
+class KeySigner(KeyHolder):
     """A private key in memory, and its public half."""
 
     private: Any
     public: PublicKey
-
-    @property
-    def id(self) -> str:
-        """The key's."""
-        return self.public.id
-
-    @property
-    def certified(self) -> Certified | None:
-        """Nobody certifies a key."""
-        return None
-
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        """The public half."""
-        return (self.public.der,)
 
     def sign(self, statement: Statement) -> Bundle:
         """Sign the statement's bytes and check the result. Raises Refused, SignatureRefused."""
@@ -87,19 +45,15 @@ class KeySigner:
             signature = bytes.fromhex(CryptoSigner(self.private).sign(message).signature)
         except Exception as error:  # the library's errors have no common root
             raise Refused(f"signing failed: {error}") from error
-        bundle = Bundle.build(statement.raw, signature, self.public)
-        bundle.verify(self.public)  # a signature that does not verify never leaves this machine
-        return bundle
+        return sealed(statement, signature, self.public)
 
 
-def load_signer(uri: str, passphrase: Callable[[], str | None]) -> KeySigner:
-    """The signer that `uri` names; `passphrase` is asked only for an encrypted key.
+def load(file: str, passphrase: Secret) -> KeySigner:
+    """The signer of a key file; `passphrase` is asked only for an encrypted key.
 
-    Raises NotFound, BadKey, Refused.
+    Raises NotFound, BadKey, Unavailable.
     """
-    if not uri.startswith(SCHEME):
-        raise BadKey(f"cannot sign with {uri!r:.60} (write key:FILE)")
-    path = Path(uri.removeprefix(SCHEME)).expanduser()
+    path = Path(file).expanduser()
     try:
         with path.open("rb") as source:
             pem = source.read(MAX_KEY_BYTES)
@@ -107,10 +61,10 @@ def load_signer(uri: str, passphrase: Callable[[], str | None]) -> KeySigner:
         raise NotFound(f"no signing key at {path} (make one: `stemma key new`)") from error
     except OSError as error:
         raise Unavailable(f"cannot read the signing key {path}: {error.strerror}") from error
-    return _from_private(_load_private(pem, path, passphrase))
+    return from_private(_load_private(pem, path, passphrase))
 
 
-def _load_private(pem: bytes, path: Path, passphrase: Callable[[], str | None]) -> PrivateKeyTypes:
+def _load_private(pem: bytes, path: Path, passphrase: Secret) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(pem, None)
     except TypeError:
@@ -126,7 +80,8 @@ def _load_private(pem: bytes, path: Path, passphrase: Callable[[], str | None]) 
         raise BadKey(f"{path}: wrong passphrase") from error
 
 
-def _from_private(private: PrivateKeyTypes) -> KeySigner:
+def from_private(private: PrivateKeyTypes) -> KeySigner:
+    """The signer of a private key in memory. Raises BadKey."""
     der = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -135,11 +90,13 @@ def _from_private(private: PrivateKeyTypes) -> KeySigner:
 
 def new_key(key_type: str, passphrase: str | None) -> tuple[bytes, PublicKey]:
     """A fresh key as PKCS#8 PEM, encrypted where there is a passphrase. Raises BadKey."""
-    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
     if key_type == "ecdsa-p256":
         private = ec.generate_private_key(ec.SECP256R1())
     elif key_type == "ed25519":
         private = ed25519.Ed25519PrivateKey.generate()
+    elif key_type == "rsa":
+        private = rsa.generate_private_key(65537, RSA_BITS)
     else:
         raise BadKey(f"unknown key type {key_type!r:.40} (one of {', '.join(KEY_TYPES)})")
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -148,7 +105,7 @@ def new_key(key_type: str, passphrase: str | None) -> tuple[bytes, PublicKey]:
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     )
-    return pem, _from_private(private).public
+    return pem, from_private(private).public
 
 
 def write_key(path: Path, pem: bytes, public: PublicKey) -> Path:
@@ -157,17 +114,26 @@ def write_key(path: Path, pem: bytes, public: PublicKey) -> Path:
     Returns the public half's path. Raises AlreadyThere, Unavailable.
     """
     public_path = path.with_suffix(".pub")
+    _write((path, pem, 0o600), (public_path, public.pem.encode(), 0o644))
+    return public_path
+
+
+def write_public(path: Path, public: PublicKey) -> None:
+    """Write a public key as PEM, overwriting nothing. Raises AlreadyThere, Unavailable."""
+    _write((path, public.pem.encode(), 0o644))
+
+
+def _write(*files: tuple[Path, bytes, int]) -> None:
     try:
-        make_directory(path.parent)
-        for target, data, mode in ((path, pem, 0o600), (public_path, public.pem.encode(), 0o644)):
-            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        for path, data, mode in files:
+            make_directory(path.parent)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             with os.fdopen(fd, "wb") as out:
                 out.write(data)
                 out.flush()
                 os.fsync(out.fileno())
-        sync_directory(path.parent)
+            sync_directory(path.parent)
     except FileExistsError as error:
         raise AlreadyThere(f"{error.filename} exists, and keys are never overwritten") from error
     except OSError as error:
         raise Unavailable(f"cannot write the key {path}: {error.strerror}") from error
-    return public_path

@@ -1,0 +1,167 @@
+"""OpenSSF model signatures of directories: one written, one checked.
+
+The file `model.sig` travels with a model. It is not in the registry, and the
+gate does not ask it; the statement in it is specified in docs/formats/oms.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from stemma_attestations.bundle import MAX_BYTES, Bundle
+from stemma_attestations.errors import BadBundle, BadPath, BadStatement, SignatureRefused
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.predicates import signature
+from stemma_attestations.predicates.signature import ModelSignature
+from stemma_attestations.statement import Statement
+from stemma_registry.blobs.streams import Progress
+from stemma_registry.directory import Tree, manifest_of, observe, scan, sync_directory
+from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
+from stemma_registry.signing import KeyHolder
+
+SCHEME = "ecdsa-sha2-nistp256"  # of what model_signing reads, the one that we have
+
+# Checks the signature of a bundle's bytes, by whatever the caller believes, and gives what was
+# signed. Raises SignatureRefused.
+Believe = Callable[[bytes], Statement]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A signature that was written, and what it is over."""
+
+    manifest: Manifest
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A signature that verifies, and how the directory differs from it (none: it does not)."""
+
+    signed: ModelSignature
+    differences: tuple[str, ...]
+    passed_over: tuple[str, ...]
+
+
+def sign(
+    root: Path,
+    out: Path,
+    ignore: Sequence[str],
+    signer: KeyHolder,
+    progress: Progress | None = None,
+) -> Written:
+    """Sign every file of a directory but those below `ignore`, and write the signature to `out`.
+
+    Raises AlreadyThere, BadPath, BadTree, NotFound, Refused, Unavailable.
+    """
+    if signer.public.scheme != SCHEME:
+        raise Refused(
+            f"a model signature is made by an ECDSA P-256 key, not {signer.public.scheme}"
+        )
+    if os.path.lexists(out):
+        raise AlreadyThere(f"{out} exists, and a signature is not overwritten")
+    inside = _inside(root, out)
+    ignored = tuple(_plain(path) for path in ignore) + ((inside,) if inside else ())
+    tree = _without(scan(root), lambda path: signature.covers(ignored, path) is not None)
+    manifest = manifest_of(root, observe(tree, progress))
+    statement = signature.build(manifest, root.resolve().name or "model", ignored)
+    raw = signature.bundle(signer.sign(statement), signer.public)
+    by_key(signer.public)(raw)  # as everybody else will read it
+    _write(out, raw)
+    return Written(manifest, ignored)
+
+
+def verify(
+    root: Path, path: Path, believe: Believe, ignore: Sequence[str], progress: Progress | None
+) -> Checked:
+    """Hold a directory against the signature in the file `path`. Every file counts.
+
+    What the signature ignores is passed over only where `ignore` agrees; the
+    signature itself always is. Raises BadPath, BadTree, NotFound,
+    SignatureRefused, Unavailable.
+    """
+    said = tuple(_plain(one) for one in ignore)
+    signed = _read(path, believe)
+    inside = _inside(root, path)
+    left: list[str] = []
+
+    def leave(found: str) -> bool:
+        if found == inside and found not in signed.files:
+            return True
+        if signature.passed_over(signed, said, found):
+            left.append(found)
+            return True
+        return False
+
+    observed = observe(_without(scan(root), leave), progress)
+    lines = signature.differences(
+        signed, {e.path: e.sha256 for e in observed.entries}, dict(observed.oddities), said
+    )
+    return Checked(signed, lines, tuple(sorted(left)))
+
+
+def by_key(key: PublicKey) -> Believe:
+    """Believe what this key signed."""
+
+    def believe(raw: bytes) -> Statement:
+        try:
+            return Bundle.parse(raw).verify(key)
+        except BadBundle as error:
+            raise SignatureRefused(str(error)) from error
+
+    return believe
+
+
+def _read(path: Path, believe: Believe) -> ModelSignature:
+    try:
+        with path.open("rb") as source:
+            raw = source.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFound(f"no signature at {path}") from error
+    except OSError as error:
+        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return signature.parse(believe(raw))
+    except BadStatement as error:
+        raise SignatureRefused(f"signed, but not a model signature: {error}") from error
+
+
+def _plain(path: str) -> str:
+    """A path to ignore as it is written into a signature. Raises BadPath."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
+        raise BadPath(f"cannot ignore {path!r:.80} (name a path inside the directory)")
+    return "/".join(parts)
+
+
+def _inside(root: Path, path: Path) -> str | None:
+    """The path of a file relative to the directory, if it is in there."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return None
+
+
+def _without(tree: Tree, leave: Callable[[str], bool]) -> Tree:
+    return replace(
+        tree,
+        files=tuple(file for file in tree.files if not leave(file.path)),
+        oddities=tuple(odd for odd in tree.oddities if not leave(odd[0])),
+    )
+
+
+def _write(out: Path, raw: bytes) -> None:
+    try:
+        with out.open("xb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(out.parent)
+    except FileExistsError as error:
+        raise AlreadyThere(f"{out} exists, and a signature is not overwritten") from error
+    except OSError as error:
+        raise Unavailable(f"cannot write {out}: {error.strerror}") from error
