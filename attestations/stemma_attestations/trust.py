@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from stemma_attestations import yaml_strict
 from stemma_attestations.certified import Certified
-from stemma_attestations.digest import Digest, sha256
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, BadName, BadTrustRoot, Malformed
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
@@ -332,7 +332,7 @@ def _parse_identity(obj: object) -> tuple[Digest, IdentityPattern]:
         raise BadTrustRoot("an identity has a `root` (the SHA-256 of a Sigstore trusted root)")
     if not isinstance(claims, dict) or not all(isinstance(v, str) for v in claims.values()):
         raise BadTrustRoot("`claims` are names and texts")
-    return sha256(root), IdentityPattern(issuer, subject, tuple(sorted(claims.items())))
+    return Digest.parse(root), IdentityPattern(issuer, subject, tuple(sorted(claims.items())))
 
 
 def _parse_grant(obj: object, where: str) -> Grant:

@@ -114,7 +114,7 @@ def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer,
     lines = raw.decode("utf-8").splitlines(keepends=True)
     # From the last to the first: a line that comes in moves those behind it.
     for i in reversed(due):
-        _mark(lines, _place(raw, i), old.signers[i].revoked is not None, at)
+        _mark(lines, _place(raw, i), at)
     text = "".join(lines)
     new = TrustRoot.parse(text.encode())
     expected = tuple(replace(s, revoked=at) if i in due else s for i, s in enumerate(old.signers))
@@ -140,13 +140,11 @@ def _place(raw: bytes, number: int) -> tuple[int, int, int | None]:
     return first.line, first.column, revoked
 
 
-def _mark(
-    lines: list[str], place: tuple[int, int, int | None], already: bool, at: datetime
-) -> None:
+def _mark(lines: list[str], place: tuple[int, int, int | None], at: datetime) -> None:
     line, column, revoked = place
     text = f'revoked: "{format_time(at)}"\n'
-    if already and revoked is not None and revoked != line:
-        lines[revoked] = f"{' ' * column}{text}"
+    if revoked is not None:
+        lines[revoked] = lines[revoked][:column] + text
         return
     # Before the first field, in whose line the dash of the item stands.
     head = lines[line]

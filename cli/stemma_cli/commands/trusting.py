@@ -148,13 +148,13 @@ def _pattern(identity: str, issuer: str, claims: tuple[str, ...]) -> IdentityPat
 
 
 def _root(session: Session, text: str | None) -> Any:
-    from stemma_attestations.digest import sha256
+    from stemma_attestations.digest import Digest
     from stemma_registry import public_good
     from stemma_registry.trusted_roots import TrustedRoots
 
     if text is None:
         return public_good.TRUSTED_ROOT
-    digest = sha256(text)
+    digest = Digest.parse(text)
     TrustedRoots(session.home.roots).read(digest)  # a root that is not here verifies nothing
     return digest
 
