@@ -256,7 +256,9 @@ def _exclusive(
         for item in _affected(view, _draft(view, [first], signer))
         if item.blocked
     }
-    users = query.names_using(view.connection, [row.blob_id for row in files])
+    users: dict[int, set[int]] = {}
+    for part in query.containers(view.connection, [row.blob_id for row in files]):
+        users.setdefault(part.blob_id, set()).add(part.artifact_id)
     digests = query.digests(view.connection, users)
     targets, shared = [], []
     for row in sorted(files, key=lambda part: part.path):

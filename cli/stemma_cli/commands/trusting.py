@@ -179,7 +179,7 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
     time = parse_time(at) if at else session.now.replace(microsecond=0)
     root, revoked = trust_file.revoke(path, who, time)
     if session.json:
-        signers = [_document(signer) for signer in revoked]
+        signers = [f"{signer.principal} ({signer.label})" for signer in revoked]
         output.document({"trust": str(path), "digest": str(root.digest), "revoked": signers})
         return
     if not revoked:

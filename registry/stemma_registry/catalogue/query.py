@@ -6,7 +6,7 @@ and below the databases' limits on parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -395,12 +395,4 @@ def releases(connection: Connection) -> dict[str, list[Fact]]:
         signed = time_of(row.signed)
         fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=signed)
         found.setdefault(row.lifts, []).append(fact)
-    return found
-
-
-def names_using(connection: Connection, blobs: Sequence[int]) -> dict[int, set[int]]:
-    """Blob -> the artifacts that contain it."""
-    found: dict[int, set[int]] = {}
-    for row in containers(connection, blobs):
-        found.setdefault(row.blob_id, set()).add(row.artifact_id)
     return found
