@@ -116,10 +116,14 @@ def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer,
     for i in reversed(due):
         _mark(lines, _place(raw, i), at)
     text = "".join(lines)
-    new = TrustRoot.parse(text.encode())
     expected = tuple(replace(s, revoked=at) if i in due else s for i, s in enumerate(old.signers))
+    by_hand = f"cannot revoke {who:.80} in {path}: write `revoked: TIME` there by hand"
+    try:
+        new = TrustRoot.parse(text.encode())
+    except BadTrustRoot as error:
+        raise Refused(by_hand) from error
     if new.signers != expected:
-        raise Refused(f"cannot revoke {who:.80} in {path}: write `revoked: TIME` there by hand")
+        raise Refused(by_hand)
     _replace(path, text.encode())
     return new, tuple(new.signers[i] for i in due)
 
