@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import output
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, read_file
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -198,13 +198,14 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
 
     Exit code 0 if all of it would, 13 if not.
     """
+    from stemma_attestations.bundle import MAX_BYTES
     from stemma_attestations.errors import SignatureRefused
     from stemma_registry import belief
     from stemma_registry.trusted_roots import TrustedRoots
 
     root = session.trust(trust_path)
     roots = TrustedRoots(session.home.roots).present(root.roots)
-    found = belief.examine(bundle.read_bytes(), root, roots, session.now)
+    found = belief.examine(read_file(bundle, MAX_BYTES), root, roots, session.now)
     if session.json:
         output.document(
             {
@@ -244,9 +245,9 @@ def root_add(session: Session, file: Path) -> None:
 
     That believes nobody yet: `trust add --identity ... --root DIGEST` does.
     """
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
 
-    digest = TrustedRoots(session.home.roots).add(file.read_bytes())
+    digest = TrustedRoots(session.home.roots).add(read_file(file, MAX_BYTES))
     if session.json:
         output.document({"root": str(digest)})
         return
