@@ -12,6 +12,8 @@ from stemma_registry.blobs.local import LocalStore
 from stemma_registry.ledger.log import entry_key
 from tests.world import World
 
+MODEL = {"model.safetensors": bytes(range(256)) * 8, "config.json": b"{}"}
+
 
 class Disk(World):
     """A world whose store is a directory."""
@@ -25,8 +27,7 @@ class Disk(World):
     def fill(self) -> None:
         """A dataset, a model made from it, and a quarantine."""
         self.push("data/raw:1", {"a.csv": b"1,2\n" * 50, "b.csv": b"3,4\n" * 40})
-        files = {"model.safetensors": bytes(range(256)) * 8, "config.json": b"{}"}
-        self.push("models/m:1", files, "trained-on=data/raw:1", kind="model")
+        self.push("models/m:1", MODEL, "trained-on=data/raw:1", kind="model")
         self.quarantine("data/raw:1")
 
     def blob(self, digest: Digest | str) -> Path:

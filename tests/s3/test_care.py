@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from stemma_attestations.digest import Digest
 from stemma_registry.audit import Report, audit
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import store_at
 from stemma_registry.repair import RegistrySource, repair_all
 from stemma_registry.replicate import replicate
 from tests import seaweed
-from tests.registry.stores import Disk, contents, overwrite
+from tests.registry.stores import MODEL, Disk, contents, overwrite
 
 LARGE = 17 * 1024 * 1024  # in parts
 
@@ -62,7 +63,8 @@ def test_a_bucket_is_audited_and_mended(disk: Disk, prefix: str) -> None:
     remote = opened(disk, prefix)
     replicate(disk.store, remote, disk.home, disk.trust)
     client, bucket = seaweed.shared().client(), seaweed.shared_bucket()
-    blobs = sorted(disk.store.blobs())
+    # What only entry 2 refers to is not known any more once that is damaged.
+    blobs = [Digest.of(data) for data in MODEL.values()]
 
     def key(n: int) -> str:
         return f"{prefix}/blobs/sha256/{blobs[n].value[:2]}/{blobs[n].value[2:]}"
