@@ -7,8 +7,6 @@ their order stay, and the result is parsed before it replaces anything.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,8 +22,8 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import FORMAT, Signer, TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry.directory import make_directory, sync_directory
-from stemma_registry.errors import NotFound, Refused, Unavailable
+from stemma_registry import files
+from stemma_registry.errors import NotFound, Refused
 
 NOBODY = TrustRoot((), Digest.of(b""))
 _HEADER = f"""\
@@ -124,7 +122,7 @@ def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer,
         raise Refused(by_hand) from error
     if new.signers != expected:
         raise Refused(by_hand)
-    _replace(path, text.encode())
+    files.replace(path, "trust root", text.encode())
     return new, tuple(new.signers[i] for i in due)
 
 
@@ -167,7 +165,7 @@ def _extend(path: Path, principal: str, who: Sequence[str], grants: Grants) -> T
     new = TrustRoot.parse(text.encode())
     if new.signers[:-1] != old.signers:
         raise Refused(f"cannot add to {path}: `signers` must come last in it")
-    _replace(path, text.encode())
+    files.replace(path, "trust root", text.encode())
     return new
 
 
@@ -187,24 +185,6 @@ def _item(principal: str, who: Sequence[str], grants: Grants) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as source:
-            return source.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+        return files.read(path, "trust root", MAX_BYTES)
+    except NotFound:
         return None
-    except OSError as error:
-        raise Unavailable(f"cannot read the trust root {path}: {error.strerror}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        make_directory(path.parent)
-        with work.open("xb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(work, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        work.unlink(missing_ok=True)
-        raise Unavailable(f"cannot write the trust root {path}: {error.strerror}") from error
