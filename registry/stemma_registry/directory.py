@@ -23,7 +23,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadManifest, BadPath
 from stemma_attestations.manifest import Entry, Manifest
-from stemma_attestations.verify import Observed
+from stemma_attestations.observed import Observed
 from stemma_registry import stat_cache
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import CHUNK, Progress, hash_stream

@@ -34,7 +34,18 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
     root = session.trust(trust_path)
     if session.json:
         output.document(
-            {"digest": str(root.digest), "signers": [_document(s) for s in root.signers]}
+            {
+                "digest": str(root.digest),
+                "thresholds": [
+                    {
+                        "predicates": rule.about.predicates,
+                        "names": rule.about.names,
+                        "principals": rule.principals,
+                    }
+                    for rule in root.thresholds
+                ],
+                "signers": [_document(s) for s in root.signers],
+            }
         )
         return
     output.line(f"trust root {root.digest}")
@@ -56,6 +67,11 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
         for grant in signer.grants:
             output.line(f"  may say {', '.join(grant.predicates)}")
             output.line(f"    about {', '.join(grant.names)}")
+    for rule in root.thresholds:
+        output.line()
+        output.line(f"{rule.principals} distinct principals are asked for")
+        output.line(f"  to say {', '.join(rule.about.predicates)}")
+        output.line(f"    about {', '.join(rule.about.names)}")
 
 
 def _document(signer: Signer) -> dict[str, Any]:
@@ -215,7 +231,12 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
                 "predicate_type": found.predicate_type,
                 "signed": _text(found.signed),
                 "subjects": [
-                    {"name": word.subject, "refusal": word.refusal or None} for word in found.words
+                    {
+                        "name": word.subject,
+                        "refusal": word.refusal or None,
+                        "principals": word.principals,
+                    }
+                    for word in found.words
                 ],
             }
         )
@@ -225,7 +246,8 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
         output.line(f"at        {time or 'a time that nothing proves'}")
         output.line(f"says      {found.predicate_type}")
         for word in found.words:
-            output.line(f"  about {word.subject}: {word.refusal or 'believed'}")
+            more = f" (counts with {word.principals - 1} more)" if word.principals > 1 else ""
+            output.line(f"  about {word.subject}: {word.refusal or f'believed{more}'}")
     if not found.believed:
         if session.json:
             raise click.exceptions.Exit(13)
