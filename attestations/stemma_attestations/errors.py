@@ -11,7 +11,8 @@
     │   ├── BadStatement     statement or predicate
     │   ├── BadEnvelope
     │   ├── BadBundle
-    │   └── BadTrustRoot
+    │   ├── BadTrustRoot
+    │   └── BadPolicy
     └── NotVerified          the gate says no; `verdict` holds every step
         ├── Quarantined      something upstream is stopped
         ├── BytesDiffer      not the bytes that were expected
@@ -77,6 +78,10 @@ class BadBundle(Malformed):
 
 class BadTrustRoot(Malformed):
     """Not a trust root."""
+
+
+class BadPolicy(Malformed):
+    """Not a policy."""
 
 
 class NotVerified(StemmaError):

@@ -1,24 +1,178 @@
-"""What the gate requires, beyond what no policy can waive.
+"""What must be true before something is served: rules by name and stage.
 
-Whole bytes, a believed signature and no quarantine are always required.
+YAML, specified in docs/formats/policy.md. Whole bytes, a believed signature and no
+quarantine are always required, and no policy can waive them. Every rule that matches
+a name and a stage must hold; where none does, nothing is allowed: the empty policy
+allows nothing.
+
+Each requirement is met by *one* statement that is good, whatever others say. So a
+document that goes missing never turns a no into a yes; what must stop an artifact is
+a quarantine, which is state (in-toto's monotonic principle).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.names import name_matches
+
+FORMAT = "urn:stemma:policy:v0.1"
+# Steps that run code have a Git commit, and the checkout was clean; `import` runs nothing.
+WITHOUT_COMMIT = frozenset({"import"})
+
+
+class Suspects(StrEnum):
+    """What a stop amounts to that rests on a word which is not believed."""
+
+    WARN = "warn"
+    DENY = "deny"
+
+
+@dataclass(frozen=True)
+class ProvenanceRule:
+    """Signed provenance whose materials all have digests.
+
+    `by` are principals, one of whom must have signed it (empty: whoever the trust root
+    lets); `builds` the build types that will do (empty: any); `commit` asks for a Git
+    commit and a clean checkout.
+    """
+
+    by: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
+    commit: bool = True
+
+
+@dataclass(frozen=True)
+class BomRule:
+    """A CycloneDX ML-BOM whose hashes agree; `licences` are SPDX ids (empty: any, or none)."""
+
+    by: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AncestorRule:
+    """What every ancestor needs, up to `depth` edges away (None: all of them).
+
+    `assurance` is the least that its edges and its provenance may rest on: `attested`,
+    `signed` or `claimed`. With `external: admitted` an ancestor from outside needs a
+    signed admission.
+    """
+
+    assurance: str = "attested"
+    depth: int | None = None
+    external: str = "admitted"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition on a field of a predicate; a field that is not there fails it.
+
+    `pointer` is a JSON pointer (RFC 6901). Exactly one of the others is there.
+    """
+
+    pointer: str
+    equals: str | bool | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True)
+class EvidenceRule:
+    """A statement of this type about the artifact, that passes.
+
+    A test result passes as its format says; other types where all `checks` hold.
+    `max_age` is held against the trusted time of its signature: without one it is too old.
+    """
+
+    predicate_type: str
+    by: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    max_age: timedelta | None = None
+    max_severity: float | None = None  # of a vulnerability report: a CVSS score
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class FilesRule:
+    """What the files may be, told by their bytes.
+
+    Only `formats` (empty: any), none of `without`. What the format checks call
+    dangerous, malformed or undecided never passes; what is code-like, where `code` is set.
+    """
+
+    formats: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    code: bool = True
+
+
+@dataclass(frozen=True)
+class ApprovalRule:
+    """Approvals of exactly these bytes for the stage, by distinct principals.
+
+    `by` may list who may approve. Nobody approves what he made.
+    """
+
+    count: int = 1
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is asked of the names that match, at these stages (empty: any, or none)."""
+
+    names: tuple[str, ...]
+    stages: tuple[str, ...] = ()
+    provenance: ProvenanceRule | None = field(default_factory=ProvenanceRule)
+    bom: BomRule | None = field(default_factory=BomRule)
+    ancestors: AncestorRule | None = None
+    evidence: tuple[EvidenceRule, ...] = ()
+    files: FilesRule | None = None
+    approvals: ApprovalRule | None = None
+    max_age: timedelta | None = None
+    label: str = ""
+
+    def covers(self, name: str | None, stage: str | None) -> bool:
+        """Whether it is about a name at a stage. Only `**` is about what has no name."""
+        if self.stages and stage not in self.stages:
+            return False
+        if name is None:
+            return "**" in self.names
+        return any(name_matches(pattern, name) for pattern in self.names)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The built-in requirements; each field is one that may be asked for."""
+    """Rules, and what holds for all of them.
 
-    name: str = "builtin:v0.1"
-    provenance: bool = True
-    # A build that ran code has a Git commit, and the checkout was clean.
-    # `import` brings bytes in and runs nothing.
-    commit: bool = True
-    builds_without_commit: frozenset[str] = frozenset({"import"})
-    bom: bool = True
+    `source` says for people where it came from (a file, or a commit of a repository).
+    `max_age` is how old the status may be, unless a rule asks for less; `stale_ok`
+    permits break-glass.
+    """
+
+    name: str
+    digest: Digest
+    rules: tuple[Rule, ...]
+    stages: tuple[str, ...] = ("dev", "staging", "prod")
+    max_age: timedelta | None = None
+    stale_ok: bool = False
+    recheck: bool = False  # whether a re-check may believe the digest cache
+    on_suspect: Suspects = Suspects.WARN
+    source: Mapping[str, str] = field(default_factory=dict)
+
+    def rules_for(self, name: str | None, stage: str | None) -> tuple[Rule, ...]:
+        """The rules that must all hold; none: not allowed."""
+        return tuple(rule for rule in self.rules if rule.covers(name, stage))
+
+    def age_limit(self, name: str | None, stage: str | None) -> timedelta | None:
+        """How old the status may be for a name at a stage; None: it is read fresh."""
+        limits = [rule.max_age for rule in self.rules_for(name, stage)]
+        return min((limit for limit in (self.max_age, *limits) if limit is not None), default=None)
 
 
-BUILTIN = Policy()
+_BUILTIN = b"builtin:v0.1"
+BUILTIN = Policy(_BUILTIN.decode(), Digest.of(_BUILTIN), (Rule(("**",)),))

@@ -7,12 +7,15 @@ stay text: 1:30 is not ninety, and 1e400 is not infinity.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import yaml
 
 from stemma_attestations.errors import Malformed
+from stemma_attestations.placed import Placed
 
+_TEXT = "tag:yaml.org,2002:str"
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 
@@ -41,7 +44,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key_node.tag != "tag:yaml.org,2002:str":
+            if key is None or key_node.tag != _TEXT:
                 raise yaml.MarkedYAMLError(None, None, "keys are text", key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(
@@ -67,10 +70,25 @@ _Loader.yaml_implicit_resolvers = {
 
 def load(raw: bytes, error: type[Malformed]) -> Any:
     """Parse one UTF-8 YAML document. Raises `error` with line and column."""
+    return _read(raw, error, lambda text: yaml.load(text, _Loader))  # noqa: S506 - a SafeLoader
+
+
+def load_placed(raw: bytes, error: type[Malformed]) -> Placed:
+    """The same, where each value knows its line. Raises `error` with line and column."""
+    node = _read(raw, error, lambda text: yaml.compose(text, _Loader))
+    if node is None:
+        return Placed(None, 1, "", error)
+    return _placed(node, "", error)
+
+
+T = TypeVar("T")
+
+
+def _read(raw: bytes, error: type[Malformed], parse: Callable[[str], T]) -> T:
     if len(raw) > MAX_BYTES:
         raise error(f"YAML of {len(raw)} bytes, at most {MAX_BYTES} are read")
     try:
-        return yaml.load(raw.decode("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        return parse(raw.decode("utf-8"))
     except UnicodeDecodeError as cause:
         raise error(f"not UTF-8 at byte {cause.start}") from cause
     except yaml.MarkedYAMLError as cause:
@@ -79,3 +97,27 @@ def load(raw: bytes, error: type[Malformed]) -> Any:
         raise error(f"{place}{cause.problem}") from cause
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as cause:
         raise error(f"not YAML: {str(cause).splitlines()[0]}") from cause
+
+
+def _placed(node: Any, path: str, error: type[Malformed]) -> Placed:
+    line = node.start_mark.line + 1
+    value: Any
+    if isinstance(node, yaml.MappingNode):
+        value = {}
+        for key_node, item in node.value:
+            key = key_node.value if key_node.tag == _TEXT else None
+            place = Placed(None, key_node.start_mark.line + 1, path, error)
+            if not isinstance(key, str):
+                place.fail("keys are text")
+            if key in value:
+                place.fail(f"duplicate key {key!r:.40}")
+            value[key] = _placed(item, f"{path}.{key}" if path else key, error)
+    elif isinstance(node, yaml.SequenceNode):
+        value = [_placed(item, f"{path}[{n}]", error) for n, item in enumerate(node.value, 1)]
+    elif node.tag == _TEXT:
+        value = node.value
+    elif node.tag.endswith(":bool"):
+        value = node.value.lower() in ("yes", "true", "on")
+    else:
+        value = None
+    return Placed(value, line, path, error)
