@@ -32,8 +32,12 @@ _HEADER = f"""\
 # Whom this machine believes: which key may say what (predicates) about which names.
 # Patterns match whole segments: * is one, ** any number. Specified in docs/formats/trust-root.md.
 format: {FORMAT}
-signers:
 """
+
+
+def _header(time: Sequence[Digest] = ()) -> str:
+    items = "".join(f'  - root: "{root}"\n' for root in time)
+    return _HEADER + (f"time:\n{items}" if items else "") + "signers:\n"
 
 
 def load(path: Path, required: bool) -> TrustRoot:
@@ -94,6 +98,45 @@ def add_identity(
         lines.append("      claims:")
         lines += [f"        {name}: {json.dumps(value)}" for name, value in pattern.claims]
     return _extend(path, principal, lines, grants)
+
+
+def add_time(path: Path, root: Digest) -> TrustRoot:
+    """Believe the Sigstore trusted root `root` about when keys signed; the new trust root.
+
+    One that is listed already changes nothing. Raises BadTrustRoot, Refused, Unavailable.
+    """
+    raw = _read(path)
+    old = TrustRoot.parse(raw) if raw is not None else NOBODY
+    if root in old.time:
+        return old
+    item = f'- root: "{root}"\n'
+    if raw is None:
+        text = _header((root,)).replace("signers:\n", "signers: []\n")
+    else:
+        lines = raw.decode("utf-8").splitlines(keepends=True)
+        line, column = _time_place(raw)
+        # Without a list of times there is a line to begin one in: that of `signers`.
+        lines.insert(line, f"time:\n  {item}" if column is None else " " * column + item)
+        text = "".join(lines)
+    by_hand = f"cannot add to {path}: write `time:` and `  {item.strip()}` there by hand"
+    try:
+        new = TrustRoot.parse(text.encode())
+    except BadTrustRoot as error:
+        raise Refused(by_hand) from error
+    if new.signers != old.signers or new.time != (root, *old.time):
+        raise Refused(by_hand)
+    _replace(path, text.encode())
+    return new
+
+
+def _time_place(raw: bytes) -> tuple[int, int | None]:
+    """Line and column of the first item of `time`, or else the line of `signers`, from 0."""
+    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
+    fields = {key.value: (key, value) for key, value in document.value}
+    if "time" in fields:
+        mark = fields["time"][1].start_mark
+        return mark.line, mark.column
+    return fields["signers"][0].start_mark.line, None
 
 
 def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer, ...]]:
@@ -159,13 +202,13 @@ def _extend(path: Path, principal: str, who: Sequence[str], grants: Grants) -> T
     raw = _read(path)
     old = TrustRoot.parse(raw) if raw is not None else NOBODY
     if raw is None or not old.signers:
-        text = _HEADER
+        text = _header(old.time)
     else:
         text = raw.decode("utf-8")
         text += "" if text.endswith("\n") else "\n"
     text += _item(principal, who, grants)
     new = TrustRoot.parse(text.encode())
-    if new.signers[:-1] != old.signers:
+    if new.signers[:-1] != old.signers or new.time != old.time:
         raise Refused(f"cannot add to {path}: `signers` must come last in it")
     _replace(path, text.encode())
     return new

@@ -13,6 +13,7 @@ that nobody else should wait for.
 from __future__ import annotations
 
 from stemma_registry.signing.contract import KeyHolder, Secret, Signer
+from stemma_registry.signing.dated import DatedSigner
 from stemma_registry.signing.keyfile import (
     KEY_TYPES,
     MAX_KEY_BYTES,
@@ -23,15 +24,19 @@ from stemma_registry.signing.keyfile import (
     write_public,
 )
 from stemma_registry.signing.opening import load_signer
+from stemma_registry.signing.services import Log, TimestampAuthority
 
 __all__ = [
     "KEY_TYPES",
     "MAX_KEY_BYTES",
     "SCHEME",
+    "DatedSigner",
     "KeyHolder",
     "KeySigner",
+    "Log",
     "Secret",
     "Signer",
+    "TimestampAuthority",
     "load_signer",
     "new_key",
     "write_key",
