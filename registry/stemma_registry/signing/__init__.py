@@ -23,8 +23,8 @@ from stemma_registry.signing.keyfile import (
     write_key,
     write_public,
 )
+from stemma_registry.signing.notaries import Log, TimestampAuthority
 from stemma_registry.signing.opening import load_signer
-from stemma_registry.signing.services import Log, TimestampAuthority
 
 __all__ = [
     "KEY_TYPES",

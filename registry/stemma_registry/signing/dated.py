@@ -17,7 +17,7 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import Statement
 from stemma_registry.errors import Unavailable
 from stemma_registry.signing.contract import KeyHolder
-from stemma_registry.signing.services import Log, TimestampAuthority
+from stemma_registry.signing.notaries import Log, TimestampAuthority
 
 
 @dataclass(frozen=True)
