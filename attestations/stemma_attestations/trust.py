@@ -7,20 +7,28 @@ depend on any trust root; it is never stored as truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from stemma_attestations import time_roots, yaml_strict
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, BadName, BadTrustRoot, Malformed
+from stemma_attestations.grants import (
+    Grant,
+    Threshold,
+    check_principals,
+    needed,
+    only,
+    parse_grant,
+    parse_threshold,
+)
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.names import check_pattern, name_matches
 from stemma_attestations.times import Dated, Times, parse_time
 
 FORMAT = "urn:stemma:trust-root:v0.1"
@@ -33,22 +41,6 @@ class Assurance(StrEnum):
     SIGNED = "signed"
     CLAIMED = "claimed"
     CONTAINS = "contains"
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Predicate types (or `*`) that may be said about names that match a pattern."""
-
-    predicates: tuple[str, ...]
-    names: tuple[str, ...]
-
-    def covers(self, predicate_type: str, name: str | None) -> bool:
-        """Whether it covers the claim. Only `**` covers what has no name."""
-        if predicate_type not in self.predicates and "*" not in self.predicates:
-            return False
-        if name is None:
-            return "**" in self.names
-        return any(name_matches(pattern, name) for pattern in self.names)
 
 
 @dataclass(frozen=True)
@@ -124,6 +116,7 @@ class TrustRoot:
 
     signers: tuple[Signer, ...]
     digest: Digest
+    thresholds: tuple[Threshold, ...] = ()
     time: tuple[Digest, ...] = ()
     who: Callable[[str], Certified | None] = field(
         default=lambda _: None, repr=False, compare=False
@@ -135,13 +128,19 @@ class TrustRoot:
         document = yaml_strict.load(raw, BadTrustRoot)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise BadTrustRoot(f"trust root: `format: {FORMAT}` is missing")
-        _only(document, {"format", "signers", "time"}, "trust root")
-        signers = document.get("signers")
+        only(document, {"format", "thresholds", "time", "signers"}, "trust root")
+        signers, thresholds = document.get("signers"), document.get("thresholds", [])
         if not isinstance(signers, list):
             raise BadTrustRoot("trust root: `signers` is a list (an empty one trusts nobody)")
-        time = time_roots.parse(document.get("time", []))
-        parsed = tuple(_parse_signer(s, i) for i, s in enumerate(signers, 1))
-        return cls(parsed, Digest.of(raw), time)
+        if not isinstance(thresholds, list):
+            raise BadTrustRoot("trust root: `thresholds` is a list")
+        listed = tuple(_parse_signer(s, i) for i, s in enumerate(signers, 1))
+        check_principals(signer.principal for signer in listed)
+        rules = (
+            parse_threshold(item, f"trust root: threshold {i}")
+            for i, item in enumerate(thresholds, 1)
+        )
+        return cls(listed, Digest.of(raw), tuple(rules), time_roots.parse(document.get("time", [])))
 
     @cached_property
     def _by_key(self) -> dict[str, list[Signer]]:
@@ -230,12 +229,28 @@ class TrustRoot:
 
         `at` is the time of the question, `signed` what proves when the signature existed.
         """
+        return bool(self.principals(signer_id, predicate_type, name, at, signed))
+
+    def principals(
+        self,
+        signer_id: str,
+        predicate_type: str,
+        name: str | None,
+        at: datetime,
+        signed: Times = (),
+    ) -> frozenset[str]:
+        """As whom the signer may say this about `name`: as several where patterns overlap."""
         since = self.since(signer_id, signed)
-        return any(
-            signer.valid_at(at, since)
-            and any(g.covers(predicate_type, name) for g in signer.grants)
+        return frozenset(
+            signer.principal
             for signer in self.entries(signer_id)
+            if signer.valid_at(at, since)
+            and any(g.covers(predicate_type, name) for g in signer.grants)
         )
+
+    def needed(self, predicate_type: str, name: str | None) -> int:
+        """How many distinct principals must have said it, for a yes."""
+        return needed(self.thresholds, predicate_type, name)
 
     def lets(self, speaker: Speaker, predicate_type: str, name: str | None, now: datetime) -> bool:
         """Whether somebody who is about to sign would be believed."""
@@ -309,7 +324,7 @@ def _parse_signer(obj: object, number: int) -> Signer:
     where = f"trust root: signer {number}"
     if not isinstance(obj, dict):
         raise BadTrustRoot(f"{where} is not a mapping")
-    _only(obj, _FIELDS, where)
+    only(obj, _FIELDS, where)
     principal, key, may = obj.get("principal"), obj.get("key"), obj.get("may")
     if not isinstance(principal, str) or not principal.isprintable() or not principal:
         raise BadTrustRoot(f"{where} has no `principal`")
@@ -323,7 +338,7 @@ def _parse_signer(obj: object, number: int) -> Signer:
         root, pattern = _parse_identity(obj["identity"]) if "identity" in obj else (None, None)
         return Signer(
             principal=principal,
-            grants=tuple(_parse_grant(item, where) for item in may),
+            grants=tuple(parse_grant(item, f"{where}: each of `may`") for item in may),
             key=PublicKey.parse(key.encode()) if isinstance(key, str) else None,
             identity=pattern,
             root=root,
@@ -343,7 +358,7 @@ def _parse_signer(obj: object, number: int) -> Signer:
 def _parse_identity(obj: object) -> tuple[Digest, IdentityPattern]:
     if not isinstance(obj, dict):
         raise BadTrustRoot("`identity` is {issuer, subject, root, claims}")
-    _only(obj, {"issuer", "subject", "root", "claims"}, "identity")
+    only(obj, {"issuer", "subject", "root", "claims"}, "identity")
     issuer, subject, root = obj.get("issuer"), obj.get("subject"), obj.get("root")
     claims = obj.get("claims", {})
     if not isinstance(issuer, str) or not isinstance(subject, str):
@@ -355,30 +370,9 @@ def _parse_identity(obj: object) -> tuple[Digest, IdentityPattern]:
     return Digest.parse(root), IdentityPattern(issuer, subject, tuple(sorted(claims.items())))
 
 
-def _parse_grant(obj: object, where: str) -> Grant:
-    if not isinstance(obj, dict):
-        raise BadTrustRoot(f"{where}: each of `may` is {{predicates, names}}")
-    _only(obj, {"predicates", "names"}, where)
-    predicates = _texts(obj.get("predicates"), where, "predicates")
-    names = _texts(obj.get("names"), where, "names")
-    return Grant(predicates, tuple(check_pattern(name) for name in names))
-
-
-def _texts(value: object, where: str, field: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise BadTrustRoot(f"{where}: `{field}` is a list of texts")
-    return tuple(value)
-
-
 def _time(value: object) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
         return parse_time(value)
     raise BadTrustRoot("a time is written as 2026-01-31T12:00:00Z")
-
-
-def _only(obj: dict[Any, Any], fields: Sequence[str] | set[str], where: str) -> None:
-    unknown = [str(key) for key in obj if key not in fields]
-    if unknown:
-        raise BadTrustRoot(f"{where}: unknown field {unknown[0]!r:.40}")

@@ -27,27 +27,17 @@ from stemma_attestations.errors import (
     SignatureRefused,
     Undecided,
 )
+from stemma_attestations.grants import distinct
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.manifest import Entry, Manifest
+from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion, subject_name
+from stemma_attestations.observed import Observed, differences
 from stemma_attestations.policy import BUILTIN, Policy
 from stemma_attestations.predicates import mlbom, provenance
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import Dated, Times
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Step, Verdict
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What was found where the artifact should be.
-
-    `oddities` are paths that are not regular files, or could not be read, with
-    what they are instead.
-    """
-
-    entries: tuple[Entry, ...]
-    oddities: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +121,7 @@ def verify(request: Request) -> Verdict:
         _bytes(request),
         signatures,
         signers,
-        _provenance(request.policy, accepted),
+        _provenance(request, accepted),
         _bom(request, accepted),
         *request.further,
         _status(request.status),
@@ -149,34 +139,6 @@ def verify(request: Request) -> Verdict:
         warnings=tuple(_suspicion(stop) for stop in request.status.suspects),
     )
     return verdict.require()
-
-
-def differences(expected: Manifest, observed: Observed) -> tuple[str, ...]:
-    """Every way in which the observed tree is not the expected one, a line each."""
-    found = {entry.path: entry for entry in observed.entries}
-    odd = dict(observed.oddities)
-    lines = [f"{path}: {what}" for path, what in observed.oddities]
-    missing = [e for e in expected.entries if e.path not in found and e.path not in odd]
-    extra = {p: e for p, e in found.items() if p not in expected.by_path}
-    for entry in expected.entries:
-        other = found.get(entry.path)
-        if other is not None and other.sha256 != entry.sha256:
-            lines.append(f"{entry.path}: changed ({_contrast(entry, other)})")
-    for entry in missing:
-        twin = next((p for p, e in extra.items() if e.sha256 == entry.sha256), None)
-        if twin is None:
-            lines.append(f"{entry.path}: missing")
-        else:
-            del extra[twin]
-            lines.append(f"{entry.path}: renamed to {twin}")
-    lines.extend(f"{path}: not in the manifest" for path in extra)
-    return tuple(lines)
-
-
-def _contrast(expected: Entry, found: Entry) -> str:
-    if expected.size != found.size:
-        return f"{expected.size} bytes expected, {found.size} found"
-    return f"{expected.sha256.short} expected, {found.sha256.short} found"
 
 
 def _bytes(request: Request) -> Step:
@@ -274,12 +236,43 @@ def _refusal(request: Request, item: _Signed) -> str | None:
     names = [s.name for s in item.statement.subjects_about(request.expected.digest)]
     if request.name is not None and str(request.name) not in names:
         return f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
-    for name in [request.name] if request.name else [subject_name(text) for text in names]:
-        about = name.name if name else None
-        if trust.authorises(item.signer, kind, about, request.now, item.signed):
-            return None
+    if _principals(request, item):
+        return None
     subject = str(request.name or names[0] or "what has no name")
     return trust.refusal(item.signer, kind, subject, item.signed)
+
+
+def _about(request: Request, item: _Signed) -> list[str | None]:
+    """The names that it counts for: the one that is asked about, else all that it names."""
+    if request.name is not None:
+        return [request.name.name]
+    subjects = item.statement.subjects_about(request.expected.digest)
+    names = [subject_name(subject.name) for subject in subjects]
+    return [name.name if name else None for name in names]
+
+
+def _principals(request: Request, item: _Signed) -> frozenset[str]:
+    """As whom its signer may say it."""
+    kind, trust = item.statement.predicate_type, _trust(request, item)
+    return frozenset().union(
+        *(
+            trust.principals(item.signer, kind, about, request.now, item.signed)
+            for about in _about(request, item)
+        )
+    )
+
+
+def _too_few(request: Request, good: Sequence[_Signed]) -> str | None:
+    """Why statements of one type that are all good do not suffice: too few principals."""
+    kind = good[0].statement.predicate_type
+    names = {about for item in good for about in _about(request, item)}
+    asked = max(request.trust.needed(kind, name) for name in names)
+    voices = [_principals(request, item) for item in good]
+    count = distinct(voices)
+    if count >= asked:
+        return None
+    who = ", ".join(sorted(set[str]().union(*voices)))
+    return f"{kind} by {asked} distinct principals is asked for, and it is by {who} only"
 
 
 def _trust(request: Request, item: _Signed) -> TrustRoot:
@@ -287,11 +280,13 @@ def _trust(request: Request, item: _Signed) -> TrustRoot:
     return request.trust.introducing(item.certified)
 
 
-def _provenance(policy: Policy, accepted: Sequence[_Signed]) -> Step:
+def _provenance(request: Request, accepted: Sequence[_Signed]) -> Step:
     title = "provenance is present and its materials are complete"
-    if not policy.provenance:
+    if not request.policy.provenance:
         return Step.passed(5, title, "not asked for by the policy")
     reasons: list[str] = []
+    good: list[_Signed] = []
+    proved = ""
     for item in accepted:
         if item.statement.predicate_type != provenance.TYPE:
             continue
@@ -300,14 +295,23 @@ def _provenance(policy: Policy, accepted: Sequence[_Signed]) -> Step:
         except BadStatement as error:
             reasons.append(f"{item.bundle.short}: {error}")
             continue
-        gaps = _gaps(policy, view)
+        gaps = _gaps(request.policy, view)
         if not gaps:
-            inputs = len(view.inputs)
-            return Step.passed(5, title, f"{view.build or view.build_type}, {inputs} materials")
+            good.append(item)
+            proved = proved or f"{view.build or view.build_type}, {len(view.inputs)} materials"
         reasons.extend(gaps)
-    if not reasons:
-        reasons.append("no provenance by an authorised signer")
-    return Step.failed(5, title, NotVerified, *reasons)
+    return _counted(request, Step.passed(5, title, proved), good, reasons, "provenance")
+
+
+def _counted(
+    request: Request, passed: Step, good: Sequence[_Signed], reasons: list[str], what: str
+) -> Step:
+    """The step as it passed where enough principals said it, else failed for the reasons."""
+    few = _too_few(request, good) if good else None
+    if good and few is None:
+        return passed
+    reasons = [few] if few else reasons or [f"no {what} by an authorised signer"]
+    return Step.failed(passed.number, passed.title, NotVerified, *reasons)
 
 
 def _gaps(policy: Policy, view: provenance.Provenance) -> list[str]:
@@ -329,6 +333,8 @@ def _bom(request: Request, accepted: Sequence[_Signed]) -> Step:
     if not request.policy.bom:
         return Step.passed(6, title, "not asked for by the policy")
     reasons: list[str] = []
+    good: list[_Signed] = []
+    proved = ""
     for item in accepted:
         if item.statement.predicate_type != mlbom.TYPE:
             continue
@@ -340,9 +346,10 @@ def _bom(request: Request, accepted: Sequence[_Signed]) -> Step:
             reasons.append(f"{item.bundle.short}: {error}")
             continue
         if not disagreements:
-            return Step.passed(6, title, f"CycloneDX {document.get('specVersion')}")
+            good.append(item)
+            proved = proved or f"CycloneDX {document.get('specVersion')}"
         reasons.extend(disagreements)
-    return Step.failed(6, title, NotVerified, *(reasons or ["no ML-BOM by an authorised signer"]))
+    return _counted(request, Step.passed(6, title, proved), good, reasons, "ML-BOM")
 
 
 def _status(status: StatusView) -> Step:

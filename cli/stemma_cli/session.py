@@ -110,9 +110,10 @@ class Session:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """A file's bytes; of one that is too large, one byte more than is read anywhere."""
-    with path.open("rb") as source:
-        return source.read(limit + 1)
+    """A file's bytes, as it was named on the command line."""
+    from stemma_registry import files
+
+    return files.read(path, "file", limit)
 
 
 def passphrase() -> str | None:

@@ -19,10 +19,14 @@ from stemma_attestations.trust import TrustRoot, described
 
 @dataclass(frozen=True)
 class Word:
-    """What a statement says about one subject; `refusal` is empty where it is believed."""
+    """What a statement says about one subject; `refusal` is empty where it is believed.
+
+    `principals` is how many distinct ones must say so before it counts for a yes.
+    """
 
     subject: str
     refusal: str
+    principals: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
         label = subject.name or next((digest.short for digest in subject.digests), "nothing")
         about = name.name if name else None
         may = known.authorises(found.id, kind, about, now, signed)
-        words.append(Word(label, "" if may else known.refusal(found.id, kind, label, signed)))
+        refusal = "" if may else known.refusal(found.id, kind, label, signed)
+        words.append(Word(label, refusal, known.needed(kind, about)))
     return Belief(
         by=described(found),
         principal=known.principal(found.id),

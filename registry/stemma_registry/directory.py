@@ -23,12 +23,13 @@ from typing import BinaryIO, Protocol, TypeVar
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadManifest, BadPath
 from stemma_attestations.manifest import Entry, Manifest
-from stemma_attestations.verify import Observed
+from stemma_attestations.observed import Observed
 from stemma_registry import stat_cache
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import CHUNK, Progress, hash_stream
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import AlreadyThere, BadTree, Damaged, NotFound, Unavailable
+from stemma_registry.files import make_directory, sync_directory
 from stemma_registry.stat_cache import StatCache
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -200,14 +201,6 @@ def _sweep(parent: Path, prefix: str) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and its parents, so that a power cut leaves all of them. Raises OSError."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for made in reversed(missing):
-        sync_directory(made.parent)
-
-
 def scan(root: Path) -> Tree:
     """List everything below `root`. Raises NotFound, BadTree, Unavailable."""
     try:
@@ -367,12 +360,3 @@ def _write_files(store: Store, manifest: Manifest, root: Path, progress: Progres
 def _sync_directories(root: Path) -> None:
     for directory, _, _ in os.walk(root):
         sync_directory(Path(directory))
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable. Raises OSError."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -20,11 +20,12 @@ from stemma_attestations.errors import (
 )
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.observed import Observed
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Verdict
-from stemma_attestations.verify import Evidence, Observed, Request, explain, verify
+from stemma_attestations.verify import Evidence, Request, explain, verify
 from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress

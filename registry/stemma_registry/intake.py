@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Entry, Manifest
-from stemma_attestations.verify import Observed
+from stemma_attestations.observed import Observed
 from stemma_registry import directory
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress

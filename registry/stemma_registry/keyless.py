@@ -33,8 +33,8 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadJSON, BadKey, SignatureRefused, StemmaError
 from stemma_attestations.identity import Identity
 from stemma_attestations.statement import Statement
-from stemma_registry import public_good
-from stemma_registry.errors import NotFound, Refused, Unavailable
+from stemma_registry import files, public_good
+from stemma_registry.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -246,7 +246,9 @@ def load_signer(uri: str, token: str | None, browser: bool) -> KeylessSigner:
     config, token_file = (parameters.get(name) for name in PARAMETERS)
     instance = Instance.public()
     if config is not None:
-        instance = Instance.parse(_read(config, "trust configuration", MAX_CONFIG_BYTES))
+        instance = Instance.parse(
+            files.read(Path(config).expanduser(), "trust configuration", MAX_CONFIG_BYTES)
+        )
     return KeylessSigner(instance, lambda: _token(token_file, token, browser))
 
 
@@ -271,7 +273,7 @@ def _token(file: str | None, token: str | None, browser: bool) -> str | None:
     from sigstore.oidc import detect_credential
 
     if file is not None:
-        return _one(_read(file, "identity token", MAX_TOKEN_BYTES), file)
+        return _one(files.read(Path(file).expanduser(), "identity token", MAX_TOKEN_BYTES), file)
     if token is not None:
         return _one(token.encode(), TOKEN_VARIABLE)
     ambient = detect_credential()
@@ -313,20 +315,6 @@ def _logged_in(config: ClientTrustConfig) -> IdentityToken:
             raise
         return IdentityToken(found[-1])
     return IdentityToken(found[-1]) if found else token
-
-
-def _read(name: str, what: str, limit: int) -> bytes:
-    path = Path(name).expanduser()
-    try:
-        with path.open("rb") as source:
-            data = source.read(limit + 1)
-    except FileNotFoundError as error:
-        raise NotFound(f"no {what} at {path}") from error
-    except OSError as error:
-        raise Unavailable(f"cannot read the {what} {path}: {error.strerror}") from error
-    if len(data) > limit:
-        raise Refused(f"the {what} {path} has more than {limit} bytes")
-    return data
 
 
 # --- what goes wrong

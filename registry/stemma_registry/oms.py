@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from stemma_attestations.bundle import MAX_BYTES, Bundle
-from stemma_attestations.errors import BadBundle, BadPath, BadStatement, SignatureRefused
+from stemma_attestations.errors import BadBundle, BadPath, Malformed, SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import signature
 from stemma_attestations.predicates.signature import ModelSignature
 from stemma_attestations.statement import Statement
+from stemma_registry import files
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.directory import Tree, manifest_of, observe, scan, sync_directory
-from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
+from stemma_registry.directory import Tree, manifest_of, observe, scan
+from stemma_registry.errors import AlreadyThere, Refused
 from stemma_registry.signing import KeyHolder
 
 SCHEME = "ecdsa-sha2-nistp256"  # of what model_signing reads, the one that we have
@@ -71,7 +72,7 @@ def sign(
     statement = signature.build(manifest, root.resolve().name or "model", ignored)
     raw = signature.bundle(signer.sign(statement), signer.public)
     by_key(signer.public)(raw)  # as everybody else will read it
-    _write(out, raw)
+    files.write_new(out, "signature", raw)
     return Written(manifest, ignored)
 
 
@@ -118,16 +119,9 @@ def by_key(key: PublicKey) -> Believe:
 
 def _read(path: Path, believe: Believe) -> ModelSignature:
     try:
-        with path.open("rb") as source:
-            raw = source.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise NotFound(f"no signature at {path}") from error
-    except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}") from error
-    try:
-        return signature.parse(believe(raw))
-    except BadStatement as error:
-        raise SignatureRefused(f"signed, but not a model signature: {error}") from error
+        return signature.parse(believe(files.read(path, "signature", MAX_BYTES)))
+    except Malformed as error:
+        raise SignatureRefused(f"not a model signature: {error}") from error
 
 
 def _plain(path: str) -> str:
@@ -152,16 +146,3 @@ def _without(tree: Tree, leave: Callable[[str], bool]) -> Tree:
         files=tuple(file for file in tree.files if not leave(file.path)),
         oddities=tuple(odd for odd in tree.oddities if not leave(odd[0])),
     )
-
-
-def _write(out: Path, raw: bytes) -> None:
-    try:
-        with out.open("xb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_directory(out.parent)
-    except FileExistsError as error:
-        raise AlreadyThere(f"{out} exists, and a signature is not overwritten") from error
-    except OSError as error:
-        raise Unavailable(f"cannot write {out}: {error.strerror}") from error

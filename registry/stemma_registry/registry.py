@@ -19,8 +19,8 @@ from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.directory import make_directory
 from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound, StoreError, Unavailable
+from stemma_registry.files import make_directory
 from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry

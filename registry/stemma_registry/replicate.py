@@ -29,7 +29,6 @@ from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.dependents import Uses, uses_in
-from stemma_registry.directory import make_directory
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -42,6 +41,7 @@ from stemma_registry.errors import (
     Unanswered,
     Unavailable,
 )
+from stemma_registry.files import make_directory
 from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import ERASE, LedgerEntry
 from stemma_registry.ledger.log import Head, entry_key, read_entry

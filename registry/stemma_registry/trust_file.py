@@ -7,8 +7,6 @@ their order stay, and the result is parsed before it replaces anything.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,8 +22,8 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import FORMAT, Signer, TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry.directory import make_directory, sync_directory
-from stemma_registry.errors import NotFound, Refused, Unavailable
+from stemma_registry import files
+from stemma_registry.errors import NotFound, Refused
 
 NOBODY = TrustRoot((), Digest.of(b""))
 _HEADER = f"""\
@@ -123,20 +121,25 @@ def add_time(path: Path, root: Digest) -> TrustRoot:
         new = TrustRoot.parse(text.encode())
     except BadTrustRoot as error:
         raise Refused(by_hand) from error
-    if new.signers != old.signers or new.time != (root, *old.time):
+    if replace(old, digest=new.digest, time=(root, *old.time)) != new:
         raise Refused(by_hand)
-    _replace(path, text.encode())
+    files.replace(path, "trust root", text.encode())
     return new
 
 
 def _time_place(raw: bytes) -> tuple[int, int | None]:
     """Line and column of the first item of `time`, or else the line of `signers`, from 0."""
-    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
-    fields = {key.value: (key, value) for key, value in document.value}
+    fields = _fields(raw)
     if "time" in fields:
         mark = fields["time"][1].start_mark
         return mark.line, mark.column
     return fields["signers"][0].start_mark.line, None
+
+
+def _fields(raw: bytes) -> dict[str, tuple[Any, Any]]:
+    """The file's fields, as nodes that know their places."""
+    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
+    return {key.value: (key, value) for key, value in document.value}
 
 
 def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer, ...]]:
@@ -167,7 +170,7 @@ def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer,
         raise Refused(by_hand) from error
     if new.signers != expected:
         raise Refused(by_hand)
-    _replace(path, text.encode())
+    files.replace(path, "trust root", text.encode())
     return new, tuple(new.signers[i] for i in due)
 
 
@@ -179,9 +182,7 @@ def _is_meant(signer: Signer, who: str) -> bool:
 
 def _place(raw: bytes, number: int) -> tuple[int, int, int | None]:
     """Line and column of a signer's first field, and the line of its `revoked`, from 0."""
-    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
-    signers = next(value for key, value in document.value if key.value == "signers")
-    fields = signers.value[number].value
+    fields = _fields(raw)["signers"][1].value[number].value
     first = fields[0][0].start_mark
     revoked = next((key.start_mark.line for key, _ in fields if key.value == "revoked"), None)
     return first.line, first.column, revoked
@@ -201,16 +202,19 @@ def _mark(lines: list[str], place: tuple[int, int, int | None], at: datetime) ->
 def _extend(path: Path, principal: str, who: Sequence[str], grants: Grants) -> TrustRoot:
     raw = _read(path)
     old = TrustRoot.parse(raw) if raw is not None else NOBODY
-    if raw is None or not old.signers:
-        text = _header(old.time)
+    if raw is None or not (old.signers or old.time or old.thresholds):
+        text = _header()
+    elif not old.signers:  # a list with items takes the place of the empty one
+        lines = raw.decode("utf-8").splitlines(keepends=True)
+        text = "".join(lines[: _fields(raw)["signers"][0].start_mark.line]) + "signers:\n"
     else:
         text = raw.decode("utf-8")
         text += "" if text.endswith("\n") else "\n"
     text += _item(principal, who, grants)
     new = TrustRoot.parse(text.encode())
-    if new.signers[:-1] != old.signers or new.time != old.time:
+    if replace(new, digest=old.digest, signers=new.signers[:-1]) != old:
         raise Refused(f"cannot add to {path}: `signers` must come last in it")
-    _replace(path, text.encode())
+    files.replace(path, "trust root", text.encode())
     return new
 
 
@@ -230,24 +234,6 @@ def _item(principal: str, who: Sequence[str], grants: Grants) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as source:
-            return source.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+        return files.read(path, "trust root", MAX_BYTES)
+    except NotFound:
         return None
-    except OSError as error:
-        raise Unavailable(f"cannot read the trust root {path}: {error.strerror}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        make_directory(path.parent)
-        with work.open("xb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(work, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        work.unlink(missing_ok=True)
-        raise Unavailable(f"cannot write the trust root {path}: {error.strerror}") from error

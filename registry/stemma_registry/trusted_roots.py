@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest, sha256
-from stemma_attestations.errors import BadJSON, BadTrustRoot
+from stemma_attestations.errors import BadJSON, BadTrustRoot, Malformed
 from stemma_attestations.trusted_root import TrustedRoot
-from stemma_registry import public_good
-from stemma_registry.directory import make_directory, sync_directory
+from stemma_registry import files, public_good
 from stemma_registry.errors import Damaged, NotFound, Unavailable
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -49,15 +47,14 @@ class TrustedRoots:
             return public_good.trusted_root()
         path = self._path(digest)
         try:
-            with path.open("rb") as source:
-                raw = source.read(MAX_BYTES + 1)
-        except FileNotFoundError as error:
+            raw = files.read(path, "trusted root", MAX_BYTES)
+        except NotFound as error:
             raise NotFound(
                 f"the Sigstore trusted root {digest.short} is not on this machine "
                 "(`stemma trust root add FILE`)"
             ) from error
-        except OSError as error:
-            raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        except Malformed as error:
+            raise Damaged(str(error)) from error
         if Digest.of(raw) != digest:
             raise Damaged(f"{path} is not the trusted root that it is named after: add it again")
         return raw
@@ -85,19 +82,7 @@ class TrustedRoots:
         digest = Digest.of(data)
         if digest == public_good.TRUSTED_ROOT:
             return digest
-        path = self._path(digest)
-        work = path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            make_directory(self.folder)
-            with work.open("xb") as out:
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(work, path)
-            sync_directory(self.folder)
-        except OSError as error:
-            work.unlink(missing_ok=True)
-            raise Unavailable(f"cannot write {path}: {error.strerror}") from error
+        files.replace(self._path(digest), "trusted root", data)
         return digest
 
     def _path(self, digest: Digest) -> Path:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemma_attestations.errors import BytesDiffer
-from stemma_attestations.verify import Observed, differences
+from stemma_attestations.observed import Observed, differences
 from tests.attestations.scene import refusal, request, verdict_of
 from tests.building import FILES, entries_of, examples, manifest_of
 

@@ -425,6 +425,7 @@ def test_trust_time_add_and_show(desk: Desk) -> None:
     assert desk.run("trust", "show", "--trust", other)[1] | {"digest": ""} == {
         "digest": "",
         "time": [digest],
+        "thresholds": [],
         "signers": [],
     }
     assert desk.run("key", "new", "--out", "bob.pem")[0] == 0

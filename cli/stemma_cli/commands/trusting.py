@@ -33,8 +33,21 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
     """Show who is believed, for what, about which names, and when."""
     root = session.trust(trust_path)
     if session.json:
-        listed, signers = [str(one) for one in root.time], [_document(s) for s in root.signers]
-        output.document({"digest": str(root.digest), "time": listed, "signers": signers})
+        output.document(
+            {
+                "digest": str(root.digest),
+                "time": [str(one) for one in root.time],
+                "thresholds": [
+                    {
+                        "predicates": rule.about.predicates,
+                        "names": rule.about.names,
+                        "principals": rule.principals,
+                    }
+                    for rule in root.thresholds
+                ],
+                "signers": [_document(s) for s in root.signers],
+            }
+        )
         return
     output.line(f"trust root {root.digest}")
     for digest in root.time:
@@ -57,6 +70,11 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
         for grant in signer.grants:
             output.line(f"  may say {', '.join(grant.predicates)}")
             output.line(f"    about {', '.join(grant.names)}")
+    for rule in root.thresholds:
+        output.line()
+        output.line(f"{rule.principals} distinct principals are asked for")
+        output.line(f"  to say {', '.join(rule.about.predicates)}")
+        output.line(f"    about {', '.join(rule.about.names)}")
 
 
 def _document(signer: Signer) -> dict[str, Any]:
@@ -226,7 +244,12 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
                 ],
                 "untimed": list(found.untimed),
                 "subjects": [
-                    {"name": word.subject, "refusal": word.refusal or None} for word in found.words
+                    {
+                        "name": word.subject,
+                        "refusal": word.refusal or None,
+                        "principals": word.principals,
+                    }
+                    for word in found.words
                 ],
             }
         )
@@ -242,7 +265,8 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
             output.line(f"  no time under the {reason}")
         output.line(f"says      {found.predicate_type}")
         for word in found.words:
-            output.line(f"  about {word.subject}: {word.refusal or 'believed'}")
+            more = f" (counts with {word.principals - 1} more)" if word.principals > 1 else ""
+            output.line(f"  about {word.subject}: {word.refusal or f'believed{more}'}")
     if not found.believed:
         if session.json:
             raise click.exceptions.Exit(13)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
-from stemma_registry.directory import make_directory, sync_directory
-from stemma_registry.errors import AlreadyThere, NotFound, Refused, Unavailable
+from stemma_registry import files
+from stemma_registry.errors import NotFound, Refused
 from stemma_registry.signing.contract import KeyHolder, Secret, sealed
 
 if TYPE_CHECKING:
@@ -55,12 +54,9 @@ def load(file: str, passphrase: Secret) -> KeySigner:
     """
     path = Path(file).expanduser()
     try:
-        with path.open("rb") as source:
-            pem = source.read(MAX_KEY_BYTES)
-    except FileNotFoundError as error:
-        raise NotFound(f"no signing key at {path} (make one: `stemma key new`)") from error
-    except OSError as error:
-        raise Unavailable(f"cannot read the signing key {path}: {error.strerror}") from error
+        pem = files.read(path, "signing key", MAX_KEY_BYTES)
+    except NotFound as error:
+        raise NotFound(f"{error} (make one: `stemma key new`)") from error
     return from_private(_load_private(pem, path, passphrase))
 
 
@@ -114,26 +110,11 @@ def write_key(path: Path, pem: bytes, public: PublicKey) -> Path:
     Returns the public half's path. Raises AlreadyThere, Unavailable.
     """
     public_path = path.with_suffix(".pub")
-    _write((path, pem, 0o600), (public_path, public.pem.encode(), 0o644))
+    files.write_new(path, "key", pem, 0o600)
+    files.write_new(public_path, "key", public.pem.encode())
     return public_path
 
 
 def write_public(path: Path, public: PublicKey) -> None:
     """Write a public key as PEM, overwriting nothing. Raises AlreadyThere, Unavailable."""
-    _write((path, public.pem.encode(), 0o644))
-
-
-def _write(*files: tuple[Path, bytes, int]) -> None:
-    try:
-        for path, data, mode in files:
-            make_directory(path.parent)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            with os.fdopen(fd, "wb") as out:
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
-            sync_directory(path.parent)
-    except FileExistsError as error:
-        raise AlreadyThere(f"{error.filename} exists, and keys are never overwritten") from error
-    except OSError as error:
-        raise Unavailable(f"cannot write the key {path}: {error.strerror}") from error
+    files.write_new(path, "key", public.pem.encode())
