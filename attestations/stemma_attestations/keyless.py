@@ -16,15 +16,15 @@ Nothing is read from a disk or the network: there is no default root.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.identity import Identity
 from stemma_attestations.log_entry import LogEntry
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.verify import Verifier
 
-T = TypeVar("T")
 # Kept per process: a root is parsed once, not for every bundle.
 _ROOTS = 8
 
@@ -81,27 +80,8 @@ def verify(raw: bytes, trusted_root: bytes, *, pin: Digest | None = None) -> Ver
     """
     if pin is not None and Digest.of(trusted_root) != pin:
         raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
-    root, verifier = _guarded(lambda: _load(trusted_root))
-    return _guarded(lambda: _verify(raw, root, verifier))
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    """Whatever goes wrong inside, also in a library: not verified."""
-    try:
-        return work()
-    except SignatureRefused:
-        raise
-    except Exception as error:
-        raise _refusal(error) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what a crash of Rust code becomes
-            raise
-        raise _refusal(error) from error
-
-
-def _refusal(error: BaseException) -> SignatureRefused:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return SignatureRefused(f"not verified: {reason:.300}")
+    root, verifier = guarded(lambda: _load(trusted_root))
+    return guarded(lambda: _verify(raw, root, verifier))
 
 
 @lru_cache(maxsize=_ROOTS)

@@ -14,9 +14,9 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import attachment, mlbom, provenance
+from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
-from stemma_attestations.verify import Stop
 from stemma_registry import gate
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query

@@ -22,10 +22,11 @@ from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
 from stemma_attestations.predicates import verdict as vsa
+from stemma_attestations.request import Evidence, Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Verdict
-from stemma_attestations.verify import Evidence, Request, explain, verify
+from stemma_attestations.verify import explain, verify
 from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
@@ -199,7 +200,7 @@ def _judge(
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
-        roots=TrustedRoots(registry.home.roots).present(view.trust.roots),
+        roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
     if condition is None:
         return verify(request)

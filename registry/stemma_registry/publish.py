@@ -20,7 +20,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion, subject_name
-from stemma_attestations.policy import BUILTIN
+from stemma_attestations.policy import WITHOUT_COMMIT
 from stemma_attestations.predicates import dataset, lineage, mlbom, provenance
 from stemma_attestations.predicates.provenance import GitSource, Input
 from stemma_attestations.relations import BUILD_OF, KINDS, RELATIONS
@@ -298,7 +298,7 @@ def _advice(
     name = push.name.name
     if not view.trust.lets(signer, provenance.TYPE, name, view.now):
         found.append(f"the trust root does not let {described(signer)} speak for {name}")
-    if _build(push) in BUILTIN.builds_without_commit:
+    if _build(push) in WITHOUT_COMMIT:
         return found
     if source is None:
         found.append(f"no Git commit is recorded ({why_not}): `stemma verify` asks for one")

@@ -14,9 +14,10 @@ from stemma_attestations.errors import NotVerified
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
+from stemma_attestations.request import Evidence, Request, StatusView, Stop
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Verdict
-from stemma_attestations.verify import Evidence, Request, StatusView, Stop, verify
+from stemma_attestations.verify import verify
 from tests.building import (
     FILES,
     NOW,

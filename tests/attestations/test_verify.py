@@ -14,8 +14,8 @@ from stemma_attestations.errors import (
     Undecided,
 )
 from stemma_attestations.names import NameVersion
+from stemma_attestations.request import Evidence, StatusView
 from stemma_attestations.verdict import Outcome
-from stemma_attestations.verify import Evidence, StatusView
 from tests.attestations.scene import (
     BOM,
     CI,
@@ -58,7 +58,7 @@ def test_everything_is_proved() -> None:
     verdict, refused = verdict_of(request())
     assert refused is None
     assert verdict.passed
-    assert [step.number for step in verdict.steps] == [1, 2, 3, 4, 5, 6, 9]
+    assert [step.number for step in verdict.steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     assert all(step.outcome is Outcome.PASSED for step in verdict.steps)
     assert verdict.artifact == MANIFEST.digest
     assert verdict.name == NAME
@@ -116,7 +116,10 @@ def test_matrix(bytes_: str, signatures: str, proven: bool, listed: bool, status
         4: None if signed else SignatureRefused,
         5: None if signed and proven else NotVerified,
         6: None if signed and listed else NotVerified,
+        7: None,
+        8: None,
         9: stopped,
+        10: None,
     }
     assert {step.number: step.failure for step in verdict.steps} == steps
     for step in verdict.steps:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemma_attestations.errors import NotVerified, SignatureRefused
-from stemma_attestations.verify import Evidence, StatusView
+from stemma_attestations.request import Evidence, StatusView
 from tests.attestations.scene import (
     BOM,
     CI,

@@ -16,8 +16,8 @@ from stemma_attestations.errors import (
     SignatureRefused,
     Undecided,
 )
-from stemma_attestations.policy import Policy
-from stemma_attestations.verify import StatusView, Stop
+from stemma_attestations.policy import Policy, ProvenanceRule, Rule
+from stemma_attestations.request import StatusView, Stop
 from tests.attestations.scene import (
     BOM,
     GOOD,
@@ -149,7 +149,7 @@ def test_the_digest_of_one_file_in_the_bom_is_wrong() -> None:
 
 
 def test_a_policy_leaves_out_only_what_it_names() -> None:
-    lax = Policy(name="lax", provenance=False, bom=False)
+    lax = Policy("lax", sha(b"lax"), (Rule(("**",), provenance=None, bom=None),))
     only = [evidence(statement(LINEAGE, {"edges": []}))]
     assert refusal(evidence=only) is NotVerified
     assert refusal(evidence=only, policy=lax) is None
@@ -161,7 +161,8 @@ def test_a_policy_leaves_out_only_what_it_names() -> None:
 
 
 def test_a_policy_without_commits_still_wants_digests() -> None:
-    policy = Policy(commit=False)
+    rule = Rule(("**",), provenance=ProvenanceRule(commit=False))
+    policy = Policy("any commit", sha(b"any"), (rule,))
     dirty = evidence(statement(PROVENANCE, provenance_predicate(dirty=True)))
     vague = evidence(statement(PROVENANCE, provenance_predicate(materials=[{"name": "m"}])))
     assert refusal(policy=policy, evidence=[dirty, LISTED]) is None

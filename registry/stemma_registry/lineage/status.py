@@ -16,8 +16,8 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.relations import propagates
+from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_attestations.verify import StatusView, Stop
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.project import UNKNOWN
 from stemma_registry.catalogue.query import EdgeRow, StatusRow

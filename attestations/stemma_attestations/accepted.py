@@ -1,0 +1,160 @@
+"""Which statements count: their signatures verify (step 3), and their signers are believed (4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stemma_attestations import dating
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadKey, SignatureRefused
+from stemma_attestations.grants import distinct
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.names import subject_name
+from stemma_attestations.request import Evidence, Request
+from stemma_attestations.statement import Statement
+from stemma_attestations.times import Dated, Times
+from stemma_attestations.trust import TrustRoot
+from stemma_attestations.verdict import Step
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A statement whose signature verified, who made it, and what proves when."""
+
+    bundle: Digest
+    statement: Statement
+    signer: str
+    certified: Certified | None = None
+    signed: Times = ()
+
+
+def signatures(request: Request) -> tuple[list[Signed], Step]:
+    title = "signatures verify over their exact bytes"
+    if not request.evidence:
+        return [], Step.failed(3, title, SignatureRefused, "no signed statement is about it")
+    signed, reasons = [], []
+    for evidence in request.evidence:
+        try:
+            signed.append(_check(evidence, request))
+        except (SignatureRefused, BadBundle, BadKey) as error:
+            reasons.append(f"{evidence.digest.short}: {error}")
+    if not signed:
+        return [], Step.failed(3, title, SignatureRefused, *reasons)
+    count = f"{len(signed)} of {len(request.evidence)} bundles"
+    return signed, Step.passed(3, title, count, *reasons)
+
+
+def _check(evidence: Evidence, request: Request) -> Signed:
+    bundle = Bundle.parse(evidence.raw)
+    if bundle.digest != evidence.digest:
+        raise BadBundle("the bundle's bytes are not those of its digest")
+    if bundle.certificate is not None:
+        return _check_certificate(bundle, request)
+    key = request.trust.key(bundle.hint)
+    if key is None and evidence.key is not None:
+        key = PublicKey.parse(evidence.key)
+    if key is None:
+        raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
+    statement = bundle.verify(key)
+    _check_subject(statement, request)
+    times = dating.under_roots(bundle, key.id, request.trust.time, request.roots)
+    return Signed(evidence.digest, statement, key.id, signed=times)
+
+
+def _check_certificate(bundle: Bundle, request: Request) -> Signed:
+    """Verify a keyless bundle under each trusted root that the trust root asks for."""
+    from stemma_attestations import keyless  # what it stands on takes a second to import
+
+    if not request.trust.roots:
+        raise SignatureRefused("it is keyless, and the trust root lists no identity")
+    reasons = []
+    for digest in request.trust.roots:
+        root = request.roots.get(digest)
+        if root is None:
+            reasons.append(f"the trusted root {digest.short} is not on this machine")
+            continue
+        try:
+            found = keyless.verify(bundle.raw, root, pin=digest)
+        except SignatureRefused as error:
+            reasons.append(str(error))
+            continue
+        _check_subject(found.statement, request)
+        who = Certified(digest, found.identity)
+        signed = (Dated(found.times[0], digest),)
+        return Signed(bundle.digest, found.statement, who.id, who, signed)
+    raise SignatureRefused("; ".join(dict.fromkeys(reasons)))
+
+
+def _check_subject(statement: Statement, request: Request) -> None:
+    if not statement.subjects_about(request.expected.digest):
+        raise SignatureRefused("its statement is about other bytes")
+
+
+def signers(request: Request, signed: Sequence[Signed]) -> tuple[list[Signed], Step]:
+    title = "a signer is authorised by the trust root"
+    if not signed:
+        return [], Step.failed(4, title, SignatureRefused, "there is no valid signature to judge")
+    accepted, reasons = [], []
+    for item in signed:
+        refusal = _refusal(request, item)
+        if refusal is None:
+            accepted.append(item)
+        else:
+            reasons.append(refusal)
+    if not accepted:
+        return [], Step.failed(4, title, SignatureRefused, *dict.fromkeys(reasons))
+    people = sorted({_trust(request, s).label(s.signer) for s in accepted})
+    return accepted, Step.passed(4, title, f"signed by {', '.join(people)}")
+
+
+def _refusal(request: Request, item: Signed) -> str | None:
+    """Why the statement does not count, or None if it does."""
+    kind, trust = item.statement.predicate_type, _trust(request, item)
+    names = [s.name for s in item.statement.subjects_about(request.expected.digest)]
+    if request.name is not None and str(request.name) not in names:
+        return f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
+    if principals(request, item):
+        return None
+    subject = str(request.name or names[0] or "what has no name")
+    return trust.refusal(item.signer, kind, subject, item.signed)
+
+
+def about(request: Request, item: Signed) -> list[str | None]:
+    """The names that it counts for: the one that is asked about, else all that it names."""
+    if request.name is not None:
+        return [request.name.name]
+    subjects = item.statement.subjects_about(request.expected.digest)
+    names = [subject_name(subject.name) for subject in subjects]
+    return [name.name if name else None for name in names]
+
+
+def principals(request: Request, item: Signed) -> frozenset[str]:
+    """As whom its signer may say it."""
+    kind, trust = item.statement.predicate_type, _trust(request, item)
+    return frozenset().union(
+        *(
+            trust.principals(item.signer, kind, name, request.now, item.signed)
+            for name in about(request, item)
+        )
+    )
+
+
+def too_few(request: Request, good: Sequence[Signed]) -> str | None:
+    """Why statements of one type that are all good do not suffice: too few principals."""
+    kind = good[0].statement.predicate_type
+    names = {name for item in good for name in about(request, item)}
+    asked = max(request.trust.needed(kind, name) for name in names)
+    voices = [principals(request, item) for item in good]
+    count = distinct(voices)
+    if count >= asked:
+        return None
+    who = ", ".join(sorted(set[str]().union(*voices)))
+    return f"{kind} by {asked} distinct principals is asked for, and it is by {who} only"
+
+
+def _trust(request: Request, item: Signed) -> TrustRoot:
+    """The trust root, knowing whom the signature names."""
+    return request.trust.introducing(item.certified)

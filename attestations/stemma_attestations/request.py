@@ -1,0 +1,108 @@
+"""What a verdict depends on: gathered by the caller, judged by the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.observed import Observed
+from stemma_attestations.policy import BUILTIN, Policy, Rule
+from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_attestations.verdict import Step
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A bundle's bytes, their digest, and the public key (DER) stored beside it, if any."""
+
+    digest: Digest
+    raw: bytes
+    key: bytes | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A quarantine that reaches the artifact; `path` explains how, a line a hop."""
+
+    target: str
+    reason: str
+    by: str
+    bundle: Digest
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """What is quarantined upstream, as of ledger entry `entry`.
+
+    `suspects` would stop the artifact if the word they rest on were believed.
+    `undecided` says why the answer is not known.
+    """
+
+    entry: int
+    stops: tuple[Stop, ...] = ()
+    suspects: tuple[Stop, ...] = ()
+    undecided: str | None = None
+
+
+@dataclass(frozen=True)
+class FileLook:
+    """What the format checks say of one file: every format that it is, and what was found.
+
+    `findings` are the words that a policy knows (dangerous, malformed, undecided, code)
+    with a line for people each.
+    """
+
+    path: str
+    formats: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """Something upstream, `depth` edges away at the nearest, on believed edges.
+
+    `provenance` is the best that its provenance rests on (None: it has none), `gaps` what
+    is missing in that, `code` whether it is a commit and not an artifact.
+    """
+
+    label: str
+    depth: int
+    provenance: Assurance | None
+    gaps: tuple[str, ...] = ()
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a verdict depends on.
+
+    `roots` are the bytes of the Sigstore trusted roots that `trust` asks for. `files`
+    and `ancestors` are None where nobody looked: then what asks for them is undecided.
+    """
+
+    resource: str
+    name: NameVersion | None
+    resolution: tuple[str, ...]
+    expected: Manifest
+    observed: Observed
+    evidence: Sequence[Evidence]
+    trust: TrustRoot
+    status: StatusView
+    now: datetime
+    policy: Policy = BUILTIN
+    stage: str | None = None
+    roots: Mapping[Digest, bytes] = field(default_factory=dict)
+    files: Sequence[FileLook] | None = None
+    ancestors: Sequence[Ancestor] | None = None
+    # Steps that were run elsewhere, since they need more than is in here.
+    further: tuple[Step, ...] = ()
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the policy that hold here; none: nothing is allowed."""
+        return self.policy.rules_for(self.name.name if self.name else None, self.stage)

@@ -1,0 +1,130 @@
+"""What the policy asks of provenance (step 5) and of the ML-BOM (step 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from stemma_attestations.accepted import Signed, principals, too_few
+from stemma_attestations.errors import BadStatement, NotVerified
+from stemma_attestations.policy import WITHOUT_COMMIT, BomRule, ProvenanceRule
+from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.request import Request
+from stemma_attestations.verdict import Step
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One statement held against a rule: what it proves, or what is wrong with it."""
+
+    proved: str = ""
+    wrong: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Statements of one type, by one of these principals (none: by anybody believed)."""
+
+    what: str
+    predicate_type: str
+    by: tuple[str, ...]
+    judge: Callable[[Signed], Judged]
+
+
+def meet(request: Request, accepted: Sequence[Signed], wanted: Wanted) -> Judged:
+    """Whether enough principals made a statement that is good by itself."""
+    wrong: list[str] = []
+    good: list[Signed] = []
+    proved = ""
+    for item in accepted:
+        if item.statement.predicate_type != wanted.predicate_type:
+            continue
+        who = principals(request, item)
+        if wanted.by and who.isdisjoint(wanted.by):
+            wrong.append(
+                f"{wanted.what} by {', '.join(sorted(who))}, and the policy asks for "
+                f"{', '.join(wanted.by)}"
+            )
+            continue
+        try:
+            judged = wanted.judge(item)
+        except BadStatement as error:
+            wrong.append(f"{item.bundle.short}: {error}")
+            continue
+        if judged.wrong:
+            wrong.extend(judged.wrong)
+            continue
+        good.append(item)
+        proved = proved or judged.proved
+    if not good:
+        return Judged(wrong=tuple(wrong) or (f"no {wanted.what} by an authorised signer",))
+    few = too_few(request, good)
+    return Judged(wrong=(few,)) if few else Judged(proved)
+
+
+def concluded(number: int, title: str, found: Sequence[Judged]) -> Step:
+    """The step that needs all of them."""
+    wrong = dict.fromkeys(line for one in found for line in one.wrong)
+    if wrong:
+        return Step.failed(number, title, NotVerified, *wrong)
+    proved = dict.fromkeys(one.proved for one in found if one.proved)
+    return Step.passed(number, title, *(proved or ["not asked for by the policy"]))
+
+
+def provenance_step(request: Request, accepted: Sequence[Signed]) -> Step:
+    """Step 5."""
+    title = "provenance is present and its materials are complete"
+    rules = [rule.provenance for rule in request.rules if rule.provenance is not None]
+    wanted = [
+        Wanted("provenance", provenance.TYPE, rule.by, partial(_built, rule)) for rule in rules
+    ]
+    return concluded(5, title, [meet(request, accepted, one) for one in wanted])
+
+
+def _built(rule: ProvenanceRule, item: Signed) -> Judged:
+    view = provenance.parse(item.statement.predicate)
+    wrong = gaps(view, rule.commit)
+    if rule.builds and view.build not in rule.builds:
+        wrong.append(f"built by {view.build or view.build_type}, not {', '.join(rule.builds)}")
+    return Judged(f"{view.build or view.build_type}, {len(view.inputs)} materials", tuple(wrong))
+
+
+def gaps(view: provenance.Provenance, commit: bool) -> list[str]:
+    """What provenance leaves open; with `commit` it needs a clean checkout, too."""
+    found = [
+        f"material {material.name or material.uri or '(no name)'} has no digest"
+        for material in view.materials
+        if not material.digest("sha256") and not material.digest("gitCommit")
+    ]
+    if commit and view.build not in WITHOUT_COMMIT:
+        if view.source is None:
+            found.append("no Git commit is recorded (run the job inside a Git checkout)")
+        elif view.source.dirty:
+            commit_id = view.source.commit[:12]
+            found.append(f"the checkout of commit {commit_id} had uncommitted changes")
+    return found
+
+
+def bom_step(request: Request, accepted: Sequence[Signed]) -> Step:
+    """Step 6."""
+    title = "ML-BOM is present and its hashes agree with the manifest"
+    rules = [rule.bom for rule in request.rules if rule.bom is not None]
+    wanted = [
+        Wanted("ML-BOM", mlbom.TYPE, rule.by, partial(_listed, request, rule)) for rule in rules
+    ]
+    return concluded(6, title, [meet(request, accepted, one) for one in wanted])
+
+
+def _listed(request: Request, rule: BomRule, item: Signed) -> Judged:
+    document: Mapping[str, Any] = item.statement.predicate
+    mlbom.check(document)
+    wrong = list(mlbom.hashes_agree(document, request.expected))
+    if rule.licences:
+        found = mlbom.licences(document)
+        refused = [one for one in found if one not in rule.licences]
+        if refused or not found:
+            what = ", ".join(refused) or "none"
+            wrong.append(f"licence {what}; the policy allows {', '.join(rule.licences)}")
+    return Judged(f"CycloneDX {document.get('specVersion')}", tuple(wrong))

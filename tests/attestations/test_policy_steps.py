@@ -1,0 +1,390 @@
+"""What policies ask for, step by step; and that a document that goes missing never helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemma_attestations.errors import NotVerified, Undecided
+from stemma_attestations.policy_file import parse
+from stemma_attestations.request import Ancestor, Evidence, FileLook, Request, StatusView, Stop
+from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_attestations.verdict import Outcome
+from tests.attestations.scene import (
+    BOM,
+    CI,
+    GOOD,
+    LISTED,
+    PROVEN,
+    PROVENANCE,
+    bom_predicate,
+    evidence,
+    provenance_predicate,
+    request,
+    statement,
+    verdict_of,
+)
+from tests.building import Key, key, sha, signer, trust_bytes
+
+TESTS = "https://in-toto.io/attestation/test-result/v0.1"
+VULNS = "https://in-toto.io/attestation/vulns/v0.2"
+METRICS = "https://example.com/evaluation/v1"
+APPROVAL = "urn:stemma:approval:v0.1"
+ADA, BOB, EVE = key("ada"), key("bob", "ed25519"), key("eve")
+TRUST = TrustRoot.parse(
+    trust_bytes(
+        signer(CI, "ci"),
+        signer(ADA, "ada"),
+        signer(BOB, "bob"),
+        signer(EVE, "eve", names=["other/*"]),
+    )
+)
+BASE = "format: urn:stemma:policy:v0.1\nrules:\n"
+STOP = Stop("data", "why", "mallory", sha(b"q"))
+
+
+def asked(rules: str, items: Sequence[Evidence] = GOOD, **more: Any) -> Request:
+    policy = parse((BASE + rules).encode(), "test")
+    return request(trust=TRUST, policy=policy, evidence=items, **more)
+
+
+def failed(rules: str, items: Sequence[Evidence] = GOOD, **more: Any) -> dict[int, str]:
+    """The steps that did not pass, with their first reasons."""
+    verdict, refused = verdict_of(asked(rules, items, **more))
+    found = {s.number: s.details[0] for s in verdict.steps if s.outcome is not Outcome.PASSED}
+    assert bool(found) == (refused is not None)
+    return found
+
+
+def said(kind: str, predicate: Mapping[str, Any], by: Key = ADA, **bent: Any) -> Evidence:
+    return evidence(statement(kind, predicate, **bent), by)
+
+
+def tested(result: str = "PASSED", **more: Any) -> dict[str, Any]:
+    return {"result": result, "configuration": [], **more}
+
+
+def vulns(*scores: Any) -> dict[str, Any]:
+    results = [
+        {"id": f"CVE-{n}", "severity": [{"method": "CVSS_V3", "score": score}]}
+        for n, score in enumerate(scores)
+    ]
+    return {"scanner": {"uri": "https://example.com/scan", "result": results}}
+
+
+def approval(stage: str = "prod", **more: Any) -> dict[str, Any]:
+    given = {"stage": stage, "reason": "fine", "issuedAt": "2026-11-21T11:00:00Z", "nonce": "1"}
+    return {**given, "until": None, **more}
+
+
+# --- which rules hold -----------------------------------------------------------------------
+
+
+def test_no_rule_is_no() -> None:
+    assert "no rule of the policy test is about acme/model" in failed("- names: [other/*]")[10]
+    assert "at stage prod" in failed("- {names: ['**'], stages: [dev]}", stage="prod")[10]
+    assert failed("- names: [acme/*]") == {}
+    assert failed("- names: ['**']") == {}
+
+
+def test_a_rule_for_stages_is_not_about_what_has_none() -> None:
+    assert 10 in failed("- {names: ['**'], stages: [prod]}")
+    assert failed("- {names: ['**'], stages: [prod]}", stage="prod") == {}
+
+
+def test_every_rule_must_hold() -> None:
+    both = "- names: ['**']\n- names: [acme/*]\n  provenance: {builds: [quantize]}"
+    assert list(failed(both)) == [5]
+
+
+def test_suspects_deny_where_the_policy_says_so() -> None:
+    status = StatusView(7, suspects=(STOP,))
+    assert failed("- names: ['**']", status=status) == {}
+    policy = parse((BASE + "- names: ['**']\non_suspect: deny").encode(), "strict")
+    verdict, refused = verdict_of(request(trust=TRUST, policy=policy, status=status))
+    assert refused is NotVerified
+    assert [s.number for s in verdict.steps if s.failure] == [10]
+
+
+# --- provenance and BOM ---------------------------------------------------------------------
+
+
+def test_provenance_by_whom_and_of_what() -> None:
+    rule = "- names: ['**']\n  provenance: {by: [ada]}"
+    assert "by ci, and the policy asks for ada" in failed(rule)[5]
+    more = said(PROVENANCE, provenance_predicate())
+    assert failed(rule, [*GOOD, more]) == {}
+    assert "built by train" in failed("- names: ['**']\n  provenance: {builds: [merge]}")[5]
+    dirty = [evidence(statement(PROVENANCE, provenance_predicate(dirty=True))), LISTED]
+    assert 5 in failed("- names: ['**']", dirty)
+    assert failed("- names: ['**']\n  provenance: {commit: any}", dirty) == {}
+    assert failed("- names: ['**']\n  provenance: none", [LISTED]) == {}
+
+
+def test_licences() -> None:
+    rule = "- names: ['**']\n  bom: {licences: [Apache-2.0, MIT]}"
+    assert "licence none" in failed(rule)[6]
+
+    def with_licence(*ids: str) -> list[Evidence]:
+        document = bom_predicate()
+        document["metadata"]["component"]["licenses"] = [{"license": {"id": i}} for i in ids]
+        return [PROVEN, evidence(statement(BOM, document))]
+
+    assert failed(rule, with_licence("MIT")) == {}
+    assert "licence GPL-3.0-only" in failed(rule, with_licence("GPL-3.0-only"))[6]
+    assert 6 in failed(rule, with_licence("MIT", "GPL-3.0-only"))
+
+
+# --- evidence -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        (
+            f"type: {TESTS}",
+            [tested(), tested("WARNED")],
+            [tested("FAILED"), {}, {"result": "passed"}],
+        ),
+        (
+            f"type: {TESTS}\n    where: [{{field: /result, is: PASSED}}]",
+            [tested()],
+            [tested("WARNED")],
+        ),
+        (f"type: {VULNS}\n    max_severity: 6.9", [vulns(), vulns(6.9, "1.0")], [vulns(7.0)]),
+        (
+            f"type: {VULNS}\n    max_severity: 6.9",
+            [],
+            [vulns(None), vulns("high"), vulns(float("1e300")), vulns(-1), vulns(True), {}],
+        ),
+        (
+            f"type: {METRICS}\n    where: [{{field: /m/acc, at_least: 0.9}}]",
+            [{"m": {"acc": 0.9}}, {"m": {"acc": 1}}],
+            [{"m": {"acc": 0.89}}, {"m": {"acc": "0.95"}}, {"m": {"acc": True}}, {"m": 1}, {}],
+        ),
+        (
+            f"type: {METRICS}\n    where: [{{field: /m/1, at_most: 0.5}}]",
+            [{"m": [1, 0.5]}, {"m": {"1": 0}}],
+            [{"m": [1]}, {"m": [1, 0.6]}, {"m": []}],
+        ),
+        (
+            f"type: {METRICS}\n    where: [{{field: /a~1b, is: true}}, {{field: /n, is: 3}}]",
+            [{"a/b": True, "n": 3}, {"a/b": True, "n": "3"}],
+            [{"a/b": "true", "n": 3}, {"a/b": True}, {"a/b": True, "n": 3.5}, {"a/b": 1, "n": 3}],
+        ),
+    ],
+)
+def test_evidence(rule: str, good: list[dict[str, Any]], bad: list[dict[str, Any]]) -> None:
+    kind = rule.split()[1]
+    text = f"- names: ['**']\n  evidence:\n  - {rule}"
+    assert "no evidence" in failed(text)[7]
+    for predicate in good:
+        assert failed(text, [*GOOD, said(kind, predicate)]) == {}
+        assert list(failed(text, [*GOOD, said(kind, predicate, EVE)])) == [7], "not for acme"
+    for predicate in bad:
+        assert list(failed(text, [*GOOD, said(kind, predicate)])) == [7], predicate
+        # What is good beside it counts: to stop something is what a quarantine is for.
+        for other in good[:1]:
+            assert failed(text, [*GOOD, said(kind, predicate), said(kind, other)]) == {}
+
+
+def test_evidence_by_whom() -> None:
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', by: [bob]}}"
+    assert 7 in failed(text, [*GOOD, said(TESTS, tested(), ADA)])
+    assert failed(text, [*GOOD, said(TESTS, tested(), BOB)]) == {}
+
+
+def test_evidence_without_a_trusted_time_has_no_age() -> None:
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 9999d}}"
+    assert "no trusted time" in failed(text, [*GOOD, said(TESTS, tested())])[7]
+
+
+# --- approvals ------------------------------------------------------------------------------
+
+TWO = "- names: ['**']\n  approvals: {count: 2}"
+
+
+def test_approvals_are_by_distinct_people_who_did_not_make_it() -> None:
+    two = [*GOOD, said(APPROVAL, approval(), ADA), said(APPROVAL, approval(), BOB)]
+    assert failed(TWO, two, stage="prod") == {}
+    assert "2 approvals are asked for, 1 count" in failed(TWO, two[:-1], stage="prod")[7]
+    again = said(APPROVAL, approval(nonce="2"), ADA)
+    assert 7 in failed(TWO, [*two[:-1], again], stage="prod")
+    makers = [*two[:-1], said(APPROVAL, approval(), CI)]
+    assert 7 in failed(TWO, makers, stage="prod")
+    made = [*two, said(PROVENANCE, provenance_predicate(), BOB)]
+    assert 7 in failed(TWO, made, stage="prod"), "bob made it, too"
+    assert 7 in failed(TWO, two, stage="dev")
+    assert 7 in failed(TWO, two)
+
+
+@pytest.mark.parametrize(
+    "bent",
+    [
+        {"predicate": approval("dev")},
+        {"predicate": approval(until="2026-01-01T00:00:00Z")},
+        {"predicate": approval(until="tomorrow")},
+        {"predicate": approval(stage="")},
+        {"predicate": {k: v for k, v in approval().items() if k != "until"}},
+        {"predicate": {}},
+        {"artifact": sha(b"other bytes")},
+        {"name": "acme/model:2.0"},
+    ],
+)
+def test_an_approval_that_does_not_count(bent: dict[str, Any]) -> None:
+    predicate = bent.pop("predicate", approval())
+    other = said(APPROVAL, predicate, BOB, **bent)
+    items = [*GOOD, said(APPROVAL, approval(), ADA), other]
+    assert 7 in failed(TWO, items, stage="prod")
+
+
+def test_who_may_approve() -> None:
+    text = "- names: ['**']\n  approvals: {by: [ada]}"
+    assert 7 in failed(text, [*GOOD, said(APPROVAL, approval(), BOB)], stage="prod")
+    assert failed(text, [*GOOD, said(APPROVAL, approval(), ADA)], stage="prod") == {}
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "looks", "passes"),
+    [
+        ("{formats: [safetensors]}", [FileLook("a", ("safetensors",))], True),
+        ("{formats: [safetensors]}", [FileLook("a", ("pickle",))], False),
+        ("{formats: [safetensors]}", [FileLook("a", ("safetensors", "zip"))], False),
+        ("{formats: [safetensors]}", [FileLook("a", ())], False),
+        ("{without: [pickle]}", [FileLook("a", ()), FileLook("b", ("json",))], True),
+        ("{without: [pickle]}", [FileLook("b", ("json",)), FileLook("a", ("pickle",))], False),
+        ("{}", [FileLook("a", ("pickle",), (("dangerous", "os.system"),))], False),
+        ("{}", [FileLook("a", ("json",), (("malformed", "twice"),))], False),
+        ("{}", [FileLook("a", ("zip",), (("undecided", "too deep"),))], False),
+        ("{}", [FileLook("a", ("python",), (("code", "python"),))], True),
+        ("{code: deny}", [FileLook("a", ("python",), (("code", "python"),))], False),
+        ("{}", [], True),
+    ],
+)
+def test_files(rule: str, looks: list[FileLook], passes: bool) -> None:
+    text = f"- names: ['**']\n  files: {rule}"
+    assert (failed(text, files=looks) == {}) is passes
+
+
+def test_files_that_nobody_looked_at_decide_nothing() -> None:
+    _, refused = verdict_of(asked("- names: ['**']\n  files: {}"))
+    assert refused is Undecided
+
+
+# --- ancestors ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "ancestor", "passes"),
+    [
+        ("{}", Ancestor("a", 1, Assurance.ATTESTED), True),
+        ("{}", Ancestor("a", 9, Assurance.SIGNED), False),
+        ("{depth: 8}", Ancestor("a", 9, Assurance.SIGNED), True),
+        ("{depth: 9}", Ancestor("a", 9, Assurance.SIGNED), False),
+        ("{assurance: signed}", Ancestor("a", 1, Assurance.SIGNED), True),
+        ("{assurance: signed}", Ancestor("a", 1, Assurance.CLAIMED), False),
+        ("{assurance: claimed}", Ancestor("a", 1, Assurance.CLAIMED), True),
+        ("{assurance: claimed}", Ancestor("a", 1, None), False),
+        ("{assurance: claimed, external: any}", Ancestor("a", 1, None), True),
+        ("{}", Ancestor("a", 1, Assurance.ATTESTED, ("no digest",)), False),
+        ("{}", Ancestor("a", 1, None, code=True), True),
+    ],
+)
+def test_ancestors(rule: str, ancestor: Ancestor, passes: bool) -> None:
+    text = f"- names: ['**']\n  ancestors: {rule}"
+    assert (failed(text, ancestors=[ancestor]) == {}) is passes
+    _, refused = verdict_of(asked(text))
+    assert refused is Undecided
+
+
+# --- nothing that goes missing helps --------------------------------------------------------
+
+EVERYTHING = f"""\
+- names: ['**']
+  provenance: {{by: [ci]}}
+  evidence:
+  - type: {TESTS}
+  - type: {VULNS}
+    max_severity: 5
+  - type: {METRICS}
+    where: [{{field: /acc, at_least: 0.5}}]
+- names: [acme/*]
+  stages: [prod]
+  approvals: {{count: 1, by: [ada, bob]}}
+"""
+POOL = [
+    PROVEN,
+    LISTED,
+    said(TESTS, tested()),
+    said(TESTS, tested("FAILED"), BOB),
+    said(VULNS, vulns(1)),
+    said(VULNS, vulns(9), BOB),
+    said(METRICS, {"acc": 0.6}),
+    said(METRICS, {"acc": 0.1}),
+    said(APPROVAL, approval(), ADA),
+    said(APPROVAL, approval("dev"), BOB),
+]
+
+
+@given(st.lists(st.sampled_from(range(len(POOL))), unique=True), st.data())
+def test_a_document_that_goes_missing_never_helps(chosen: list[int], data: st.DataObject) -> None:
+    left = data.draw(st.lists(st.sampled_from(chosen), unique=True)) if chosen else []
+    whole = asked(EVERYTHING, [POOL[n] for n in chosen], stage="prod")
+    part = replace(whole, evidence=[POOL[n] for n in left])
+    if verdict_of(whole)[1] is not None:
+        assert verdict_of(part)[1] is not None
+
+
+@given(st.sampled_from(range(len(POOL))), st.data())
+def test_a_field_that_goes_missing_never_helps(number: int, data: st.DataObject) -> None:
+    """Of each predicate that counts: without any one of its fields it is worth no more."""
+    kinds = [
+        (TESTS, tested(failedTests=[], passedTests=["a"])),
+        (VULNS, vulns(1, 2)),
+        (METRICS, {"acc": 0.6, "other": 1}),
+        (APPROVAL, approval(until="2030-01-01T00:00:00Z")),
+        (TESTS, tested("FAILED", failedTests=["a"])),
+        (VULNS, vulns(9)),
+        (METRICS, {"acc": 0.1}),
+        (APPROVAL, approval(until="2020-01-01T00:00:00Z")),
+    ]
+    kind, predicate = data.draw(st.sampled_from(kinds))
+    name = data.draw(st.sampled_from(sorted(predicate)))
+    others = [item for n, item in enumerate(POOL) if n not in (3, 5, 7, 9) and n != number]
+    without = {key: value for key, value in predicate.items() if key != name}
+    before = verdict_of(asked(EVERYTHING, [*others, said(kind, predicate)], stage="prod"))[1]
+    after = verdict_of(asked(EVERYTHING, [*others, said(kind, without)], stage="prod"))[1]
+    assert before is None or after is not None
+
+
+def test_the_pool_suffices() -> None:
+    assert verdict_of(asked(EVERYTHING, POOL, stage="prod"))[1] is None
+    for n in (0, 1, 2, 4, 6, 8):
+        rest = [item for m, item in enumerate(POOL) if m != n]
+        assert verdict_of(asked(EVERYTHING, rest, stage="prod"))[1] is NotVerified, n
+
+
+def test_ages_are_held_against_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stemma_attestations import accepted
+    from stemma_attestations.times import Dated
+
+    root = sha(b"root")
+    trust = TrustRoot.parse(
+        trust_bytes(signer(CI, "ci"), signer(ADA, "ada"), time=[{"root": str(root)}])
+    )
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
+    policy = parse((BASE + text).encode(), "test")
+    whole = request(trust=trust, policy=policy, evidence=[*GOOD, said(TESTS, tested())])
+    for age, passes in [(0, True), (3600, True), (3601, False), (-1, False)]:
+        dated = (Dated(whole.now - timedelta(seconds=age), root),)
+        monkeypatch.setattr(accepted.dating, "under_roots", lambda *_, dated=dated: dated)
+        assert (verdict_of(whole)[1] is None) is passes, age
