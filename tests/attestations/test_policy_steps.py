@@ -66,7 +66,7 @@ def said(kind: str, predicate: Mapping[str, Any], by: Key = ADA, **bent: Any) ->
     return evidence(statement(kind, predicate, **bent), by)
 
 
-def tested(result: str = "PASSED", **more: Any) -> dict[str, Any]:
+def result_of(result: str = "PASSED", **more: Any) -> dict[str, Any]:
     return {"result": result, "configuration": [], **more}
 
 
@@ -149,13 +149,13 @@ def test_licences() -> None:
     [
         (
             f"type: {TESTS}",
-            [tested(), tested("WARNED")],
-            [tested("FAILED"), {}, {"result": "passed"}],
+            [result_of(), result_of("WARNED")],
+            [result_of("FAILED"), {}, {"result": "passed"}],
         ),
         (
             f"type: {TESTS}\n    where: [{{field: /result, is: PASSED}}]",
-            [tested()],
-            [tested("WARNED")],
+            [result_of()],
+            [result_of("WARNED")],
         ),
         (f"type: {VULNS}\n    max_severity: 6.9", [vulns(), vulns(6.9, "1.0")], [vulns(7.0)]),
         (
@@ -196,13 +196,13 @@ def test_evidence(rule: str, good: list[dict[str, Any]], bad: list[dict[str, Any
 
 def test_evidence_by_whom() -> None:
     text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', by: [bob]}}"
-    assert 7 in failed(text, [*GOOD, said(TESTS, tested(), ADA)])
-    assert failed(text, [*GOOD, said(TESTS, tested(), BOB)]) == {}
+    assert 7 in failed(text, [*GOOD, said(TESTS, result_of(), ADA)])
+    assert failed(text, [*GOOD, said(TESTS, result_of(), BOB)]) == {}
 
 
 def test_evidence_without_a_trusted_time_has_no_age() -> None:
     text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 9999d}}"
-    assert "no trusted time" in failed(text, [*GOOD, said(TESTS, tested())])[7]
+    assert "no trusted time" in failed(text, [*GOOD, said(TESTS, result_of())])[7]
 
 
 # --- approvals ------------------------------------------------------------------------------
@@ -324,8 +324,8 @@ EVERYTHING = f"""\
 POOL = [
     PROVEN,
     LISTED,
-    said(TESTS, tested()),
-    said(TESTS, tested("FAILED"), BOB),
+    said(TESTS, result_of()),
+    said(TESTS, result_of("FAILED"), BOB),
     said(VULNS, vulns(1)),
     said(VULNS, vulns(9), BOB),
     said(METRICS, {"acc": 0.6}),
@@ -348,11 +348,11 @@ def test_a_document_that_goes_missing_never_helps(chosen: list[int], data: st.Da
 def test_a_field_that_goes_missing_never_helps(number: int, data: st.DataObject) -> None:
     """Of each predicate that counts: without any one of its fields it is worth no more."""
     kinds = [
-        (TESTS, tested(failedTests=[], passedTests=["a"])),
+        (TESTS, result_of(failedTests=[], passedTests=["a"])),
         (VULNS, vulns(1, 2)),
         (METRICS, {"acc": 0.6, "other": 1}),
         (APPROVAL, approval(until="2030-01-01T00:00:00Z")),
-        (TESTS, tested("FAILED", failedTests=["a"])),
+        (TESTS, result_of("FAILED", failedTests=["a"])),
         (VULNS, vulns(9)),
         (METRICS, {"acc": 0.1}),
         (APPROVAL, approval(until="2020-01-01T00:00:00Z")),
@@ -383,7 +383,7 @@ def test_ages_are_held_against_the_question(monkeypatch: pytest.MonkeyPatch) -> 
     )
     text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
     policy = parse((BASE + text).encode(), "test")
-    whole = request(trust=trust, policy=policy, evidence=[*GOOD, said(TESTS, tested())])
+    whole = request(trust=trust, policy=policy, evidence=[*GOOD, said(TESTS, result_of())])
     for age, passes in [(0, True), (3600, True), (3601, False), (-1, False)]:
         dated = (Dated(whole.now - timedelta(seconds=age), root),)
         monkeypatch.setattr(accepted.dating, "under_roots", lambda *_, dated=dated: dated)
