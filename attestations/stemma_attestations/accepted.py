@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stemma_attestations import dating
@@ -32,68 +32,54 @@ class Signed:
 
 
 def signatures(request: Request) -> tuple[list[Signed], Step]:
+    """Step 3: the statements about these bytes whose signatures verify."""
     title = "signatures verify over their exact bytes"
     if not request.evidence:
         return [], Step.failed(3, title, SignatureRefused, "no signed statement is about it")
     signed, reasons = [], []
     for evidence in request.evidence:
         try:
-            signed.append(_check(evidence, request))
+            item = verified(evidence, request.trust, request.roots)
         except (SignatureRefused, BadBundle, BadKey) as error:
             reasons.append(f"{evidence.digest.short}: {error}")
+            continue
+        if item.statement.subjects_about(request.expected.digest):
+            signed.append(item)
+        else:
+            reasons.append(f"{evidence.digest.short}: its statement is about other bytes")
     if not signed:
         return [], Step.failed(3, title, SignatureRefused, *reasons)
     count = f"{len(signed)} of {len(request.evidence)} bundles"
     return signed, Step.passed(3, title, count, *reasons)
 
 
-def _check(evidence: Evidence, request: Request) -> Signed:
+def verified(evidence: Evidence, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Signed:
+    """Verify one bundle; whether its signer is believed is not asked here.
+
+    `roots` are the trusted roots at hand. Raises SignatureRefused, BadBundle, BadKey.
+    """
     bundle = Bundle.parse(evidence.raw)
     if bundle.digest != evidence.digest:
         raise BadBundle("the bundle's bytes are not those of its digest")
     if bundle.certificate is not None:
-        return _check_certificate(bundle, request)
-    key = request.trust.key(bundle.hint)
+        from stemma_attestations import keyless  # what it stands on takes a second to import
+
+        root, found = keyless.verify_under(bundle.raw, trust.roots, roots)
+        who = Certified(root, found.identity)
+        signed = (Dated(found.times[0], root),)
+        return Signed(bundle.digest, found.statement, who.id, who, signed)
+    key = trust.key(bundle.hint)
     if key is None and evidence.key is not None:
         key = PublicKey.parse(evidence.key)
     if key is None:
         raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
     statement = bundle.verify(key)
-    _check_subject(statement, request)
-    times = dating.under_roots(bundle, key.id, request.trust.time, request.roots)
+    times = dating.under_roots(bundle, key.id, trust.time, roots)
     return Signed(evidence.digest, statement, key.id, signed=times)
 
 
-def _check_certificate(bundle: Bundle, request: Request) -> Signed:
-    """Verify a keyless bundle under each trusted root that the trust root asks for."""
-    from stemma_attestations import keyless  # what it stands on takes a second to import
-
-    if not request.trust.roots:
-        raise SignatureRefused("it is keyless, and the trust root lists no identity")
-    reasons = []
-    for digest in request.trust.roots:
-        root = request.roots.get(digest)
-        if root is None:
-            reasons.append(f"the trusted root {digest.short} is not on this machine")
-            continue
-        try:
-            found = keyless.verify(bundle.raw, root, pin=digest)
-        except SignatureRefused as error:
-            reasons.append(str(error))
-            continue
-        _check_subject(found.statement, request)
-        who = Certified(digest, found.identity)
-        signed = (Dated(found.times[0], digest),)
-        return Signed(bundle.digest, found.statement, who.id, who, signed)
-    raise SignatureRefused("; ".join(dict.fromkeys(reasons)))
-
-
-def _check_subject(statement: Statement, request: Request) -> None:
-    if not statement.subjects_about(request.expected.digest):
-        raise SignatureRefused("its statement is about other bytes")
-
-
 def signers(request: Request, signed: Sequence[Signed]) -> tuple[list[Signed], Step]:
+    """Step 4: those of them whose signers may say so."""
     title = "a signer is authorised by the trust root"
     if not signed:
         return [], Step.failed(4, title, SignatureRefused, "there is no valid signature to judge")

@@ -16,6 +16,7 @@ Nothing is read from a disk or the network: there is no default root.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -82,6 +83,26 @@ def verify(raw: bytes, trusted_root: bytes, *, pin: Digest | None = None) -> Ver
         raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
     root, verifier = guarded(lambda: _load(trusted_root))
     return guarded(lambda: _verify(raw, root, verifier))
+
+
+def verify_under(
+    raw: bytes, wanted: Iterable[Digest], roots: Mapping[Digest, bytes]
+) -> tuple[Digest, Verified]:
+    """Verify a bundle under the first of the `wanted` trusted roots that does.
+
+    `roots` are the bytes of those at hand. Raises SignatureRefused with every reason.
+    """
+    reasons = []
+    for digest in wanted:
+        if digest not in roots:
+            reasons.append(f"the trusted root {digest.short} is not on this machine")
+            continue
+        try:
+            return digest, verify(raw, roots[digest], pin=digest)
+        except SignatureRefused as error:
+            reasons.append(str(error))
+    text = "; ".join(dict.fromkeys(reasons))
+    raise SignatureRefused(text or "it is keyless, and the trust root lists no identity")
 
 
 @lru_cache(maxsize=_ROOTS)

@@ -21,8 +21,9 @@ from stemma_attestations.errors import (
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
+from stemma_attestations.policy import BUILTIN, Policy
 from stemma_attestations.predicates import verdict as vsa
-from stemma_attestations.request import Evidence, Request
+from stemma_attestations.request import Evidence, FileLook, Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Verdict
@@ -33,16 +34,29 @@ from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
-from stemma_registry.lineage import erased, status
+from stemma_registry.lineage import ancestry, erased, status
 from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trusted_roots import TrustedRoots
 
 if TYPE_CHECKING:
+    from stemma_registry.formats.report import Scanned
     from stemma_registry.layout import Condition
 
 VERIFIER = "urn:stemma:verifier:v0.1"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a verdict is asked to hold the artifact to, beside the trust root."""
+
+    policy: Policy = BUILTIN
+    stage: str | None = None
+    condition: Condition | None = None
+
+
+TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ def verify_reference(
     view: Snapshot,
     text: str,
     progress: Progress | None = None,
-    condition: Condition | None = None,
+    terms: Terms = TERMS,
 ) -> Verdict:
     """Judge what a reference names, reading every stored byte; with a layout, by that too.
 
@@ -74,7 +88,7 @@ def verify_reference(
     observed = _stored(registry, manifest, stones, progress)
     resolution = (found.label, str(manifest.digest))
     subject = Subject(text, found, manifest, observed, resolution)
-    return _judge(registry, view, subject, condition)
+    return _judge(registry, view, subject, terms)
 
 
 def verify_directory(
@@ -83,7 +97,7 @@ def verify_directory(
     root: Path,
     expected: NameVersion | None,
     progress: Progress | None = None,
-    condition: Condition | None = None,
+    terms: Terms = TERMS,
 ) -> Verdict:
     """Judge a directory against NAME:VERSION, or as what its bytes are known as.
 
@@ -100,7 +114,7 @@ def verify_directory(
         how = f"{root} has the bytes of {found.label}"
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
     subject = Subject(str(root), found, manifest, observed, resolution)
-    return _judge(registry, view, subject, condition)
+    return _judge(registry, view, subject, terms)
 
 
 def obtain(
@@ -186,10 +200,8 @@ def summary(verdict: Verdict) -> Statement:
     return Statement.build([subject], vsa.TYPE, predicate(verdict))
 
 
-def _judge(
-    registry: Registry, view: Snapshot, subject: Subject, condition: Condition | None
-) -> Verdict:
-    found = subject.found
+def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -> Verdict:
+    found, condition = subject.found, terms.condition
     request = Request(
         resource=subject.resource,
         name=found.name,
@@ -200,8 +212,11 @@ def _judge(
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
+        policy=terms.policy,
+        stage=terms.stage,
         roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
+    request = _looked_at(registry, view, found, request)
     if condition is None:
         return verify(request)
     from stemma_registry import layout  # lazily: few verdicts need it
@@ -213,6 +228,29 @@ def _judge(
             condition = replace(condition, run_inspections=False)
     step = layout.check(registry, view, found, subject.manifest, condition)
     return verify(replace(request, further=(step,)))
+
+
+def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Request) -> Request:
+    """With what the rules ask for beyond statements: the files' formats, and the ancestors."""
+    if any(rule.files is not None for rule in request.rules):
+        from stemma_registry.formats import scan  # lazily, as above
+
+        # The blobs, not the directory: step 2 holds that against them.
+        report = scan.of_artifact(registry.store, request.expected)
+        request = replace(request, files=tuple(_file_look(file) for file in report.files))
+    asked = [rule.ancestors for rule in request.rules if rule.ancestors is not None]
+    if asked:
+        depths = [one.depth for one in asked]
+        depth = None if None in depths else max(d for d in depths if d is not None)
+        start = (found.node, found.name.name if found.name else None)
+        walked = ancestry.ancestors(view, registry.store, request.roots, start, depth)
+        request = replace(request, ancestors=walked)
+    return request
+
+
+def _file_look(file: Scanned) -> FileLook:
+    findings = tuple((str(one.severity), f"{one.rule}: {one.text}") for one in file.findings)
+    return FileLook(file.path, (file.format, *file.inside), findings)
 
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:

@@ -269,6 +269,27 @@ def facts_about(connection: Connection, node: int) -> list[Fact]:
     return [_fact(row) for row in connection.execute(query)]
 
 
+def facts_of(
+    connection: Connection, nodes: Iterable[int], predicate_type: str
+) -> dict[int, list[Fact]]:
+    """The statements of one type about each of the nodes, in ledger order."""
+    rows = _all(
+        connection,
+        nodes,
+        lambda part: (
+            select(t.subject.c.node_id, *_FACT, *_SUBJECT)
+            .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
+            .where(t.subject.c.node_id.in_(part), t.statement.c.predicate_type == predicate_type)
+            .order_by(t.statement.c.id, t.subject.c.position)
+        ),
+        lambda row: (row.node_id, _fact(row)),
+    )
+    found: dict[int, list[Fact]] = {}
+    for node, fact in rows:
+        found.setdefault(node, []).append(fact)
+    return found
+
+
 def _edges() -> Select[Any]:
     named = and_(
         t.subject.c.statement_id == t.edge.c.statement_id,

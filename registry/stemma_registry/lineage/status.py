@@ -174,6 +174,12 @@ def _parents(
     return found
 
 
+def parents_on_believed_edges(snapshot: Snapshot, frontier: Sequence[State]) -> list[State]:
+    """The states one step up, on edges that carry something and are attested."""
+    hops: dict[State, Hop | None] = dict.fromkeys(frontier)
+    return _parents(snapshot, frontier, hops, pessimistic=False)
+
+
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
     """The assurance of an edge for a question about the output under the name `asked`."""
     fact = edge.fact
