@@ -16,6 +16,7 @@ from stemma_attestations.errors import (
     Undecided,
 )
 from stemma_attestations.names import NameVersion
+from stemma_attestations.policy import Policy
 
 # Most severe first: what a verdict with several failed steps is called after.
 SEVERITY: Sequence[type[NotVerified]] = (BytesDiffer, SignatureRefused, Quarantined, NotVerified)
@@ -68,11 +69,12 @@ class Verdict:
     name: NameVersion | None
     steps: tuple[Step, ...]
     trust_root: Digest
-    policy: str
+    policy: Policy
     entry: int | None
     time: datetime
     accepted: tuple[Digest, ...] = ()
     warnings: tuple[str, ...] = ()
+    stage: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -7,6 +7,8 @@ The numbers are those of the design.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stemma_attestations import accepted, ancestry, evidence, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import differences
@@ -29,6 +31,27 @@ def verify(request: Request) -> Verdict:
         _bytes(request),
         signatures,
         signers,
+        *policy_steps(request, good),
+    )
+    verdict = Verdict(
+        resource=request.resource,
+        artifact=request.expected.digest,
+        name=request.name,
+        steps=steps,
+        trust_root=request.trust.digest,
+        policy=request.policy,
+        entry=request.status.entry,
+        time=request.now,
+        accepted=tuple(sorted(item.bundle for item in good)),
+        stage=request.stage,
+        warnings=tuple(_suspicion(stop) for stop in request.status.suspects),
+    )
+    return verdict.require()
+
+
+def policy_steps(request: Request, good: Sequence[accepted.Signed]) -> tuple[Step, ...]:
+    """What the policy asks for, of statements that are believed: steps 5 to 10."""
+    return (
         requirements.provenance_step(request, good),
         requirements.bom_step(request, good),
         evidence.step(request, good),
@@ -37,19 +60,6 @@ def verify(request: Request) -> Verdict:
         _status(request),
         _allowed(request),
     )
-    verdict = Verdict(
-        resource=request.resource,
-        artifact=request.expected.digest,
-        name=request.name,
-        steps=steps,
-        trust_root=request.trust.digest,
-        policy=request.policy.name,
-        entry=request.status.entry,
-        time=request.now,
-        accepted=tuple(sorted(item.bundle for item in good)),
-        warnings=tuple(_suspicion(stop) for stop in request.status.suspects),
-    )
-    return verdict.require()
 
 
 def _bytes(request: Request) -> Step:
@@ -75,6 +85,11 @@ def _status(request: Request) -> Step:
 def _allowed(request: Request) -> Step:
     title = "the policy allows it"
     policy, rules = request.policy, request.rules
+    if request.stage is not None and request.stage not in policy.stages:
+        known = ", ".join(policy.stages)
+        return Step.failed(
+            10, title, NotVerified, f"{policy.name} has no stage {request.stage} ({known})"
+        )
     if not rules:
         where = f" at stage {request.stage}" if request.stage else ""
         what = request.name.name if request.name else "what has no name"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from stemma_attestations.policy import Policy
     from stemma_attestations.trust import TrustRoot
     from stemma_cli.signers import Choice
     from stemma_registry.blobs.streams import Progress
@@ -60,6 +61,12 @@ class Session:
         from stemma_registry import trust_file
 
         return trust_file.load(option or self.home.trust, required=option is not None)
+
+    def policy(self, option: str | None = None) -> Policy:
+        """What the option names, else what the configuration does, else what is built in."""
+        from stemma_registry import policy_source
+
+        return policy_source.load(option or self.settings.policy)
 
     def signer(self, sign: Choice) -> Signer:
         """The signer that `--sign` names, else the key in the home, as it is to be dated."""

@@ -175,7 +175,13 @@ def predicate(verdict: Verdict) -> dict[str, Any]:
         time_verified=format_time(verdict.time),
         resource_uri=_resource_uri(verdict),
         policy=ResourceDescriptor(
-            uri=f"urn:stemma:policy:{verdict.policy}", digests=(verdict.trust_root,)
+            uri=f"urn:stemma:policy:{verdict.policy.name}",
+            digests=(verdict.policy.digest,),
+            annotations={
+                "trustRoot": str(verdict.trust_root),
+                **({"stage": verdict.stage} if verdict.stage else {}),
+                **verdict.policy.source,
+            },
         ),
         input_attestations=list(verdict.accepted),
         passed=verdict.passed,
@@ -250,7 +256,7 @@ def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Req
 
 def _file_look(file: Scanned) -> FileLook:
     findings = tuple((str(one.severity), f"{one.rule}: {one.text}") for one in file.findings)
-    return FileLook(file.path, (file.format, *file.inside), findings)
+    return FileLook(file.path, (file.format, *file.contains), findings)
 
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:

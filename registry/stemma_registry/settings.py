@@ -2,6 +2,7 @@
 
     cache_size: 20 GiB
     stat_cache: true
+    policy: /etc/stemma/policy.yaml
     stores:
       s3://bucket/prefix:
         server_side_encryption: aws:kms
@@ -55,6 +56,7 @@ class Settings:
 
     cache_size: int = DEFAULT_CACHE_SIZE
     stat_cache: bool = True
+    policy: str | None = None  # a file, or the name of one that comes with Stemma
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
 
     def s3(self, location: str) -> S3Settings:
@@ -85,7 +87,7 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    top = _section(document, "the file", ("cache_size", "stat_cache", "stores"))
+    top = _section(document, "the file", ("cache_size", "stat_cache", "policy", "stores"))
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
         raise BadSettings("stores: a section for each location is expected")
@@ -99,7 +101,8 @@ def parse(raw: bytes) -> Settings:
     if not isinstance(stat_cache, bool):
         raise BadSettings("stat_cache is true or false")
     size = top.get("cache_size")
-    return Settings(DEFAULT_CACHE_SIZE if size is None else _bytes(size), stat_cache, stores)
+    cache_size = DEFAULT_CACHE_SIZE if size is None else _bytes(size)
+    return Settings(cache_size, stat_cache, _word(top, "policy"), stores)
 
 
 def _store(name: str, section: object) -> S3Settings:

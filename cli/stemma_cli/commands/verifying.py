@@ -14,6 +14,7 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
+    from stemma_registry.gate import Terms
     from stemma_registry.layout import Condition
 
 _PATH = click.Path(path_type=Path)
@@ -35,6 +36,10 @@ _PATH = click.Path(path_type=Path)
     type=_PATH,
     help="A public key (PEM) that must have signed the layout. Repeat.",
 )
+@click.option(
+    "--policy", metavar="FILE|NAME", help="What must be true (else the home's, or builtin)."
+)
+@click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
 def verify(
@@ -47,6 +52,8 @@ def verify(
     layout: Path | None,
     layout_keys: tuple[Path, ...],
     run_inspections: bool,
+    policy: str | None,
+    stage: str | None,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -54,12 +61,14 @@ def verify(
     it is judged as whatever its bytes are known as.
     """
     from stemma_attestations.errors import NotVerified
+    from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
     try:
-        verdict, failure = _verdict(session, subject, expected, trust, condition), None
+        terms = Terms(session.policy(policy), stage, condition)
+        verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:
         if error.verdict is None:
             if not session.json:
@@ -96,7 +105,7 @@ def _verdict(
     subject: str,
     expected: str | None,
     trust: Path | None,
-    condition: Condition | None,
+    terms: Terms,
 ) -> Verdict:
     from stemma_attestations.names import NameVersion
     from stemma_registry import gate
@@ -105,8 +114,8 @@ def _verdict(
     name = NameVersion.parse(expected) if expected else None
     with session.view(trust) as (registry, view), progress("hashing") as advance:
         if name is None and looks_like_reference(subject):
-            return gate.verify_reference(registry, view, subject, advance, condition)
-        return gate.verify_directory(registry, view, Path(subject), name, advance, condition)
+            return gate.verify_reference(registry, view, subject, advance, terms)
+        return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
 
 
 def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None:
@@ -129,7 +138,12 @@ def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[st
         "artifact": str(verdict.artifact) if verdict.artifact else None,
         "name": str(verdict.name) if verdict.name else None,
         "trust_root": str(verdict.trust_root),
-        "policy": verdict.policy,
+        "policy": {
+            "name": verdict.policy.name,
+            "digest": str(verdict.policy.digest),
+            "source": dict(verdict.policy.source),
+        },
+        "stage": verdict.stage,
         "entry": verdict.entry,
         "warnings": list(verdict.warnings),
         "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
