@@ -1,41 +1,116 @@
-"""Verify a bundle about one file with a key that the caller has, instead of a certificate."""
+"""Verify a bundle about one file with a key that the caller has, instead of a certificate.
+
+A key's signature is good without a log. But what a bundle says of a log has to be true
+in every detail where a trusted root is there to judge it: nobody asked for an entry of
+another signature, or for a proof that does not hold.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from stemma_attestations import json_strict
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
+from stemma_attestations.envelope import unbase64
 from stemma_attestations.errors import BadBundle, SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.log_entry import LogEntry
 from stemma_attestations.message import MessageBundle, is_message
 from stemma_attestations.statement import Statement
+from stemma_attestations.trusted_root import TrustedRoot
+
+_BODY_BYTES = 1024 * 1024
 
 
-def verify_artifact(raw: bytes, artifact: bytes | Digest, key: PublicKey) -> Statement | None:
+def verify_artifact(
+    raw: bytes, artifact: bytes | Digest, key: PublicKey, trusted_root: bytes | None = None
+) -> Statement | None:
     """Verify a bundle that is to be about these bytes, or the bytes with this SHA-256.
 
     They are the message that was signed (None is returned), or a subject of the statement.
-    Raises SignatureRefused.
+    A message's log entry must hold under the trusted root, if one is given. Raises
+    UnknownLog, SignatureRefused.
     """
+    return guarded(lambda: _verify(raw, artifact, key, trusted_root))
+
+
+def _verify(
+    raw: bytes, artifact: bytes | Digest, key: PublicKey, trusted_root: bytes | None
+) -> Statement | None:
+    digest = artifact if isinstance(artifact, Digest) else Digest.of(artifact)
     try:
-        if is_message(raw):
-            _message(MessageBundle.parse(raw), artifact, key)
-            return None
-        statement = Bundle.parse(raw).verify(key)
+        message = MessageBundle.parse(raw) if is_message(raw) else None
+        bundle = message or Bundle.parse(raw)
     except BadBundle as error:
         raise SignatureRefused(str(error)) from error
-    if not statement.subjects_about(_digest(artifact)):
-        raise SignatureRefused("its statement is about other bytes")
-    return statement
-
-
-def _message(bundle: MessageBundle, artifact: bytes | Digest, key: PublicKey) -> None:
+    if isinstance(bundle, Bundle):
+        statement = bundle.verify(key)
+        if not statement.subjects_about(digest):
+            raise SignatureRefused("its statement is about other bytes")
+        return statement
     if bundle.certificate is not None:
         raise SignatureRefused("the bundle has a certificate: no key verifies it")
     if bundle.hint not in key.hints:
         raise SignatureRefused(f"the bundle names key {bundle.hint:.12}, not {key.id[:12]}")
-    bundle.check_digest(_digest(artifact))
+    bundle.check_digest(digest)
     key.verify_blob(bundle.signature, artifact)
+    if trusted_root is not None and bundle.material.get("tlogEntries"):
+        _check_log(bundle, digest, key, TrustedRoot.parse(trusted_root))
+    return None
 
 
-def _digest(artifact: bytes | Digest) -> Digest:
-    return artifact if isinstance(artifact, Digest) else Digest.of(artifact)
+def _check_log(bundle: MessageBundle, digest: Digest, key: PublicKey, root: TrustedRoot) -> None:
+    entry = LogEntry.parse(bundle.material)
+    log = root.log(entry.log_id)
+    entry.check_inclusion()
+    entry.check_checkpoint(log.key)
+    body = json_strict.load_object(entry.body, max_bytes=_BODY_BYTES)
+    if f"{body.get('kind')}/{body.get('apiVersion')}" != entry.kind:
+        raise SignatureRefused("the log entry's body is of another kind")
+    if entry.kind not in _RECORDS:
+        raise SignatureRefused(f"log entries of kind {entry.kind} are not read")
+    recorded, signature, verifier = _RECORDS[entry.kind](_at(body, "spec"))
+    same = recorded == digest.value and signature == bundle.signature
+    if not same or PublicKey.parse(verifier) != key:
+        raise SignatureRefused("the log entry is of another signature")
+    promised = entry.check_promise(log.key)
+    times = [
+        *root.timestamps(entry.timestamps, bundle.signature),
+        *([promised] if promised else []),
+    ]
+    for time in times:
+        log.check_open(time)
+
+
+def _record_v1(spec: Mapping[str, Any]) -> tuple[str, bytes, bytes]:
+    """https://github.com/sigstore/rekor/tree/main/pkg/types/hashedrekord/v0.0.1."""
+    said, signature = _at(_at(spec, "data"), "hash"), _at(spec, "signature")
+    public = unbase64(_at(signature, "publicKey").get("content"), "public key")
+    digest = str(said.get("value")) if said.get("algorithm") == "sha256" else ""
+    return digest, unbase64(signature.get("content"), "signature"), public
+
+
+def _record_v2(spec: Mapping[str, Any]) -> tuple[str, bytes, bytes]:
+    """https://github.com/sigstore/rekor-tiles/blob/main/CLIENTS.md."""
+    record = _at(spec, "hashedRekordV002")
+    said, signature = _at(record, "data"), _at(record, "signature")
+    public = _at(_at(signature, "verifier"), "publicKey")
+    digest = ""
+    if said.get("algorithm") == "SHA2_256":
+        digest = unbase64(said.get("digest"), "digest").hex()
+    der = unbase64(public.get("rawBytes"), "public key")
+    return digest, unbase64(signature.get("content"), "signature"), der
+
+
+def _at(obj: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = obj.get(field)
+    if not isinstance(value, dict):
+        raise SignatureRefused(f"a log entry's {field} is an object")
+    return value
+
+
+# Kind -> the digest (hex), the signature and the key that such an entry records.
+_RECORDS = {"hashedrekord/0.0.1": _record_v1, "hashedrekord/0.0.2": _record_v2}

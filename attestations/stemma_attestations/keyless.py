@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.identity import Identity
 from stemma_attestations.log_entry import LogEntry
 from stemma_attestations.message import MessageBundle, is_message
@@ -116,7 +117,7 @@ def verify_artifact(
 
     They are the message that was signed, or a subject of the statement. Raises as `verify`.
     """
-    if _guarded(lambda: is_message(raw)):
+    if guarded(lambda: is_message(raw)):
         return verify_message(raw, artifact, trusted_root, pin=pin)
     verified = verify(raw, trusted_root, pin=pin)
     if not verified.statement.subjects_about(artifact):
@@ -129,27 +130,8 @@ def _opened(
 ) -> T:
     if pin is not None and Digest.of(trusted_root) != pin:
         raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
-    root, verifier = _guarded(lambda: _load(trusted_root))
-    return _guarded(lambda: work(root, verifier))
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    """Whatever goes wrong inside, also in a library: not verified."""
-    try:
-        return work()
-    except SignatureRefused:
-        raise
-    except Exception as error:
-        raise _refusal(error) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what a crash of Rust code becomes
-            raise
-        raise _refusal(error) from error
-
-
-def _refusal(error: BaseException) -> SignatureRefused:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return SignatureRefused(f"not verified: {reason:.300}")
+    root, verifier = guarded(lambda: _load(trusted_root))
+    return guarded(lambda: work(root, verifier))
 
 
 @lru_cache(maxsize=_ROOTS)
@@ -160,6 +142,10 @@ def _load(trusted_root: bytes) -> tuple[TrustedRoot, Verifier]:
 
     root = TrustedRoot.parse(trusted_root)
     inner = v1.TrustedRoot.from_json(trusted_root)
+    for authority in inner.timestamp_authorities:
+        # sigstore leaves the last moment of a window out; ours, which decides, has it in.
+        if authority.valid_for is not None and authority.valid_for.end is not None:
+            authority.valid_for.end += timedelta(microseconds=1)
     return root, Verifier(trusted_root=SigstoreRoot(inner))
 
 

@@ -33,9 +33,12 @@ def by_identity(
         raise SignatureRefused(f"signed by {found}, not by {identity} (by {issuer})")
 
 
-def by_key(raw: bytes, artifact: bytes | Digest, key: bytes) -> None:
-    """Verify a bundle with a key. Raises BadKey, SignatureRefused."""
-    keyed.verify_artifact(raw, artifact, PublicKey.parse(key))
+def by_key(raw: bytes, artifact: bytes | Digest, key: bytes, root: bytes) -> None:
+    """Verify a bundle with a key, and the log entry it may have.
+
+    Raises BadKey, SignatureRefused.
+    """
+    keyed.verify_artifact(raw, artifact, PublicKey.parse(key), root)
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,11 @@ def _ask(case: Case, raw: bytes, artifact: bytes | Digest) -> None:
         roots = [*([own] if own is not None else []), public_good.trusted_root()]
         asked = door.Asked(trust, roots, case.predicate, case.name, at)
         door.by_trust_root(raw, artifact, asked)
-    elif key is not None:
-        door.by_key(raw, artifact, key)
+        return
+    root = own if own is not None else public_good.trusted_root()
+    if key is not None:
+        door.by_key(raw, artifact, key, root)
     else:
-        root = own if own is not None else public_good.trusted_root()
         door.by_identity(raw, artifact, root, case.identity, case.issuer)
 
 
