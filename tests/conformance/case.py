@@ -132,7 +132,7 @@ def _asked(folder: Path) -> dict[str, Any]:
         if name in _TEXTS:
             good = isinstance(value, str) and bool(value)
         else:
-            good = name in _LIMITS and isinstance(value, int | float) and value > 0
+            good = name in _LIMITS and type(value) in (int, float) and value > 0
         if not good:
             raise BadCase(f"{QUESTION}: {name!r} is not a field, or not of its type")
     if document.get("expect", "pass") not in ("pass", "fail"):
@@ -148,7 +148,7 @@ def find(folder: Path) -> Iterator[Path]:
     """
     inner = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._")
     here = [folder / name for name in (*BUNDLES, QUESTION)]
-    lone = not inner and any(folder.iterdir())
+    lone = not inner and any(path.is_file() for path in folder.iterdir())
     if lone or any(path.exists() for path in here):
         yield folder
     for path in inner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -46,6 +46,8 @@ def judge(case: Case) -> Answer:
     Raises BadCase, where the two answers differ as well.
     """
     answer = _measured(case, case.artifact())
+    if answer.crashed:
+        return answer
     if case.optional("key.pub") is None and case.max_seconds is None and case.max_mib is None:
         by_digest = _measured(case, Digest.of(case.artifact()))
         if by_digest.accepted and not answer.accepted:
@@ -56,8 +58,10 @@ def judge(case: Case) -> Answer:
 
 
 def _measured(case: Case, artifact: bytes | Digest) -> Answer:
-    raw, before = case.bundle(), _memory("VmRSS")
-    _forget_peak()
+    raw, before = case.bundle(), 0.0
+    if case.max_mib is not None:
+        before = _memory("VmRSS")
+        _forget_peak()
     start = time.process_time()
     accepted, reason, crashed = True, "", False
     try:
@@ -69,7 +73,8 @@ def _measured(case: Case, artifact: bytes | Digest) -> Answer:
     except (Exception, RecursionError) as error:  # noqa: BLE001 - what the runner is there to find
         accepted, crashed, reason = False, True, f"{type(error).__name__}: {error}"
     spent = time.process_time() - start
-    return Answer(accepted, reason, crashed, spent, max(0.0, _memory("VmHWM") - before))
+    taken = _memory("VmHWM") - before if case.max_mib is not None else 0.0
+    return Answer(accepted, reason, crashed, spent, max(0.0, taken))
 
 
 def _ask(case: Case, raw: bytes, artifact: bytes | Digest) -> None:
@@ -98,11 +103,15 @@ def made(folder: Path) -> Iterator[Case]:
     with tempfile.TemporaryDirectory(prefix="stemma-case-") as scratch:
         copy = Path(scratch) / folder.name
         shutil.copytree(folder, copy)
-        maker = getattr(import_module(MAKERS), case.make, None)
-        if maker is None:
-            raise BadCase(f"there is no maker {case.make!r}")
-        maker(copy)
+        _maker(case.make)(copy)
         yield Case.read(copy, folder)
+
+
+def _maker(name: str) -> Callable[[Path], None]:
+    maker: Callable[[Path], None] | None = getattr(import_module(MAKERS), name, None)
+    if maker is None:
+        raise BadCase(f"there is no maker {name!r}")
+    return maker
 
 
 def _memory(field: str) -> float:
