@@ -42,6 +42,13 @@ T = TypeVar("T")
 _ROOTS = 8
 
 
+# What Rekor v1 and v2 record of an envelope, and of a message.
+_KINDS: dict[type, frozenset[str]] = {
+    Bundle: frozenset({"dsse/0.0.1", "hashedrekord/0.0.2"}),
+    MessageBundle: frozenset({"hashedrekord/0.0.1", "hashedrekord/0.0.2"}),
+}
+
+
 @dataclass(frozen=True)
 class LogProof:
     """Which log saw the signature, and where.
@@ -56,7 +63,7 @@ class LogProof:
     index: int
     tree_size: int
     root_hash: str  # hex
-    kind: str  # dsse/0.0.1 of Rekor v1, hashedrekord/0.0.2 of Rekor v2
+    kind: str  # one of _KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +211,8 @@ def _prove(
         raise SignatureRefused("the bundle names a key: it has no certificate")
     entry = LogEntry.parse(bundle.material)
     log = root.log(entry.log_id)
+    if entry.kind not in _KINDS[type(bundle)]:
+        raise SignatureRefused(f"a log entry of kind {entry.kind} is not verified for this")
     entry.check_checkpoint(log.key)
     root.check_certificate_log(bundle.certificate)
 

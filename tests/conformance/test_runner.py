@@ -305,8 +305,8 @@ def test_the_protocol_end_to_end(
     made = json.loads((tmp_path / "made.json").read_bytes())
     assert "dsseEnvelope" in made
 
-    alice = ("--certificate-identity", "alice@example.com")
-    alice += ("--certificate-oidc-issuer", sigstore.oidc.url)
+    issuer = ("--certificate-oidc-issuer", sigstore.oidc.url)
+    alice = ("--certificate-identity", "alice@example.com", *issuer)
     verify = ("verify-bundle", *bundle)
     assert client(*verify, *alice, *where, "a.txt") == (0, "")
     assert client(*verify, *alice, *where, str(DIGEST)) == (0, "")
@@ -314,7 +314,7 @@ def test_the_protocol_end_to_end(
     assert (code, "other bytes" in said) == (1, True)
     code, said = client(*verify, *alice, "a.txt")  # the public root, which knows none of this
     assert (code, "UnknownLog" in said) == (1, True)
-    mallory = ("--certificate-identity", "mallory@example.com", *alice[2:])
+    mallory = ("--certificate-identity", "mallory@example.com", *issuer)
     code, said = client(*verify, *mallory, *where, "a.txt")
     assert (code, "not by mallory" in said) == (1, True)
     (tmp_path / str(DIGEST)).write_bytes(OTHER)  # a file of that name is a file

@@ -5,6 +5,7 @@ As in `forge`, what is bent is bent before it is signed and logged.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.building import Key
-from tests.sigstore.encoding import DER, PEM, b64, p256, sha256
-from tests.sigstore.forge import BUNDLE, alice
+from tests.building import Key, bundle_document
+from tests.sigstore.encoding import DER, PEM, b64, p256, sha256, unb64
+from tests.sigstore.forge import BUNDLE, STATEMENT, alice
 from tests.sigstore.fulcio import Leaf
-from tests.sigstore.rekor import ECDSA
+from tests.sigstore.rekor import ECDSA, dsse_spec, pae
 from tests.sigstore.stack import LocalSigstore
 
 ARTIFACT = b"the weights, as they are\n"
@@ -71,6 +72,23 @@ def by_key(
     }
 
 
+def statement_by_key(key: Key, payload: bytes, stack: LocalSigstore, rekor: int) -> dict[str, Any]:
+    """A statement of a key, logged."""
+    document = bundle_document(key, payload)
+    envelope, signed = document["dsseEnvelope"], pae(STATEMENT, payload)
+    pem = key.public.pem.encode()
+    if rekor == 2:
+        verifier = {"publicKey": {"rawBytes": b64(key.public.der)}}
+        signature = unb64(envelope["signatures"][0]["sig"])
+        entry = _logged(Blob(stack, signed), signature, verifier, pem)
+    else:
+        spec = dsse_spec(json.dumps(envelope), payload, envelope["signatures"], b64(pem))
+        body = rfc8785.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
+        entry = stack.rekor1.entry(body, "dsse")
+    document["verificationMaterial"]["tlogEntries"] = [entry]
+    return document
+
+
 def message(artifact: bytes, signature: bytes) -> dict[str, Any]:
     """The field of the bundle."""
     return {
@@ -98,7 +116,7 @@ def _logged(blob: Blob, signature: bytes, verifier: dict[str, Any], pem: bytes) 
             },
         }
         return blob.stack.rekor2.entry({"hashedRekordV002": said})
-    spec = {
+    spec: dict[str, Any] = {
         "data": {"hash": {"algorithm": "sha256", "value": digest.hex()}},
         "signature": {"content": b64(signature), "publicKey": {"content": b64(pem)}},
     }

@@ -17,7 +17,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, SignatureRefused, UnknownLog
 from stemma_attestations.message import MessageBundle
 from tests.building import KEY_KINDS, bundle_bytes, key, pss, statement_about
-from tests.sigstore.blobs import ARTIFACT, Blob, assemble, by_key
+from tests.sigstore.blobs import ARTIFACT, Blob, assemble, by_key, statement_by_key
 from tests.sigstore.encoding import b64, rfc3339, seconds_now, sha256
 from tests.sigstore.forge import raw
 from tests.sigstore.scene import bent, both, entry, flipped, good, material, proof
@@ -158,6 +158,17 @@ def test_the_last_second_of_a_timestamp_authority_counts(sigstore: LocalSigstore
     no(document, raw(root), "not enough sources of verified time")
 
 
+@both
+def test_a_kind_of_entry_that_is_not_of_this(sigstore: LocalSigstore, rekor: int) -> None:
+    document = assemble(Blob(sigstore, rekor=rekor))
+    statement = good(sigstore, 1)
+    material(document)["tlogEntries"] = material(statement)["tlogEntries"]
+    no(document, sigstore.trusted_root(), "dsse/0.0.1 is not verified for this")
+    material(statement)["tlogEntries"] = material(assemble(Blob(sigstore, rekor=1)))["tlogEntries"]
+    with pytest.raises(SignatureRefused, match=r"hashedrekord/0\.0\.1 is not verified for this"):
+        keyless.verify(raw(statement), sigstore.trusted_root())
+
+
 def test_a_statement_is_about_a_file_by_its_subject(sigstore: LocalSigstore) -> None:
     root = sigstore.trusted_root()
     found = keyless.verify_artifact(raw(good(sigstore, 2)), Digest.of(b"weights"), root)
@@ -246,7 +257,7 @@ LOGGED: dict[str, tuple[Change, str]] = {
         lambda d: entry(d).update(canonicalizedBody=flipped(entry(d)["canonicalizedBody"], 80)),
         "root hash",
     ),
-    "kind": (lambda d: entry(d)["kindVersion"].update(kind="intoto"), "another kind"),
+    "kind": (lambda d: entry(d)["kindVersion"].update(kind="intoto"), "are not read"),
     "two entries": (lambda d: material(d)["tlogEntries"].append(entry(d)), "exactly one"),
     "certificate": (
         lambda d: (
@@ -281,6 +292,30 @@ def test_a_log_entry_of_another_key_or_file(sigstore: LocalSigstore, rekor: int)
             keyed.verify_artifact(raw(document), ARTIFACT, signer.public, root)
     # Nobody can judge it without a root; the signature stands.
     keyed.verify_artifact(raw(other_key), ARTIFACT, signer.public)
+
+
+@both
+@kinds
+def test_a_statement_of_a_key_with_a_log_entry(
+    sigstore: LocalSigstore, rekor: int, kind: str
+) -> None:
+    signer, root = key("a", kind), sigstore.trusted_root()
+    payload = statement_about(DIGEST, "urn:example:test", {}).raw
+    other = statement_about(DIGEST, "urn:example:other", {}).raw
+    document = statement_by_key(signer, payload, sigstore, rekor)
+    assert keyed.verify_artifact(raw(document), ARTIFACT, signer.public, root) is not None
+    swapped = copy.deepcopy(document)
+    for foreign in (
+        statement_by_key(signer, other, sigstore, rekor),
+        statement_by_key(key("b", kind), payload, sigstore, rekor),
+    ):
+        material(swapped)["tlogEntries"] = material(foreign)["tlogEntries"]
+        with pytest.raises(SignatureRefused, match="another signature"):
+            keyed.verify_artifact(raw(swapped), ARTIFACT, signer.public, root)
+    blob = by_key(signer, ARTIFACT, Blob(sigstore, rekor=rekor))
+    material(swapped)["tlogEntries"] = material(blob)["tlogEntries"]
+    with pytest.raises(SignatureRefused, match=r"another signature|are not read"):
+        keyed.verify_artifact(raw(swapped), ARTIFACT, signer.public, root)
 
 
 def test_a_promise_and_a_window_of_a_keys_entry(sigstore: LocalSigstore) -> None:
