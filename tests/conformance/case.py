@@ -12,6 +12,7 @@ from typing import Any
 from stemma_attestations.times import parse_time
 
 BUNDLES = ("bundle.sigstore.json", "bundle.json")
+FURTHER = "bundle-*.json"
 QUESTION = "case.json"
 SHARED_ARTIFACTS = ("artifact", "a.txt")
 BEACON = (
@@ -86,12 +87,12 @@ class Case:
         """The first of its files that is there."""
         return next((self.folder / name for name in names if (self.folder / name).exists()), None)
 
-    def bundle(self) -> bytes:
-        """The bundle's bytes. Raises BadCase."""
+    def bundles(self) -> list[bytes]:
+        """The bundle, and those beside it. Raises BadCase."""
         path = self.path(*BUNDLES)
         if path is None:
             raise BadCase("there is no bundle")
-        return path.read_bytes()
+        return [p.read_bytes() for p in (path, *sorted(self.folder.glob(FURTHER)))]
 
     def artifact(self) -> bytes:
         """The artifact: its own, else what the corpus shares. Raises BadCase."""

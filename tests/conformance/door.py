@@ -6,14 +6,14 @@ function of the package that answers the question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from stemma_attestations import keyed, keyless
+from stemma_attestations import grants, keyed, keyless
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import SignatureRefused
+from stemma_attestations.errors import BadBundle, SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import belief
@@ -46,24 +46,43 @@ class Asked:
     """What a trust root is asked: whether this is believed, about what, and when."""
 
     trust: bytes
-    roots: Iterable[bytes]
+    roots: Sequence[bytes]
     predicate: str | None
     name: str | None
     at: datetime
 
 
-def by_trust_root(raw: bytes, artifact: bytes | Digest, asked: Asked) -> None:
-    """Believe a statement about the artifact, as `stemma trust test` would.
+def by_trust_root(bundles: Sequence[bytes], artifact: bytes | Digest, asked: Asked) -> None:
+    """Believe what bundles say about the artifact, as `stemma trust test` and the gate would.
 
-    Raises BadTrustRoot, BadBundle, SignatureRefused.
+    As many distinct principals must say it as the trust root asks for. Raises
+    BadTrustRoot; BadBundle and SignatureRefused, for the first bundle that does not count.
     """
-    trust = TrustRoot.parse(asked.trust)
+    trust, refusals, voices, needed = TrustRoot.parse(asked.trust), [], [], 1
+    for raw in bundles:
+        try:
+            word = _word(raw, digest_of(artifact), trust, asked)
+        except (BadBundle, SignatureRefused) as error:
+            refusals.append(error)
+        else:
+            voices.append(word.voices)
+            needed = max(needed, word.principals)
+    if refusals and not voices:
+        raise refusals[0]
+    count = grants.distinct(voices)
+    if count < needed:
+        also = f" ({refusals[0]})" if refusals else ""
+        raise SignatureRefused(f"{needed} distinct principals are asked for: {count}{also}")
+
+
+def _word(raw: bytes, artifact: Digest, trust: TrustRoot, asked: Asked) -> belief.Word:
+    """What one bundle says about the artifact, if it is believed."""
     roots = {Digest.of(root): root for root in asked.roots}
     found = belief.examine(raw, trust, roots, asked.at)
     if asked.predicate is not None and found.predicate_type != asked.predicate:
         raise SignatureRefused(f"it says {found.predicate_type}, not {asked.predicate}")
     statement = Bundle.parse(raw).statement()
-    about = statement.subjects_about(digest_of(artifact))
+    about = statement.subjects_about(artifact)
     words = list(zip(statement.subjects, found.words, strict=True))
     if not about:
         raise SignatureRefused("its statement is about other bytes")
@@ -71,5 +90,7 @@ def by_trust_root(raw: bytes, artifact: bytes | Digest, asked: Asked) -> None:
     if not meant:
         names = ", ".join(s.name or "no name" for s in about)
         raise SignatureRefused(f"said about {names}, not about {asked.name}")
-    if all(word.refusal for word in meant):
+    believed = [word for word in meant if not word.refusal]
+    if not believed:
         raise SignatureRefused(meant[0].refusal)
+    return max(believed, key=lambda word: word.principals)

@@ -58,14 +58,14 @@ def judge(case: Case) -> Answer:
 
 
 def _measured(case: Case, artifact: bytes | Digest) -> Answer:
-    raw, before = case.bundle(), 0.0
+    bundles, before = case.bundles(), 0.0
     if case.max_mib is not None:
         before = _memory("VmRSS")
         _forget_peak()
     start = time.process_time()
     accepted, reason, crashed = True, "", False
     try:
-        _ask(case, raw, artifact)
+        _ask(case, bundles, artifact)
     except BadCase:
         raise
     except StemmaError as error:
@@ -77,20 +77,22 @@ def _measured(case: Case, artifact: bytes | Digest) -> Answer:
     return Answer(accepted, reason, crashed, spent, max(0.0, taken))
 
 
-def _ask(case: Case, raw: bytes, artifact: bytes | Digest) -> None:
+def _ask(case: Case, bundles: list[bytes], artifact: bytes | Digest) -> None:
     trust, key = case.optional("trust.yaml"), case.optional("key.pub")
+    if trust is None and len(bundles) > 1:
+        raise BadCase("several bundles are asked of a trust.yaml only")
     own = case.root()
     if trust is not None:
         at = case.at or datetime.now(UTC)
         roots = [*([own] if own is not None else []), public_good.trusted_root()]
         asked = door.Asked(trust, roots, case.predicate, case.name, at)
-        door.by_trust_root(raw, artifact, asked)
+        door.by_trust_root(bundles, artifact, asked)
         return
     root = own if own is not None else public_good.trusted_root()
     if key is not None:
-        door.by_key(raw, artifact, key, root)
+        door.by_key(bundles[0], artifact, key, root)
     else:
-        door.by_identity(raw, artifact, root, case.identity, case.issuer)
+        door.by_identity(bundles[0], artifact, root, case.identity, case.issuer)
 
 
 @contextmanager

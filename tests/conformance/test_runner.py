@@ -244,6 +244,38 @@ def test_a_trust_root_is_asked(corpus: Corpus) -> None:
     assert one(corpus("x_fail", files, **asked)).wrong is Wrong.FALSE_ACCEPT
 
 
+def test_a_threshold_counts_principals(corpus: Corpus) -> None:
+    """Twice by one principal, with two keys, is once."""
+    first, second, third = key("a"), key("b"), key("c")
+    raws = [
+        bundle_bytes(signer, statement_about(DIGEST, KIND, {}, name="acme/model:1.0").raw)
+        for signer in (first, second, third)
+    ]
+    signers = b"".join(
+        trust(signer).split(b"signers:\n")[1].replace(b"principal: ci", b"principal: " + who)
+        for signer, who in ((first, b"ada"), (second, b"ada"), (third, b"bob"))
+    )
+    head = (
+        "format: urn:stemma:trust-root:v0.1\nthresholds:\n"
+        f'  - predicates: ["{KIND}"]\n    names: ["acme/*"]\n    principals: 2\nsigners:\n'
+    )
+    files = {"trust.yaml": head.encode() + signers, "bundle.json": raws[0]}
+    few = {"reason": "2 distinct principals are asked for: 1"}
+    stranger = bundle_bytes(key("d"), statement_about(DIGEST, KIND, {}).raw)
+    assert one(corpus("two", {**files, "bundle-2.json": raws[2]})).wrong is None
+    assert (
+        one(corpus("three", {**files, "bundle-2.json": raws[1], "bundle-3.json": raws[2]})).wrong
+        is None
+    )
+    assert one(corpus("alone_fail", files, **few)).wrong is None
+    assert one(corpus("keys_fail", {**files, "bundle-2.json": raws[1]}, **few)).wrong is None
+    assert one(corpus("copy_fail", {**files, "bundle-2.json": raws[0]}, **few)).wrong is None
+    assert one(corpus("stranger_fail", {**files, "bundle-2.json": stranger}, **few)).wrong is None
+    del files["trust.yaml"]
+    files |= {"key.pub": first.public.pem.encode(), "bundle-2.json": raws[1]}
+    assert one(corpus("no-trust", files)).wrong is Wrong.BROKEN
+
+
 def test_an_identity_in_a_trust_root(
     corpus: Corpus, sigstore: LocalSigstore, good: dict[str, bytes], tmp_path: Path
 ) -> None:
