@@ -6,7 +6,8 @@ The bytes are kept; a view is parsed beside them, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +102,22 @@ class Bundle:
         if len(envelope.signatures) != 1:
             raise BadBundle("a bundle's envelope has exactly one signature")
         return cls(raw, envelope, frame.hint, frame.certificate, frame.material)
+
+    def dated(
+        self, timestamps: Sequence[bytes], log_entries: Sequence[Mapping[str, Any]]
+    ) -> Bundle:
+        """The same with evidence of when it was signed: what `dating` reads. Raises BadBundle.
+
+        RFC 3161 responses, and log entries in protobuf's JSON.
+        """
+        document = json_strict.load_object(self.raw, max_bytes=MAX_BYTES)
+        material = document["verificationMaterial"]
+        if timestamps:
+            stamps = [{"signedTimestamp": base64.b64encode(one).decode()} for one in timestamps]
+            material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
+        if log_entries:
+            material["tlogEntries"] = list(log_entries)
+        return Bundle.parse(canonical.dumps(document))
 
     @property
     def digest(self) -> Digest:
