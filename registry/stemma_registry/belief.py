@@ -21,12 +21,14 @@ from stemma_attestations.trust import TrustRoot, described
 class Word:
     """What a statement says about one subject; `refusal` is empty where it is believed.
 
-    `principals` is how many distinct ones must say so before it counts for a yes.
+    `principals` is how many distinct ones must say so before it counts for a yes,
+    `voices` as whom its signer may: as several where patterns overlap.
     """
 
     subject: str
     refusal: str
     principals: int
+    voices: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
         name = subject_name(subject.name)
         label = subject.name or next((digest.short for digest in subject.digests), "nothing")
         about = name.name if name else None
-        may = known.authorises(found.id, kind, about, now, signed)
-        refusal = "" if may else known.refusal(found.id, kind, label, signed)
-        words.append(Word(label, refusal, known.needed(kind, about)))
+        voices = known.principals(found.id, kind, about, now, signed)
+        refusal = "" if voices else known.refusal(found.id, kind, label, signed)
+        words.append(Word(label, refusal, known.needed(kind, about), voices))
     return Belief(
         by=described(found),
         principal=known.principal(found.id),

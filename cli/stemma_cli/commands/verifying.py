@@ -36,9 +36,7 @@ _PATH = click.Path(path_type=Path)
     type=_PATH,
     help="A public key (PEM) that must have signed the layout. Repeat.",
 )
-@click.option(
-    "--policy", metavar="FILE|NAME", help="What must be true (else the home's, or builtin)."
-)
+@click.option("--policy", metavar="FILE|NAME", help="What must be true (else the home's policy).")
 @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session

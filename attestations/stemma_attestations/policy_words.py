@@ -1,0 +1,64 @@
+"""What a rule asks, in words, for people who did not write it."""
+
+from __future__ import annotations
+
+from stemma_attestations.policy import Check, EvidenceRule, Rule
+from stemma_attestations.times import format_duration
+
+
+def words(rule: Rule) -> list[str]:
+    """One line for each thing that the rule asks for, in the order of the recipe's steps."""
+    lines = [*_statements(rule), *(_evidence(one) for one in rule.evidence)]
+    if rule.files is not None:
+        files = [f"only {', '.join(rule.files.formats)}"] if rule.files.formats else []
+        files += [f"no {', '.join(rule.files.without)}"] if rule.files.without else []
+        files += [] if rule.files.code else ["no code"]
+        files.append("nothing dangerous, malformed or undecided")
+        lines.append(f"files: {'; '.join(files)}")
+    if rule.approvals is not None:
+        who = f" of {', '.join(rule.approvals.by)}" if rule.approvals.by else ""
+        lines.append(f"approvals: {rule.approvals.count}{who}, by nobody who made it")
+    if rule.ancestors is not None:
+        depth = rule.ancestors.depth
+        far = "every ancestor" if depth is None else f"ancestors up to {depth} away"
+        lines.append(f"{far}: provenance at least {rule.ancestors.assurance}")
+        if rule.ancestors.external == "any":
+            lines.append("ancestors from outside need none")
+    if rule.max_age is not None:
+        lines.append(f"status: at most {format_duration(rule.max_age)} old")
+    return lines
+
+
+def _statements(rule: Rule) -> list[str]:
+    lines = []
+    if rule.provenance is not None:
+        asked = rule.provenance
+        line = "provenance: signed, complete" + (", a clean commit" if asked.commit else "")
+        lines.append(line + _by(asked.by) + (f", {' or '.join(asked.builds)}" * bool(asked.builds)))
+    if rule.bom is not None:
+        licences = rule.bom.licences
+        line = "ML-BOM: agrees with the files" + _by(rule.bom.by)
+        lines.append(line + (f", licences only {', '.join(licences)}" if licences else ""))
+    return lines
+
+
+def _evidence(rule: EvidenceRule) -> str:
+    line = f"evidence: {rule.predicate_type}{_by(rule.by)}"
+    line += "".join(f", {_check(check)}" for check in rule.checks)
+    if rule.max_severity is not None:
+        line += f", no vulnerability above {rule.max_severity:g}"
+    if rule.max_age is not None:
+        line += f", signed at most {format_duration(rule.max_age)} ago"
+    return line
+
+
+def _check(check: Check) -> str:
+    if check.equals is not None:
+        return f"{check.pointer} is {check.equals}"
+    if check.at_least is not None:
+        return f"{check.pointer} at least {check.at_least:g}"
+    return f"{check.pointer} at most {check.at_most:g}"
+
+
+def _by(principals: tuple[str, ...]) -> str:
+    return f", by {' or '.join(principals)}" if principals else ""
