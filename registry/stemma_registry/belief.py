@@ -45,7 +45,9 @@ class Belief:
 
 
 @dataclass(frozen=True)
-class _Verified:
+class Verified:
+    """Whoever signed a statement, as far as a trust root can tell."""
+
     id: str
     certified: Certified | None
     statement: Statement
@@ -58,8 +60,7 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
     `roots` are the Sigstore trusted roots at hand. Raises BadBundle, and
     SignatureRefused where no signature verifies.
     """
-    bundle = Bundle.parse(raw)
-    found = _by_certificate(bundle, trust, roots) if bundle.certificate else _by_key(bundle, trust)
+    found = identify(raw, trust, roots)
     known, statement = trust.introducing(found.certified), found.statement
     kind, words = statement.predicate_type, []
     for subject in statement.subjects:
@@ -72,14 +73,23 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
     return Belief(described(found), known.principal(found.id), kind, found.signed, tuple(words))
 
 
-def _by_key(bundle: Bundle, trust: TrustRoot) -> _Verified:
+def identify(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
+    """Verify a bundle with whatever key or identity of a trust root signed it.
+
+    Whether that one may say so is another question. Raises BadBundle, SignatureRefused.
+    """
+    bundle = Bundle.parse(raw)
+    return _by_certificate(bundle, trust, roots) if bundle.certificate else _by_key(bundle, trust)
+
+
+def _by_key(bundle: Bundle, trust: TrustRoot) -> Verified:
     key = trust.key(bundle.hint)
     if key is None:
         raise SignatureRefused(f"key {bundle.hint:.12} is not in the trust root")
-    return _Verified(key.id, None, bundle.verify(key), None)
+    return Verified(key.id, None, bundle.verify(key), None)
 
 
-def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> _Verified:
+def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
     reasons = []
     for digest in trust.roots:
         if digest not in roots:
@@ -91,6 +101,6 @@ def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, byt
             reasons.append(str(error))
             continue
         who = Certified(digest, found.identity)
-        return _Verified(who.id, who, found.statement, found.times[0])
+        return Verified(who.id, who, found.statement, found.times[0])
     text = "; ".join(dict.fromkeys(reasons))
     raise SignatureRefused(text or "it is keyless, and the trust root lists no identity")
