@@ -99,6 +99,18 @@ def certified(connection: Connection, signer_id: str) -> Certified | None:
         raise LedgerBroken("the catalogue is damaged; run `stemma rebuild`") from error
 
 
+def signer_of(connection: Connection, bundle: Digest) -> tuple[str, datetime | None] | None:
+    """Who signed the statement in a bundle, and since when it provably exists.
+
+    None where the bundle is not in the catalogue, or its signature does not verify.
+    """
+    query = select(t.statement.c.signer, t.statement.c.signed).where(
+        t.is_one_of(t.statement.c.bundle, [bundle.value]), t.statement.c.signer.is_not(None)
+    )
+    row = connection.execute(query).first()
+    return (row.signer, time_of(row.signed)) if row else None
+
+
 def fingerprint(roots: Roots) -> str:
     """Of a set of trusted roots: hex, another for another set."""
     return Digest.of("\n".join(digest.value for digest in roots.digests()).encode()).value
