@@ -78,10 +78,11 @@ def _signature_json(signature: Signature) -> dict[str, str]:
 def _parse_signature(obj: object) -> Signature:
     if not isinstance(obj, Mapping):
         raise BadEnvelope("a signature is an object")
-    keyid = obj.get("keyid", "")
-    if not isinstance(keyid, str):
+    keyid = obj.get("keyid")
+    if not isinstance(keyid, str | None):
         raise BadEnvelope("a signature's keyid is text")
-    return Signature(unbase64(obj.get("sig"), "sig"), keyid)
+    # In protobuf's JSON null is a field that is not there; model_signing 1.0 writes it.
+    return Signature(unbase64(obj.get("sig"), "sig"), keyid or "")
 
 
 def unbase64(value: object, field: str) -> bytes:

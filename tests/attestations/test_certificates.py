@@ -74,6 +74,14 @@ def test_a_signer_that_says_ca_and_is_named_as_its_issuer() -> None:
     assert read(chained(PAYLOAD, who, MIDDLE)).root == Digest.of(ROOT.der)
 
 
+def test_what_model_signing_1_0_wrote() -> None:
+    """No list of log entries, and a key id that is null."""
+    document = chained(PAYLOAD, signer(MIDDLE), MIDDLE)
+    del document["verificationMaterial"]["tlogEntries"]
+    document["dsseEnvelope"]["signatures"][0]["keyid"] = None
+    assert read(document).root == Digest.of(ROOT.der)
+
+
 # --- paths that are none --------------------------------------------------------------------
 
 
