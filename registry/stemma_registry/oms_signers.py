@@ -148,10 +148,22 @@ def by_trust(
                 f"no key or identity of the trust root can have signed it: {error}"
             ) from error
         known, kind = trust.introducing(found.certified), found.statement.predicate_type
+        subject = name or "a model without a name"
         if not known.authorises(found.id, kind, name, now, found.signed):
-            subject = name or "a model without a name"
             raise SignatureRefused(known.refusal(found.id, kind, subject, found.signed))
+        if (count := _needed(trust, kind, name)) > 1:
+            raise SignatureRefused(
+                f"{count} principals must say so of {subject}, and a model signature has one signer"
+            )
         who = f"{known.principal(found.id)} ({described(found)})"
         return Believed(found.statement, who, found.signed)
 
     return believe
+
+
+def _needed(trust: TrustRoot, kind: str, name: str | None) -> int:
+    """How many principals must say it; of what has no name, as many as of any name."""
+    if name is not None:
+        return trust.needed(kind, name)
+    counts = (t.principals for t in trust.thresholds if {kind, "*"} & set(t.about.predicates))
+    return max(counts, default=1)
