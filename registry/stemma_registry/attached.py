@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from stemma_attestations import foreign
 from stemma_attestations.bundle import Bundle
@@ -22,10 +21,11 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import attachment, signature
 from stemma_attestations.predicates.attachment import Attachment, Item
 from stemma_attestations.statement import ResourceDescriptor
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry import links
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import keyless_facts, query
+from stemma_registry.catalogue import dated_facts, query
 from stemma_registry.catalogue.query import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
@@ -154,7 +154,7 @@ def noted(registry: Registry, view: Snapshot, node: int) -> list[Noted]:
 
 
 def _worth(view: Snapshot, fact: Fact) -> Assurance:
-    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None)
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None, fact.signed)
 
 
 def pieces(registry: Registry, view: Snapshot, node: int) -> Iterator[tuple[Noted, Item, Piece]]:
@@ -208,15 +208,13 @@ def _seen(
     return Seen(piece, item, fact, names, found[0] if found else None, signer, assurance, note)
 
 
-def _signer(
-    view: Snapshot, piece: Piece, keys: dict[str, PublicKey]
-) -> tuple[str, datetime | None] | None:
+def _signer(view: Snapshot, piece: Piece, keys: dict[str, PublicKey]) -> tuple[str, Times] | None:
     """The key or identity that signed a piece, and when: the catalogue knows the identities."""
     key = next((key for _, key in links.signers(piece, keys)), None)
     if key is not None:
-        return key.id, None
+        return key.id, ()
     raw = bundle_of(piece)
-    return keyless_facts.signer_of(view.connection, Digest.of(raw)) if raw is not None else None
+    return dated_facts.signer_of(view.connection, Digest.of(raw)) if raw is not None else None
 
 
 def bundle_of(piece: Piece) -> bytes | None:

@@ -156,7 +156,7 @@ def by_trust(
                 f"{count} principals must say so of {subject}, and a model signature has one signer"
             )
         who = f"{known.principal(found.id)} ({described(found)})"
-        return Believed(found.statement, who, found.signed)
+        return Believed(found.statement, who, known.since(found.id, found.signed))
 
     return believe
 

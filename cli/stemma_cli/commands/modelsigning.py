@@ -9,6 +9,7 @@ import click
 
 from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli.signers import Choice
 
 if TYPE_CHECKING:
     from stemma_registry.oms import Checked, Written
@@ -85,7 +86,7 @@ def _seal(
     if uri is not None and uri.startswith("sigstore:"):
         if certificate is not None:
             raise click.UsageError("sigstore: brings a certificate of its own")
-        return oms_signers.with_identity(session.signer(uri)), None
+        return oms_signers.with_identity(session.signer(Choice(uri))), None
     signer = session.key_signer(uri)
     if certificate is None:
         return oms_signers.with_key(signer), signer.public.id
@@ -188,7 +189,7 @@ def _believe(
         return oms_signers.by_key(public), public.id
     if trust_path is not None:
         trust = session.trust(trust_path)
-        roots = TrustedRoots(session.home.roots).present(trust.roots)
+        roots = TrustedRoots(session.home.roots).present(trust.all_roots)
         about = NameVersion.parse(name).name if name else None
         return oms_signers.by_trust(trust, roots, about, session.now), None
     root = _trusted_root(session, trusted_root) if trusted_root else None

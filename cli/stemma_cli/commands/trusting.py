@@ -36,6 +36,7 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
         output.document(
             {
                 "digest": str(root.digest),
+                "time": [str(one) for one in root.time],
                 "thresholds": [
                     {
                         "predicates": rule.about.predicates,
@@ -49,6 +50,8 @@ def trust_show(session: Session, trust_path: Path | None) -> None:
         )
         return
     output.line(f"trust root {root.digest}")
+    for digest in root.time:
+        output.line(f"believed about time: the logs and authorities of {digest.short}")
     if not root.signers:
         output.line("It trusts nobody.")
     for signer in root.signers:
@@ -220,7 +223,7 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
     from stemma_registry.trusted_roots import TrustedRoots
 
     root = session.trust(trust_path)
-    roots = TrustedRoots(session.home.roots).present(root.roots)
+    roots = TrustedRoots(session.home.roots).all()
     found = belief.examine(read_file(bundle, MAX_BYTES), root, roots, session.now)
     if session.json:
         output.document(
@@ -230,6 +233,16 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
                 "principal": found.principal,
                 "predicate_type": found.predicate_type,
                 "signed": _text(found.signed),
+                "times": [
+                    {
+                        "time": _text(one.time),
+                        "by": one.by,
+                        "root": str(one.root),
+                        "counts": one.counts,
+                    }
+                    for one in found.times
+                ],
+                "untimed": list(found.untimed),
                 "subjects": [
                     {
                         "name": word.subject,
@@ -244,6 +257,12 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
         output.line(f"signed by {found.principal or 'nobody who is listed'} ({found.by})")
         time = _text(found.signed)
         output.line(f"at        {time or 'a time that nothing proves'}")
+        for one in found.times:
+            unlisted = "" if one.counts else ", which the trust root does not list for it"
+            output.line(f"  {_text(one.time)} says the {one.by}")
+            output.line(f"    under the trusted root {one.root.short}{unlisted}")
+        for reason in found.untimed:
+            output.line(f"  no time under the {reason}")
         output.line(f"says      {found.predicate_type}")
         for word in found.words:
             more = f" (counts with {word.principals - 1} more)" if word.principals > 1 else ""
@@ -252,6 +271,40 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
         if session.json:
             raise click.exceptions.Exit(13)
         raise SignatureRefused("not all of it is believed")
+
+
+@trust.group("time")
+def trust_time() -> None:
+    """Whose word counts about when a key signed: the logs and authorities of Sigstore instances."""
+
+
+@trust_time.command("add")
+@click.argument("root")
+@_trust
+@pass_session
+def time_add(session: Session, root: str, trust_path: Path | None) -> None:
+    """Believe the logs and authorities of ROOT about time.
+
+    ROOT is the digest of a Sigstore trusted root of this machine, or a file with one,
+    which is kept. That believes nobody who signs.
+    """
+    from stemma_registry import trust_file
+    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+
+    if root.startswith("sha256:"):
+        digest = _root(session, root)
+    elif Path(root).is_file():
+        digest = TrustedRoots(session.home.roots).add(read_file(Path(root), MAX_BYTES))
+    else:
+        raise click.UsageError(f"{root!r:.80} is neither a file nor a digest (sha256:...)")
+    path = trust_path or session.home.trust
+    new = trust_file.add_time(path, digest)
+    if session.json:
+        document = {"trust": str(path), "digest": str(new.digest), "root": str(digest)}
+        output.document(document)
+        return
+    output.line(f"the logs and authorities of {digest.short} are believed about time")
+    output.line(f"trust root {path}")
 
 
 @trust.group("root")
