@@ -11,7 +11,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.conformance.making import envelopes, identities, logs, payloads, sizes, subjects
+from tests.conformance.making import (
+    envelopes,
+    identities,
+    logs,
+    payloads,
+    sizes,
+    subjects,
+    thresholds,
+)
 from tests.conformance.making.case import Case, checked
 from tests.conformance.making.instance import ROOT, Instance
 
@@ -28,6 +36,7 @@ def every_case(at: Instance) -> list[Case]:
             *logs.cases(at),
             *identities.cases(at),
             *sizes.cases(at),
+            *thresholds.cases(at),
         ]
     )
 

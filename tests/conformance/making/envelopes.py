@@ -29,6 +29,7 @@ PARSE = "attestations/stemma_attestations/bundle.py::Bundle.parse"
 TYPED = "attestations/stemma_attestations/bundle.py::Bundle.statement"
 ENVELOPE = "attestations/stemma_attestations/envelope.py::"
 TRUSTED = "attestations/stemma_attestations/trust.py::"
+COVERS = "attestations/stemma_attestations/grants.py::Grant.covers"
 NOT_BY_IT = "the signature does not verify"
 OTHER_TYPE = "the payload type is not application/vnd.in-toto+json"
 IN_TOTO = "application/vnd.in-toto+json"
@@ -254,7 +255,7 @@ def _hints() -> Iterator[Case]:
     yield both.forged(
         "hint-honest-stranger",
         "The key that may not speak about this name signed, and says so.",
-        f"{TRUSTED}TrustRoot.authorises",
+        COVERS,
         "may not say",
         {BUNDLE: packed(signed(key=MALLORY))},
     )
@@ -283,7 +284,6 @@ def _hints() -> Iterator[Case]:
 
 
 def _grants() -> Iterator[Case]:
-    may = f"{TRUSTED}TrustRoot.authorises"
     limits = {
         "predicate": ("urn:example:other:v0.1", "acme/*", "to say another kind of statement"),
         "predicate-prefix": (PREDICATE[:-1] + "10", "acme/*", "a predicate type that is longer"),
@@ -296,7 +296,7 @@ def _grants() -> Iterator[Case]:
         yield KEY_GOOD.forged(
             f"grant-{name}",
             f"The key is trusted, but only {what}.",
-            may,
+            COVERS,
             f"may not say {PREDICATE} about acme/model:1.0",
             {TRUST: trust(by_key(predicates=(predicate,), names=(names,)))},
         )

@@ -137,6 +137,6 @@ def cases(at: Instance) -> Iterator[Case]:
     twin = at.good("size-keyless", "A keyless bundle as any other.", at.trust(), at.document())
     yield twin
     for name, (make, reason, story) in LOGGED.items():
-        check = f"{LOG}{'_timestamps' if 'timestamps' in name else 'LogEntry.parse'}"
+        check = f"{LOG}{'timestamps' if 'timestamps' in name else 'LogEntry.parse'}"
         limits = {"max_seconds": SECONDS, "max_mib": MIB}
         yield twin.forged(f"size-{name}", story, check, reason, make=make, **limits)
