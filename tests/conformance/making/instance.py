@@ -52,6 +52,7 @@ class Instance:
         for stack, host in ((self.stack, HOST), (self.stranger, f"other.{HOST}")):
             stack.close()  # nothing is asked over the network
             stack.url = f"https://{host}"
+            stack.since = "2020-01-01T00:00:00Z"  # sigstore compares it with the clock of the day
             stack.rekor1, stack.rekor2 = RekorV1(host), RekorV2(host)
         self.now: datetime = seconds_now()
         self.root = canonical.dumps(self.stack.trusted_root_json())
