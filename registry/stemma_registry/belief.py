@@ -11,6 +11,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.names import subject_name
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import Dated, Times
@@ -117,7 +118,7 @@ def identify(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Ver
 
 
 def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
-    key = trust.key(bundle.hint)
+    key = guarded(lambda: trust.key(bundle.hint))
     if key is None:
         raise SignatureRefused(f"key {bundle.hint:.12} is not in the trust root")
     statement, times, untimed = bundle.verify(key), list[Testimony](), list[str]()
