@@ -9,6 +9,7 @@ from typing import Any
 
 from stemma_attestations.accepted import Signed, principals, too_few
 from stemma_attestations.errors import BadStatement, NotVerified
+from stemma_attestations.guarding import guarded
 from stemma_attestations.policy import WITHOUT_COMMIT, BomRule, ProvenanceRule
 from stemma_attestations.predicates import mlbom, provenance
 from stemma_attestations.request import Request
@@ -49,7 +50,7 @@ def meet(request: Request, accepted: Sequence[Signed], wanted: Wanted) -> Judged
             )
             continue
         try:
-            judged = wanted.judge(item)
+            judged = guarded(partial(wanted.judge, item), BadStatement)
         except BadStatement as error:
             wrong.append(f"{item.bundle.short}: {error}")
             continue

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from stemma_attestations.errors import Malformed
+from stemma_attestations.guarding import guarded
 from stemma_attestations.placed import Placed
 
 _TEXT = "tag:yaml.org,2002:str"
@@ -87,6 +88,10 @@ T = TypeVar("T")
 def _read(raw: bytes, error: type[Malformed], parse: Callable[[str], T]) -> T:
     if len(raw) > MAX_BYTES:
         raise error(f"YAML of {len(raw)} bytes, at most {MAX_BYTES} are read")
+    return guarded(lambda: _parsed(raw, error, parse), error)
+
+
+def _parsed(raw: bytes, error: type[Malformed], parse: Callable[[str], T]) -> T:
     try:
         return parse(raw.decode("utf-8"))
     except UnicodeDecodeError as cause:
