@@ -9,63 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from stemma_registry.formats import pickle_names as names
 from stemma_registry.formats.findings import Budget, Setting, Stop
 from stemma_registry.formats.opcodes import UNKNOWN, Argument, Fails, Op, read
 from stemma_registry.formats.sources import Cursor
+from stemma_registry.formats.symbols import Global, Made, Mapping, Run
 
 KEPT_ITEMS = 64  # of a tuple or a dictionary; longer ones are no arguments that matter
 TEXT = 64 * 1024**2  # characters of text that are kept in one pickle
 MEMO_INDEX = 1 << 26
 _IMPORTABLE = re.compile(r"[\w-]+(?:\.[\w-]+)*\Z")
-
-
-@dataclass(frozen=True)
-class Global:
-    """A name that is imported."""
-
-    module: str
-    name: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """As in the lists of names."""
-        return self.module, self.name
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a call makes, or a literal of a kind."""
-
-    of: Global | str
-    arguments: tuple[Any, ...] = ()
-
-
-@dataclass
-class Mapping:
-    """A dictionary, as far as it is kept."""
-
-    items: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Run:
-    """How one pickle went: `end` is behind its STOP, or where it stopped."""
-
-    found: dict[tuple[str, str], int] = field(default_factory=dict)
-    imports: int = 0
-    plausible: bool = False  # an import of identifiers
-    acts: bool = False  # something is called or changed after that
-    wrapped: bool = False  # arrays of joblib lie between the opcodes
-    stopped: bool = False
-    protocol: int = 0
-    error: str = ""
-    end: int = 0
-    value: Any = UNKNOWN
-    storages: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 class Machine:
@@ -138,7 +93,7 @@ class Machine:
             self.result.plausible = True
             self.found("pickle-unresolved", f"{op.name} of a name that is not in the open", op)
             return Global("?", "?")
-        if _IMPORTABLE.match(module) and _IMPORTABLE.match(name):
+        if _IMPORTABLE.match(module):
             self.result.plausible = True
         key = (module, name)
         if self.setting.script and (module.split(".")[0] == "__torch__"):
@@ -280,8 +235,10 @@ def _append(m: Machine, op: Op) -> None:
 
 def _put(m: Machine, op: Op) -> None:
     index = len(m.memo) if op.name == "MEMOIZE" else op.arg
-    if not isinstance(index, int) or not 0 <= index < MEMO_INDEX:
+    if not isinstance(index, int) or index < 0:
         raise Fails("a place in the memo that is out of range")
+    if index >= MEMO_INDEX:  # some unpicklers get through this, with much memory
+        m.found("pickle-malformed", f"place {index} in the memo", op)
     m.memo[index] = m.stack[-1]
 
 
