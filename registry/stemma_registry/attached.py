@@ -26,7 +26,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry import links
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import dated_facts, query
-from stemma_registry.catalogue.query import Fact
+from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.lineage.status import signer_label

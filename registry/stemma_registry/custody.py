@@ -19,7 +19,7 @@ from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.query import Fact, StatusRow, VersionRow
+from stemma_registry.catalogue.rows import Fact, PartRow, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import status
@@ -246,7 +246,7 @@ def _exclusive(
     view: Snapshot,
     first: Target,
     node: int,
-    files: Sequence[query.PartRow],
+    files: Sequence[PartRow],
     signer: Signer,
     include: Sequence[str],
 ) -> tuple[list[Target], list[Shared]]:

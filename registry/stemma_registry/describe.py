@@ -21,7 +21,7 @@ from stemma_registry import gate
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.query import ArtifactRow, Fact, VersionRow
+from stemma_registry.catalogue.rows import ArtifactRow, Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
 from stemma_registry.lineage import status

@@ -14,7 +14,7 @@ from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.names import NameVersion, check_name
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.query import VersionRow
+from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
 from stemma_registry.registry import Snapshot
 

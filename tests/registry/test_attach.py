@@ -19,6 +19,7 @@ from stemma_registry.attach import Done, Given, attach
 from stemma_registry.attached import Seen
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import Refused
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import resolve
@@ -61,7 +62,7 @@ def listed(world: World) -> list[Seen]:
         return describe.attached(world.registry, view, REF)
 
 
-def rows(world: World, digest: str = "") -> list[query.Fact]:
+def rows(world: World, digest: str = "") -> list[Fact]:
     """The statements about the artifact, or about a file of it."""
     with world.view() as view:
         found = resolve(view, f"sha256:{digest}" if digest else REF)

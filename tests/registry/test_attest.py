@@ -11,6 +11,7 @@ from stemma_attestations.errors import BadStatement
 from stemma_registry.attest import OWN, Attested, attest
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.reference import resolve
 from tests.world import World
@@ -23,7 +24,7 @@ def say(world: World, ref: str, raw: bytes = PREDICATE, by: str = "owner") -> At
     return attest(world.registry, world.trust, world.signer(by), (ref, TEST_RESULT, raw), world.now)
 
 
-def facts(world: World, ref: str) -> list[query.Fact]:
+def facts(world: World, ref: str) -> list[Fact]:
     with world.view() as view:
         return query.facts_about(view.connection, resolve(view, ref).node)
 

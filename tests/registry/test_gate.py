@@ -40,7 +40,7 @@ def judge(world: World, root: Path, expected: str | None = "models/m:1") -> Verd
 def test_the_right_bytes_verify(world: World) -> None:
     verdict = judge(world, model(world))
     assert verdict.passed
-    assert [step.number for step in verdict.steps] == [1, 2, 3, 4, 5, 6, 9]
+    assert [step.number for step in verdict.steps] == list(range(1, 11))
 
 
 @pytest.mark.parametrize(

@@ -7,99 +7,26 @@ and below the databases' limits on parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal, select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
-from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.rows import (
+    ArtifactRow,
+    EdgeRow,
+    Fact,
+    PartRow,
+    StatusRow,
+    VersionRow,
+)
 
 BATCH = 400
 _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A signed statement about something; `signer` is None where no signature verified.
-
-    `bundle` is the digest of the envelope it came in; `signed` is what proves
-    since when it exists.
-    """
-
-    bundle: Digest
-    predicate_type: str
-    signer: str | None
-    n: int
-    name: str | None = None
-    version: str | None = None
-    signed: Times = ()
-
-    @property
-    def about(self) -> str | None:
-        """NAME:VERSION, or None."""
-        return f"{self.name}:{self.version}" if self.name else None
-
-
-@dataclass(frozen=True)
-class EdgeRow:
-    """One statement's edge. `fact.name` is the name it gives the output."""
-
-    input_id: int
-    output_id: int
-    relation: str
-    input_name: str | None
-    fact: Fact
-
-
-@dataclass(frozen=True)
-class VersionRow:
-    """One statement's binding of NAME:VERSION to an artifact."""
-
-    name: NameVersion
-    kind: str
-    artifact_id: int
-    definition: str
-    fact: Fact
-
-
-@dataclass(frozen=True)
-class StatusRow:
-    """One act of custody and one of its targets.
-
-    `statement` is the digest of the statement's own bytes, hex.
-    """
-
-    node_id: int
-    statement: str
-    action: str
-    reason: str
-    issued: str
-    path: str | None
-    fact: Fact
-
-
-@dataclass(frozen=True)
-class ArtifactRow:
-    """An artifact's size in bytes, number of files and the entry that brought it."""
-
-    id: int
-    size: int
-    files: int
-    n: int
-
-
-@dataclass(frozen=True)
-class PartRow:
-    """A blob as a file of an artifact."""
-
-    artifact_id: int
-    blob_id: int
-    path: str
 
 
 def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:

@@ -19,6 +19,7 @@ from stemma_attestations.requirements import gaps
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.lineage.status import State, parents_on_believed_edges
@@ -76,7 +77,7 @@ def _provenance(
     store: Store,
     roots: Mapping[Digest, bytes],
     about: tuple[Digest, str | None],
-    facts: Iterable[query.Fact],
+    facts: Iterable[Fact],
 ) -> tuple[Assurance | None, tuple[str, ...]]:
     """The best that an ancestor's provenance rests on, and what is missing in that."""
     best: tuple[int, int, Assurance, tuple[str, ...]] | None = None

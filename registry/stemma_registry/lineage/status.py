@@ -20,7 +20,7 @@ from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.project import UNKNOWN
-from stemma_registry.catalogue.query import EdgeRow, StatusRow
+from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
@@ -186,7 +186,7 @@ def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assuranc
     return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
 
 
-def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[query.Fact]) -> bool:
+def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[Fact]) -> bool:
     """Whether somebody who may do so today has released this target."""
     return any(
         fact.signer is not None

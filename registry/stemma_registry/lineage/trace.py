@@ -14,7 +14,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.relations import propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.query import Fact
+from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label

@@ -1,0 +1,88 @@
+"""What the catalogue answers: rows as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.names import NameVersion
+from stemma_attestations.times import Times
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A signed statement about something; `signer` is None where no signature verified.
+
+    `bundle` is the digest of the envelope it came in; `signed` is what proves
+    since when it exists.
+    """
+
+    bundle: Digest
+    predicate_type: str
+    signer: str | None
+    n: int
+    name: str | None = None
+    version: str | None = None
+    signed: Times = ()
+
+    @property
+    def about(self) -> str | None:
+        """NAME:VERSION, or None."""
+        return f"{self.name}:{self.version}" if self.name else None
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    """One statement's edge. `fact.name` is the name it gives the output."""
+
+    input_id: int
+    output_id: int
+    relation: str
+    input_name: str | None
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One statement's binding of NAME:VERSION to an artifact."""
+
+    name: NameVersion
+    kind: str
+    artifact_id: int
+    definition: str
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One act of custody and one of its targets.
+
+    `statement` is the digest of the statement's own bytes, hex.
+    """
+
+    node_id: int
+    statement: str
+    action: str
+    reason: str
+    issued: str
+    path: str | None
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """An artifact's size in bytes, number of files and the entry that brought it."""
+
+    id: int
+    size: int
+    files: int
+    n: int
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A blob as a file of an artifact."""
+
+    artifact_id: int
+    blob_id: int
+    path: str
