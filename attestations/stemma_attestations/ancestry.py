@@ -15,7 +15,7 @@ MAX_REASONS = 50
 def step(request: Request) -> Step:
     """Step 8."""
     title = "every ancestor is vouched for"
-    rules = [rule.ancestors for rule in request.rules if rule.ancestors is not None]
+    rules = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if not rules:
         return Step.passed(8, title, "not asked for by the policy")
     if request.ancestors is None:
@@ -30,16 +30,39 @@ def step(request: Request) -> Step:
         lines = list(wrong)
         more = [f"and {len(lines) - MAX_REASONS} more"] if len(lines) > MAX_REASONS else []
         return Step.failed(8, title, NotVerified, *lines[:MAX_REASONS], *more)
-    count = sum(not ancestor.code for ancestor in request.ancestors)
-    return Step.passed(8, title, f"{count} ancestors")
+    labels = {ancestor.label for ancestor in request.ancestors if not ancestor.code}
+    count = "1 ancestor" if len(labels) == 1 else f"{len(labels)} ancestors"
+    return Step.passed(8, title, count)
 
 
 def _refusal(ancestor: Ancestor, rule: AncestorRule) -> str | None:
-    """Why an ancestor does not do, or None where it does."""
-    if ancestor.code or (rule.depth is not None and ancestor.depth > rule.depth):
+    """Why an ancestor does not do, or None where it does: one good statement suffices."""
+    asked = Assurance(rule.assurance)
+    beyond = rule.depth is not None and ancestor.depth > rule.depth
+    if ancestor.code or beyond or ancestor.edges is not asked:
         return None
-    if ancestor.provenance is None:
-        return None if rule.external == "any" else "has no provenance here, and nobody admitted it"
-    if _RANK.get(ancestor.provenance, 0) < _RANK[Assurance(rule.assurance)]:
-        return f"its provenance is {ancestor.provenance}, not {rule.assurance}"
-    return "; ".join(ancestor.gaps) or None
+    if ancestor.admitted and rule.admitted:
+        return None
+    enough = [one for one in ancestor.provenance if _RANK.get(one.assurance, 0) >= _RANK[asked]]
+    if any(not one.gaps for one in enough):
+        return None
+    also = "".join(f"; {line}" for line in ancestor.refused) if rule.admitted else ""
+    if enough:
+        return "; ".join(enough[0].gaps) + also
+    if ancestor.provenance:
+        best = max((one.assurance for one in ancestor.provenance), key=lambda a: _RANK.get(a, 0))
+        return f"its provenance is {best}, not {asked}{also}"
+    return f"has no provenance here{also or ', and nobody admitted it'}"
+
+
+def standing(ancestor: Ancestor) -> str:
+    """One word for a report: attested, admitted, signed, claimed, incomplete or unknown."""
+    whole = {one.assurance for one in ancestor.provenance if not one.gaps}
+    if Assurance.ATTESTED in whole:
+        return str(Assurance.ATTESTED)
+    if ancestor.admitted:
+        return "admitted"
+    for worth in (Assurance.SIGNED, Assurance.CLAIMED):
+        if worth in whole:
+            return str(worth)
+    return "incomplete" if ancestor.provenance else "unknown"

@@ -18,22 +18,39 @@ from stemma_attestations.verdict import Step
 
 _ABSENT = object()
 # What made the artifact: nobody who said this about it approves it.
-_MAKING = frozenset({provenance.TYPE, lineage.TYPE})
+MAKING = frozenset({provenance.TYPE, lineage.TYPE})
 
 
-def step(request: Request, accepted: Sequence[Signed]) -> Step:
-    """Step 7."""
+def step(request: Request, accepted: Sequence[Signed], signed: Sequence[Signed]) -> Step:
+    """Step 7. Of `signed`, believed or not, it is asked only who made the artifact."""
     title = "required evidence, files and approvals are there and pass"
-    found: list[Judged] = []
-    for rule in request.rules:
-        found += [_evidence(request, accepted, one) for one in rule.evidence]
-        if rule.approvals is not None:
-            found.append(_approvals(request, accepted, rule.approvals))
-        if rule.files is not None:
+    rules = request.rules
+    found = [
+        _evidence(request, accepted, one)
+        for one in dict.fromkeys(one for rule in rules for one in rule.evidence)
+    ]
+    made = makers(request, signed)
+    voted = dict.fromkeys(rule.approvals for rule in rules if rule.approvals is not None)
+    found += [_approvals(request, accepted, made, one) for one in voted]
+    for asked in dict.fromkeys(rule.files for rule in rules):
+        if asked is not None:
             if request.files is None:
                 return Step.failed(7, title, Undecided, "nobody looked at the files' formats")
-            found.append(_files(request, rule.files))
+            found.append(_files(request, asked))
     return concluded(7, title, found)
+
+
+def makers(request: Request, signed: Sequence[Signed]) -> frozenset[str]:
+    """The principals who say that they made these bytes, under whatever name.
+
+    Also by a key that is revoked or over, or that may not say so: who made it, made it.
+    """
+    return frozenset(
+        entry.principal
+        for item in signed
+        if item.statement.predicate_type in MAKING
+        for entry in request.trust.introducing(item.certified).entries(item.signer)
+    )
 
 
 def _evidence(request: Request, accepted: Sequence[Signed], rule: EvidenceRule) -> Judged:
@@ -106,36 +123,35 @@ def _at(document: Mapping[str, Any], pointer: str) -> Any:
     return value
 
 
-def _approvals(request: Request, accepted: Sequence[Signed], rule: ApprovalRule) -> Judged:
+def _approvals(
+    request: Request, accepted: Sequence[Signed], made: frozenset[str], rule: ApprovalRule
+) -> Judged:
     """Distinct principals who approved these bytes for the stage, and did not make them."""
-    makers = {
-        principal
-        for item in accepted
-        if item.statement.predicate_type in _MAKING
-        for principal in principals(request, item)
-    }
     wrong: list[str] = []
     voices: list[frozenset[str]] = []
     for item in accepted:
         if item.statement.predicate_type != approval.TYPE:
             continue
         who = principals(request, item)
-        reason = _no_approval(request, item, who, makers, rule)
+        reason = _no_approval(request, item, who, made, rule)
         if reason is None:
             voices.append(who)
         else:
             wrong.append(f"approval by {', '.join(sorted(who))}: {reason}")
     count = distinct(voices)
-    if count >= rule.count:
+    name = request.name.name if request.name else None
+    asked = max(rule.count, request.trust.needed(approval.TYPE, name))
+    if count >= asked:
         return Judged(f"approved by {', '.join(sorted(frozenset[str]().union(*voices)))}")
-    return Judged(wrong=(f"{rule.count} approvals are asked for, {count} count", *wrong))
+    are = "approval is" if asked == 1 else "approvals are"
+    return Judged(wrong=(f"{asked} {are} asked for, {count} count", *wrong))
 
 
 def _no_approval(
     request: Request,
     item: Signed,
     who: frozenset[str],
-    makers: set[str],
+    made: frozenset[str],
     rule: ApprovalRule,
 ) -> str | None:
     view = approval.parse_or_none(item.statement.predicate)
@@ -145,7 +161,7 @@ def _no_approval(
         return f"for the stage {view.stage}, not {request.stage or 'none'}"
     if view.until is not None and view.until <= request.now:
         return f"it ended at {format_time(view.until)}"
-    if who & makers:
+    if who & made:
         return "nobody approves what he made"
     if rule.by and who.isdisjoint(rule.by):
         return f"the policy asks for {', '.join(rule.by)}"

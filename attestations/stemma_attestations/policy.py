@@ -39,12 +39,13 @@ class ProvenanceRule:
 
     `by` are principals, one of whom must have signed it (empty: whoever the trust root
     lets); `builds` the build types that will do (empty: any); `commit` asks for a Git
-    commit and a clean checkout.
+    commit and a clean checkout. With `admitted` a signed admission does instead.
     """
 
     by: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
     commit: bool = True
+    admitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,12 @@ class AncestorRule:
     """What every ancestor needs, up to `depth` edges away (None: all of them).
 
     `assurance` is the least that its edges and its provenance may rest on: `attested`,
-    `signed` or `claimed`. With `external: admitted` an ancestor from outside needs a
-    signed admission.
+    `signed` or `claimed`. With `admitted` a signed admission does instead of provenance.
     """
 
     assurance: str = "attested"
     depth: int | None = None
-    external: str = "admitted"
+    admitted: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,6 @@ class EvidenceRule:
     checks: tuple[Check, ...] = ()
     max_age: timedelta | None = None
     max_severity: float | None = None  # of a vulnerability report: a CVSS score
-    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,13 @@ class Rule:
             return "**" in self.names
         return any(name_matches(pattern, name) for pattern in self.names)
 
+    @property
+    def principals(self) -> frozenset[str]:
+        """Whom it asks for by name."""
+        asked: list[ProvenanceRule | BomRule | ApprovalRule | EvidenceRule | None]
+        asked = [self.provenance, self.bom, self.approvals, *self.evidence]
+        return frozenset(who for one in asked if one is not None for who in one.by)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -165,9 +171,12 @@ class Policy:
     on_suspect: Suspects = Suspects.WARN
     source: Mapping[str, str] = field(default_factory=dict)
 
-    def rules_for(self, name: str | None, stage: str | None) -> tuple[Rule, ...]:
-        """The rules that must all hold; none: not allowed."""
-        return tuple(rule for rule in self.rules if rule.covers(name, stage))
+    def rules_for(
+        self, name: str | None, stage: str | None, also: tuple[str, ...] = ()
+    ) -> tuple[Rule, ...]:
+        """The rules that must all hold, those for further names too; none: not allowed."""
+        names = (name, *also)
+        return tuple(rule for rule in self.rules if any(rule.covers(one, stage) for one in names))
 
     def age_limit(self, name: str | None, stage: str | None) -> timedelta | None:
         """How old the status may be for a name at a stage; None: it is read fresh."""

@@ -8,7 +8,7 @@ and quarantines are not in question here: no policy can waive them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +23,9 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
 from stemma_attestations.placed import Placed
 from stemma_attestations.policy import Policy
-from stemma_attestations.predicates import approval, mlbom, provenance
+from stemma_attestations.predicates import admission, approval, mlbom, provenance
 from stemma_attestations.relations import BUILDS
-from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop
+from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop, Vouching
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import Assurance, Signer, TrustRoot
@@ -36,7 +36,10 @@ FORMAT = "urn:stemma:policy-cases:v0.1"
 _CASE = ("case", "name", "stage", "verdict", "because", "says", "files", "ancestors", "suspect")
 _SAYING = ("by", "type", "build", "commit", "licences", "predicate", "stage", "age")
 # Short names of the types that a case can make up by itself.
-_KINDS = {"provenance": provenance.TYPE, "bom": mlbom.TYPE, "approval": approval.TYPE}
+_KINDS = {"provenance": provenance.TYPE, "bom": mlbom.TYPE} | {
+    "approval": approval.TYPE,
+    "admission": admission.TYPE,
+}
 _CONTENT = b"the bytes of a case"
 _MANIFEST = Manifest((Entry("model.safetensors", len(_CONTENT), Digest.of(_CONTENT)),))
 _ROOT = Digest.of(b"the clock of the cases")
@@ -91,11 +94,13 @@ def _judge(policy: Policy, at: Placed, now: datetime) -> Result:
         policy=policy,
         stage=stage,
         files=[_file(item) for item in fields["files"].items()] if "files" in fields else [],
-        ancestors=[_ancestor(item) for item in fields["ancestors"].items()]
-        if "ancestors" in fields
-        else [],
+        ancestors=[
+            replace(_ancestor(item), edges=worth)
+            for item in (fields["ancestors"].items() if "ancestors" in fields else [])
+            for worth in (Assurance.ATTESTED, Assurance.SIGNED, Assurance.CLAIMED)
+        ],
     )
-    steps = policy_steps(request, signed)
+    steps = policy_steps(request, signed, signed)
     reasons = tuple(
         f"{step.number} {line}"
         for step in steps
@@ -127,7 +132,7 @@ def _key(principal: str) -> PublicKey:
 def _trust(says: list[Placed]) -> TrustRoot:
     """A trust root that believes everybody who says something, about anything."""
     everything = (Grant(("*",), ("**",)),)
-    people = dict.fromkeys(item.value["by"].text() for item in says)
+    people = dict.fromkeys(item.fields(_SAYING, ("by", "type"))["by"].text() for item in says)
     signers = tuple(Signer(person, everything, _key(person)) for person in people)
     return TrustRoot(signers, _ROOT, time=(_ROOT,))
 
@@ -159,6 +164,8 @@ def _predicate(
     if kind == "approval":
         where = fields["stage"].text() if "stage" in fields else stage
         return approval.build(approval.Approval(where or "none", "a case", now), at.path)
+    if kind == "admission":
+        return admission.build(admission.Admission("a case", now, None), at.path)
     return at.fail("`predicate` is missing: a JSON object, as text")
 
 
@@ -218,10 +225,11 @@ def _file(at: Placed) -> FileLook:
 
 
 def _ancestor(at: Placed) -> Ancestor:
-    fields = at.fields(("name", "depth", "provenance"), ("name", "provenance"))
+    fields = at.fields(("name", "depth", "provenance", "admitted"), ("name", "provenance"))
     word = fields["provenance"].choice("attested", "signed", "claimed", "none")
     return Ancestor(
         fields["name"].text(),
         fields["depth"].integer(1, 10_000) if "depth" in fields else 1,
-        None if word == "none" else Assurance(word),
+        () if word == "none" else (Vouching(Assurance(word)),),
+        "admitted" in fields and fields["admitted"].flag(),
     )

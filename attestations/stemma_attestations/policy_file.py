@@ -90,9 +90,18 @@ def _texts(fields: Mapping[str, Placed], name: str) -> tuple[str, ...]:
 def _stages(at: Placed) -> tuple[str, ...]:
     found = at.texts()
     for item in at.items():
-        if not _STAGE.match(item.text()):
-            item.fail("a stage is a word of a-z, 0-9 and -")
+        try:
+            check_stage(item.text())
+        except BadPolicy as error:
+            item.fail(str(error))
     return found
+
+
+def check_stage(name: str) -> str:
+    """`name`, if it can be that of a stage. Raises BadPolicy."""
+    if not _STAGE.match(name):
+        raise BadPolicy(f"{name!r:.40} is no stage, a word of a-z, 0-9 and -")
+    return name
 
 
 def _rule(at: Placed, stages: tuple[str, ...]) -> Rule:
@@ -135,9 +144,12 @@ def _patterns(at: Placed) -> tuple[str, ...]:
 
 
 def _provenance(at: Placed) -> ProvenanceRule:
-    fields = at.fields(("by", "builds", "commit"))
+    fields = at.fields(("by", "builds", "commit", "admitted"))
     commit = _maybe(fields, "commit", lambda item: item.choice("clean", "any"))
-    return ProvenanceRule(_texts(fields, "by"), _texts(fields, "builds"), commit != "any")
+    admitted = _maybe(fields, "admitted", lambda item: item.choice("allow", "deny"))
+    return ProvenanceRule(
+        _texts(fields, "by"), _texts(fields, "builds"), commit != "any", admitted == "allow"
+    )
 
 
 def _bom(at: Placed) -> BomRule:
@@ -156,7 +168,7 @@ def _ancestors(at: Placed) -> AncestorRule:
         _maybe(fields, "assurance", lambda item: item.choice("attested", "signed", "claimed"))
         or default.assurance,
         _maybe(fields, "depth", depth),
-        _maybe(fields, "external", lambda item: item.choice("admitted", "any")) or default.external,
+        _maybe(fields, "external", lambda item: item.choice("admitted", "deny")) != "deny",
     )
 
 
@@ -177,7 +189,6 @@ def _evidence(at: Placed) -> EvidenceRule:
         checks=checks,
         max_age=_maybe(fields, "max_age", Placed.length),
         max_severity=severity,
-        label=f"{at.path}, line {at.line}",
     )
 
 

@@ -22,8 +22,8 @@ def words(rule: Rule) -> list[str]:
         depth = rule.ancestors.depth
         far = "every ancestor" if depth is None else f"ancestors up to {depth} away"
         lines.append(f"{far}: provenance at least {rule.ancestors.assurance}")
-        if rule.ancestors.external == "any":
-            lines.append("ancestors from outside need none")
+        if rule.ancestors.admitted:
+            lines[-1] += ", or admitted"
     if rule.max_age is not None:
         lines.append(f"status: at most {format_duration(rule.max_age)} old")
     return lines
@@ -34,7 +34,8 @@ def _statements(rule: Rule) -> list[str]:
     if rule.provenance is not None:
         asked = rule.provenance
         line = "provenance: signed, complete" + (", a clean commit" if asked.commit else "")
-        lines.append(line + _by(asked.by) + (f", {' or '.join(asked.builds)}" * bool(asked.builds)))
+        line += _by(asked.by) + (f", {' or '.join(asked.builds)}" if asked.builds else "")
+        lines.append(line + ("; or admitted" if asked.admitted else ""))
     if rule.bom is not None:
         licences = rule.bom.licences
         line = "ML-BOM: agrees with the files" + _by(rule.bom.by)

@@ -63,18 +63,29 @@ class FileLook:
 
 
 @dataclass(frozen=True)
-class Ancestor:
-    """Something upstream, `depth` edges away at the nearest, on believed edges.
+class Vouching:
+    """What one statement of provenance about an ancestor is worth, and what it leaves open."""
 
-    `provenance` is the best that its provenance rests on (None: it has none), `gaps` what
-    is missing in that, `code` whether it is a commit and not an artifact.
+    assurance: Assurance
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """Something upstream, `depth` edges away at the nearest.
+
+    It was reached over edges that are worth `edges` at least. `provenance` is what each
+    statement of its provenance is worth, `admitted` whether an admission of it is in
+    force, `refused` why others are not; `code` says that it is a commit and not an artifact.
     """
 
     label: str
     depth: int
-    provenance: Assurance | None
-    gaps: tuple[str, ...] = ()
+    provenance: tuple[Vouching, ...] = ()
+    admitted: bool = False
+    refused: tuple[str, ...] = ()
     code: bool = False
+    edges: Assurance = Assurance.ATTESTED
 
 
 @dataclass(frozen=True)
@@ -99,10 +110,17 @@ class Request:
     roots: Mapping[Digest, bytes] = field(default_factory=dict)
     files: Sequence[FileLook] | None = None
     ancestors: Sequence[Ancestor] | None = None
+    # What believed statements call the bytes, where they are asked about by digest.
+    also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.
     further: tuple[Step, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules of the policy that hold here; none: nothing is allowed."""
-        return self.policy.rules_for(self.name.name if self.name else None, self.stage)
+        """The rules of the policy that hold here; none: nothing is allowed.
+
+        Who asks by digest does not get around the rules for its names.
+        """
+        if self.name is not None:
+            return self.policy.rules_for(self.name.name, self.stage)
+        return self.policy.rules_for(None, self.stage, self.also_named)

@@ -11,8 +11,9 @@ from stemma_attestations.accepted import Signed, principals, too_few
 from stemma_attestations.errors import BadStatement, NotVerified
 from stemma_attestations.guarding import guarded
 from stemma_attestations.policy import WITHOUT_COMMIT, BomRule, ProvenanceRule
-from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.predicates import admission, mlbom, provenance
 from stemma_attestations.request import Request
+from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Step
 
 
@@ -77,11 +78,26 @@ def concluded(number: int, title: str, found: Sequence[Judged]) -> Step:
 def provenance_step(request: Request, accepted: Sequence[Signed]) -> Step:
     """Step 5."""
     title = "provenance is present and its materials are complete"
-    rules = [rule.provenance for rule in request.rules if rule.provenance is not None]
-    wanted = [
-        Wanted("provenance", provenance.TYPE, rule.by, partial(_built, rule)) for rule in rules
-    ]
-    return concluded(5, title, [meet(request, accepted, one) for one in wanted])
+    rules = dict.fromkeys(rule.provenance for rule in request.rules)
+    found = [_provenance(request, accepted, rule) for rule in rules if rule is not None]
+    return concluded(5, title, found)
+
+
+def _provenance(request: Request, accepted: Sequence[Signed], rule: ProvenanceRule) -> Judged:
+    built = partial(_built, rule)
+    found = meet(request, accepted, Wanted("provenance", provenance.TYPE, rule.by, built))
+    if not found.wrong or not rule.admitted:
+        return found
+    admitted = partial(_admitted, request)
+    instead = meet(request, accepted, Wanted("admission", admission.TYPE, (), admitted))
+    return Judged(wrong=(*found.wrong, *instead.wrong)) if instead.wrong else instead
+
+
+def _admitted(request: Request, item: Signed) -> Judged:
+    view = admission.parse(item.statement.predicate)
+    if view.until is not None and view.ended(request.now):
+        return Judged(wrong=(f"its admission ended at {format_time(view.until)}",))
+    return Judged(f"admitted: {view.reason}")
 
 
 def _built(rule: ProvenanceRule, item: Signed) -> Judged:
@@ -111,9 +127,11 @@ def gaps(view: provenance.Provenance, commit: bool) -> list[str]:
 def bom_step(request: Request, accepted: Sequence[Signed]) -> Step:
     """Step 6."""
     title = "ML-BOM is present and its hashes agree with the manifest"
-    rules = [rule.bom for rule in request.rules if rule.bom is not None]
+    rules = dict.fromkeys(rule.bom for rule in request.rules)
     wanted = [
-        Wanted("ML-BOM", mlbom.TYPE, rule.by, partial(_listed, request, rule)) for rule in rules
+        Wanted("ML-BOM", mlbom.TYPE, rule.by, partial(_listed, request, rule))
+        for rule in rules
+        if rule is not None
     ]
     return concluded(6, title, [meet(request, accepted, one) for one in wanted])
 

@@ -31,7 +31,7 @@ def verify(request: Request) -> Verdict:
         _bytes(request),
         signatures,
         signers,
-        *policy_steps(request, good),
+        *policy_steps(request, good, signed),
     )
     verdict = Verdict(
         resource=request.resource,
@@ -49,12 +49,17 @@ def verify(request: Request) -> Verdict:
     return verdict.require()
 
 
-def policy_steps(request: Request, good: Sequence[accepted.Signed]) -> tuple[Step, ...]:
-    """What the policy asks for, of statements that are believed: steps 5 to 10."""
+def policy_steps(
+    request: Request, good: Sequence[accepted.Signed], signed: Sequence[accepted.Signed]
+) -> tuple[Step, ...]:
+    """What the policy asks for, of statements that are believed: steps 5 to 10.
+
+    `signed` are all whose signatures verify.
+    """
     return (
         requirements.provenance_step(request, good),
         requirements.bom_step(request, good),
-        evidence.step(request, good),
+        evidence.step(request, good, signed),
         *request.further,
         ancestry.step(request),
         _status(request),

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bom": ("showing", "Print the CycloneDX ML-BOM of a reference."),
     "attestations": ("showing", "List the signed statements about a reference."),
     "attest": ("attaching", "Sign a statement of your own about an artifact."),
+    "approve": ("letting", "Approve exactly these bytes for a stage."),
+    "admit": ("letting", "Let in what has no provenance, with a reason and an end."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
     "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),

@@ -13,6 +13,8 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadJSON, BadStatement
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import (
+    admission,
+    approval,
     attachment,
     checkpoint,
     dataset,
@@ -45,6 +47,8 @@ OWN: Mapping[str, str] = {
     checkpoint.TYPE: "any command that writes; each leaves one",
     snapshot.TYPE: "`stemma snapshot`",
     attachment.TYPE: "`stemma attach`",
+    approval.TYPE: "`stemma approve`",
+    admission.TYPE: "`stemma admit`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
@@ -91,11 +95,7 @@ def attest(
 
     entry = None
     if not is_said():
-        event = Event(
-            PUSH,
-            bundles=(uploads.put(signer.sign(statement).raw),),
-            keys=tuple(uploads.put(key) for key in signer.keys),
-        )
+        event = signed_event(uploads, signer, statement)
         entry = record(registry, trust, signer, now, lambda: [] if is_said() else [event], uploads)
     if entry is None:
         settle(registry)  # that it is there is a promise, too
@@ -104,6 +104,15 @@ def attest(
         who = described(signer)
         warnings.append(f"the trust root does not let {who} say this about {name or text}")
     return Attested(found.digest, name, statement.digest, entry, tuple(warnings))
+
+
+def signed_event(uploads: Uploads, signer: Signer, statement: Statement) -> Event:
+    """A statement that is signed now, to be appended."""
+    return Event(
+        PUSH,
+        bundles=(uploads.put(signer.sign(statement).raw),),
+        keys=tuple(uploads.put(key) for key in signer.keys),
+    )
 
 
 def check_type(predicate_type: str) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma_attestations import __version__
-from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest, sha256
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import (
-    BadBundle,
-    BadDigest,
     BadManifest,
     NotVerified,
     Quarantined,
@@ -21,22 +18,24 @@ from stemma_attestations.errors import (
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
-from stemma_attestations.policy import BUILTIN, Policy
+from stemma_attestations.policy import BUILTIN, AncestorRule, Policy
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.request import Evidence, FileLook, Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
+from stemma_attestations.trust import Assurance
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain, verify
-from stemma_registry import directory
+from stemma_registry import directory, stored
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
 from stemma_registry.lineage import ancestry, erased, status
+from stemma_registry.lineage.ancestry import Walk
 from stemma_registry.lineage.erased import Tombstone
-from stemma_registry.reference import Resolved, best_version, labels, resolve
+from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trusted_roots import TrustedRoots
 
@@ -222,6 +221,8 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
         stage=terms.stage,
         roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
+    if found.name is None:
+        request = replace(request, also_named=_names(view, found.node))
     request = _looked_at(registry, view, found, request)
     if condition is None:
         return verify(request)
@@ -244,14 +245,43 @@ def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Req
         # The blobs, not the directory: step 2 holds that against them.
         report = scan.of_artifact(registry.store, request.expected)
         request = replace(request, files=tuple(_file_look(file) for file in report.files))
-    asked = [rule.ancestors for rule in request.rules if rule.ancestors is not None]
+    asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if asked:
-        depths = [one.depth for one in asked]
-        depth = None if None in depths else max(d for d in depths if d is not None)
         start = (found.node, found.name.name if found.name else None)
-        walked = ancestry.ancestors(view, registry.store, request.roots, start, depth)
+        walked = ancestry.ancestors(view, registry.store, request.roots, start, _walks(asked))
         request = replace(request, ancestors=walked)
     return request
+
+
+def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:
+    """One for each assurance, as far as any rule that asks for it goes."""
+    depths: dict[str, list[int | None]] = {}
+    for rule in asked:
+        depths.setdefault(rule.assurance, []).append(rule.depth)
+    return [
+        Walk(Assurance(word), None if None in far else max(d for d in far if d is not None))
+        for word, far in depths.items()
+    ]
+
+
+def _names(view: Snapshot, node: int) -> tuple[str, ...]:
+    """What believed statements call an artifact."""
+    rows = query.versions_of(view.connection, [node]).get(node, [])
+    believed = (row for row in rows if worth(view, row) is Assurance.ATTESTED)
+    return tuple(dict.fromkeys(row.name.name for row in believed))
+
+
+def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, int]:
+    """How much of what is upstream of what was judged is vouched for, and how.
+
+    Over the edges that the gate believes. Raises Undecided.
+    """
+    node = query.node_id(view.connection, verdict.artifact) if verdict.artifact else None
+    if node is None:
+        return ancestry.coverage(())
+    roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
+    start = (node, verdict.name.name if verdict.name else None)
+    return ancestry.coverage(ancestry.ancestors(view, registry.store, roots, start))
 
 
 def _file_look(file: Scanned) -> FileLook:
@@ -261,23 +291,9 @@ def _file_look(file: Scanned) -> FileLook:
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:
     """Every bundle about a node. Raises Undecided where one is lost or damaged."""
-    found = []
-    for digest in dict.fromkeys(fact.bundle for fact in query.facts_about(view.connection, node)):
-        try:
-            raw = get_bytes(registry.store, digest, LIMITS.small_object_bytes)
-        except (BlobMissing, Damaged) as error:
-            raise Undecided(f"a statement is lost or damaged in the store: {error}") from error
-        found.append(Evidence(digest, raw, _key(registry, raw)))
-    return found
-
-
-def _key(registry: Registry, raw: bytes) -> bytes | None:
-    """The public key that a bundle's hint names, where it is stored beside it."""
-    try:
-        digest = sha256(Bundle.parse(raw).hint)
-        return get_bytes(registry.store, digest, LIMITS.small_object_bytes)
-    except (BadBundle, BadDigest, BlobMissing, Damaged):
-        return None  # the recipe then says that the key is not known
+    facts = query.facts_about(view.connection, node)
+    bundles = dict.fromkeys(fact.bundle for fact in facts)
+    return [stored.evidence(registry.store, bundle) for bundle in bundles]
 
 
 def _stored(

@@ -34,7 +34,10 @@ def load(named: str | None) -> Policy:
 
 
 def _cited(path: Path, raw: bytes) -> dict[str, str]:
-    """The commit that the file stands in as it is, and where in it; nothing where in none."""
+    """The commit that the file stands in as it is, and where in it.
+
+    In a repository, but not like that: `uncommitted`. Outside of any: nothing.
+    """
     try:
         found = pygit2.discover_repository(str(path.resolve().parent))
         if found is None:
@@ -44,9 +47,15 @@ def _cited(path: Path, raw: bytes) -> dict[str, str]:
             return {}
         inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
         commit = repository.head.peel(pygit2.Commit)
-        blob = commit.tree[inside]
-    except (pygit2.GitError, KeyError, ValueError, OSError):
+        committed = _blob(commit.tree, inside) == raw
+    except (pygit2.GitError, ValueError, OSError):
         return {}
-    if not isinstance(blob, pygit2.Blob) or blob.data != raw:
-        return {"uncommitted": inside}
-    return {"gitCommit": str(commit.id), "path": inside}
+    return {"gitCommit": str(commit.id), "path": inside} if committed else {"uncommitted": inside}
+
+
+def _blob(tree: pygit2.Tree, path: str) -> bytes | None:
+    try:
+        found = tree[path]
+    except KeyError:
+        return None
+    return found.data if isinstance(found, pygit2.Blob) else None

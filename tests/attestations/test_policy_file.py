@@ -40,7 +40,7 @@ rules:
     bom:
       by: [training ci]
       licences: [Apache-2.0, MIT]
-    ancestors: {assurance: signed, depth: 3, external: any}
+    ancestors: {assurance: signed, depth: 3, external: deny}
     files: {formats: [safetensors, json], without: [pickle], code: deny}
   - names: [models/**]
     stages: [prod]
@@ -76,7 +76,7 @@ def test_everything_that_can_be_asked() -> None:
     first, second = policy.rules
     assert first.provenance == ProvenanceRule(("training ci",), ("train", "fine-tune"), False)
     assert first.bom == BomRule(("training ci",), ("Apache-2.0", "MIT"))
-    assert first.ancestors == AncestorRule("signed", 3, "any")
+    assert first.ancestors == AncestorRule("signed", 3, admitted=False)
     assert first.files == FilesRule(("safetensors", "json"), ("pickle",), False)
     assert (second.provenance, second.bom, second.files, second.ancestors) == (None,) * 4
     tests, metrics, vulnerabilities = second.evidence
@@ -122,7 +122,7 @@ def test_every_rule_that_matches_holds_and_none_is_no() -> None:
         (HEAD + "rules: []\non_suspect: ignore", "one of warn, deny"),
         (HEAD + "rules: []\nstages: []", "a list of different texts"),
         (HEAD + "rules: []\nstages: [a, a]", "a list of different texts"),
-        (HEAD + "rules: []\nstages: [Prod]", "a stage is a word"),
+        (HEAD + "rules: []\nstages: [Prod]", "is no stage, a word of"),
         (HEAD + "rules: {}", "line 2: `rules`: a list is expected"),
         (HEAD + "rules:\n- 1", "line 3: `rules[1]`: a mapping of names"),
         (HEAD + "rules:\n- {}", "`names` is missing"),

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from stemma_attestations.errors import NotVerified, Undecided
 from stemma_attestations.policy_file import parse
-from stemma_attestations.request import Ancestor, Evidence, FileLook, Request, StatusView, Stop
+from stemma_attestations.request import (
+    Ancestor,
+    Evidence,
+    FileLook,
+    Request,
+    StatusView,
+    Stop,
+    Vouching,
+)
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verdict import Outcome
 from tests.attestations.scene import (
@@ -286,22 +294,28 @@ def test_files_that_nobody_looked_at_decide_nothing() -> None:
 @pytest.mark.parametrize(
     ("rule", "ancestor", "passes"),
     [
-        ("{}", Ancestor("a", 1, Assurance.ATTESTED), True),
-        ("{}", Ancestor("a", 9, Assurance.SIGNED), False),
-        ("{depth: 8}", Ancestor("a", 9, Assurance.SIGNED), True),
-        ("{depth: 9}", Ancestor("a", 9, Assurance.SIGNED), False),
-        ("{assurance: signed}", Ancestor("a", 1, Assurance.SIGNED), True),
-        ("{assurance: signed}", Ancestor("a", 1, Assurance.CLAIMED), False),
-        ("{assurance: claimed}", Ancestor("a", 1, Assurance.CLAIMED), True),
-        ("{assurance: claimed}", Ancestor("a", 1, None), False),
-        ("{assurance: claimed, external: any}", Ancestor("a", 1, None), True),
-        ("{}", Ancestor("a", 1, Assurance.ATTESTED, ("no digest",)), False),
-        ("{}", Ancestor("a", 1, None, code=True), True),
+        ("{}", Ancestor("a", 1, (Vouching(Assurance.ATTESTED),)), True),
+        ("{}", Ancestor("a", 9, (Vouching(Assurance.SIGNED),)), False),
+        ("{depth: 8}", Ancestor("a", 9, (Vouching(Assurance.SIGNED),)), True),
+        ("{depth: 9}", Ancestor("a", 9, (Vouching(Assurance.SIGNED),)), False),
+        ("{assurance: signed}", Ancestor("a", 1, (Vouching(Assurance.SIGNED),)), True),
+        ("{assurance: signed}", Ancestor("a", 1, (Vouching(Assurance.CLAIMED),)), False),
+        ("{assurance: claimed}", Ancestor("a", 1, (Vouching(Assurance.CLAIMED),)), True),
+        ("{assurance: claimed}", Ancestor("a", 1), False),
+        ("{}", Ancestor("a", 1, admitted=True), True),
+        ("{}", Ancestor("a", 1, (Vouching(Assurance.SIGNED),), admitted=True), True),
+        ("{external: admitted}", Ancestor("a", 1, refused=("it ended",)), False),
+        ("{external: deny}", Ancestor("a", 1, admitted=True), False),
+        ("{}", Ancestor("a", 1, (Vouching(Assurance.ATTESTED, ("no digest",)),)), False),
+        ("{}", Ancestor("a", 1, code=True), True),
     ],
 )
 def test_ancestors(rule: str, ancestor: Ancestor, passes: bool) -> None:
     text = f"- names: ['**']\n  ancestors: {rule}"
-    assert (failed(text, ancestors=[ancestor]) == {}) is passes
+    worth = parse((BASE + text).encode(), "t").rules[0].ancestors
+    assert worth is not None
+    here = replace(ancestor, edges=Assurance(worth.assurance))
+    assert (failed(text, ancestors=[here]) == {}) is passes
     _, refused = verdict_of(asked(text))
     assert refused is Undecided
 

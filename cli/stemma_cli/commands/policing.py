@@ -39,19 +39,33 @@ def new(session: Session, file: Path) -> None:
 
 @policy.command("check")
 @_policy
+@click.option(
+    "--trust", type=click.Path(path_type=Path), help="Also ask this trust root for its principals."
+)
 @pass_session
-def check(session: Session, policy: str) -> None:
-    """Read a policy; say where it is wrong, by line."""
+def check(session: Session, policy: str, trust: Path | None) -> None:
+    """Read a policy; say where it is wrong, by line.
+
+    With --trust, exit code 10 where it asks for a principal whom that does not know.
+    """
     found = session.policy(policy)
+    strangers: list[str] = []
+    if trust is not None:
+        known = {signer.principal for signer in session.trust(trust).signers}
+        strangers = sorted({who for rule in found.rules for who in rule.principals} - known)
+    code = exits.NOT_VERIFIED if strangers else exits.DONE
     if session.json:
-        output.document(_summary(found))
-        return
+        output.document({**_summary(found), "unknown_principals": strangers})
+        click.get_current_context().exit(code)
     output.line(f"{found.name} {found.digest}")
     for name, value in found.source.items():
         output.line(f"  {name} {value}")
     output.line(f"  {len(found.rules)} rules, stages {', '.join(found.stages)}")
     if not found.rules:
         output.line("  It allows nothing.")
+    for who in strangers:
+        output.line(f"  nobody in the trust root is {who}")
+    click.get_current_context().exit(code)
 
 
 @policy.command("explain")

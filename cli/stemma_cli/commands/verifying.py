@@ -38,6 +38,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--policy", metavar="FILE|NAME", help="What must be true (else the home's policy).")
 @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
+@click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
 def verify(
@@ -52,6 +53,7 @@ def verify(
     run_inspections: bool,
     policy: str | None,
     stage: str | None,
+    coverage: bool,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -76,10 +78,14 @@ def verify(
     if vsa is not None:
         _write(session, vsa, verdict, sign)
     code = exits.code_of(failure) if failure else exits.DONE
+    counts = _coverage(session, verdict, trust) if coverage else None
     if session.json:
-        output.document(_document(verdict, code, failure))
+        document = _document(verdict, code, failure)
+        output.document({**document, "coverage": counts} if coverage else document)
     else:
         _print(verdict, code)
+        if counts is not None:
+            output.line(f"  upstream: {_shares(counts)}")
     click.get_current_context().exit(code)
 
 
@@ -114,6 +120,21 @@ def _verdict(
         if name is None and looks_like_reference(subject):
             return gate.verify_reference(registry, view, subject, advance, terms)
         return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
+
+
+def _coverage(session: Session, verdict: Verdict, trust: Path | None) -> dict[str, int]:
+    from stemma_registry import gate
+
+    with session.view(trust) as (registry, view):
+        return gate.coverage(registry, view, verdict)
+
+
+def _shares(counts: dict[str, int]) -> str:
+    whole = sum(counts.values())
+    shares = [
+        f"{count} {word} ({count * 100 // whole}%)" for word, count in counts.items() if count
+    ]
+    return ", ".join(shares) or "nothing"
 
 
 def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None:

@@ -1,32 +1,51 @@
 """What vouches for everything upstream, for the gate's step about ancestors.
 
-The walk follows edges that are believed: an untrusted signer can neither add an
-ancestor nor take one away. Each ancestor's provenance is read from the store and its
-signature verified again here, whatever the catalogue says of it.
+The walk follows edges that are worth what the policy asks for: where that is attested,
+an untrusted signer can neither add an ancestor nor take one away. Each statement about
+an ancestor is read from the store and its signature verified again here, whatever the
+catalogue says of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from stemma_attestations.accepted import verified
+from stemma_attestations.accepted import Signed, verified
+from stemma_attestations.ancestry import standing
+from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused, Undecided
+from stemma_attestations.grants import distinct
+from stemma_attestations.guarding import guarded
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import provenance
-from stemma_attestations.request import Ancestor, Evidence
+from stemma_attestations.predicates import admission, provenance
+from stemma_attestations.request import Ancestor, Vouching
 from stemma_attestations.requirements import gaps
+from stemma_attestations.statement import Statement
+from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
-from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry import stored
+from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import BlobMissing, Damaged
-from stemma_registry.lineage.status import State, parents_on_believed_edges
+from stemma_registry.lineage.status import State, parents_over
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
-_ORDER = (Assurance.ATTESTED, Assurance.SIGNED, Assurance.CLAIMED)
+# What `coverage` counts, best first.
+STANDINGS = ("attested", "admitted", "signed", "claimed", "incomplete", "unknown")
+_SAID = (provenance.TYPE, admission.TYPE)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How far to go: over edges that are worth `edges` at least, `depth` of them (None: all)."""
+
+    edges: Assurance = Assurance.ATTESTED
+    depth: int | None = None
 
 
 def ancestors(
@@ -34,84 +53,165 @@ def ancestors(
     store: Store,
     roots: Mapping[Digest, bytes],
     start: State,
-    depth: int | None,
+    walks: Sequence[Walk] = (Walk(),),
 ) -> list[Ancestor]:
-    """Everything within `depth` edges upstream (None: all), nearest first.
+    """Everything upstream that each of the walks meets, nearest first.
 
     Raises Undecided where there are more than `LIMITS.ancestors`, or where a
     statement is lost or damaged.
     """
-    depths = _walk(snapshot, start, depth)
-    nodes = {node for node, _ in depths}
-    names, digests = labels(snapshot, nodes), query.digests(snapshot.connection, nodes)
-    facts = query.facts_of(snapshot.connection, nodes, provenance.TYPE)
-    found = []
-    for state, level in depths.items():
-        node, asked = state
-        if digests[node].algorithm == "gitCommit":
-            found.append(Ancestor(names[node], level, None, code=True))
-            continue
-        worth, open_ends = _provenance(
-            snapshot, store, roots, (digests[node], asked), facts.get(node, [])
-        )
-        found.append(Ancestor(names[node], level, worth, open_ends))
-    return found
+    met = [(walk, _met(snapshot, start, walk)) for walk in walks]
+    states = {state for _, depths in met for state in depths}
+    looked = _Look(snapshot, store, roots).at(states)
+    return [
+        replace(looked[state], depth=depth, edges=walk.edges)
+        for walk, depths in met
+        for state, depth in depths.items()
+    ]
 
 
-def _walk(snapshot: Snapshot, start: State, depth: int | None) -> dict[State, int]:
+def coverage(found: Iterable[Ancestor]) -> dict[str, int]:
+    """How many ancestors stand how, by the words of STANDINGS; commits are not counted.
+
+    What is upstream under several names counts once, by the worst of them.
+    """
+    worst: dict[str, int] = {}
+    for one in found:
+        if not one.code:
+            rank = STANDINGS.index(standing(one))
+            worst[one.label] = max(rank, worst.get(one.label, 0))
+    ranks = list(worst.values())
+    return {word: ranks.count(rank) for rank, word in enumerate(STANDINGS)}
+
+
+def _met(snapshot: Snapshot, start: State, walk: Walk) -> dict[State, int]:
     """The states upstream, each with its distance."""
     met: dict[State, int] = {start: 0}
     frontier, level = [start], 0
-    while frontier and (depth is None or level < depth):
+    while frontier and (walk.depth is None or level < walk.depth):
         level += 1
-        frontier = [s for s in parents_on_believed_edges(snapshot, frontier) if s not in met]
+        frontier = [s for s in parents_over(snapshot, frontier, walk.edges) if s not in met]
         met.update(dict.fromkeys(frontier, level))
         if len(met) > LIMITS.ancestors:
             raise Undecided(f"more than {LIMITS.ancestors} ancestors; the limit is a named one")
-    del met[start]
-    return met
+    # A node is its own ancestor only where somebody forged a circle of digests.
+    return {state: depth for state, depth in met.items() if state[0] != start[0]}
 
 
-def _provenance(
-    snapshot: Snapshot,
-    store: Store,
-    roots: Mapping[Digest, bytes],
-    about: tuple[Digest, str | None],
-    facts: Iterable[Fact],
-) -> tuple[Assurance | None, tuple[str, ...]]:
-    """The best that an ancestor's provenance rests on, and what is missing in that."""
-    best: tuple[int, int, Assurance, tuple[str, ...]] | None = None
-    for fact in {fact.bundle: fact for fact in facts}.values():
-        worth, open_ends = _judged(snapshot, store, roots, about, fact.bundle)
-        rank = (_ORDER.index(worth), len(open_ends), worth, open_ends)
-        best = min(best, rank, key=lambda one: one[:2]) if best else rank
-    return (best[2], best[3]) if best else (None, ())
+@dataclass
+class _Look:
+    """Reads what is said about nodes; a statement about many of them is verified once."""
 
+    snapshot: Snapshot
+    store: Store
+    roots: Mapping[Digest, bytes]
+    read: dict[Digest, Signed | None] = field(default_factory=dict)
 
-def _judged(
-    snapshot: Snapshot,
-    store: Store,
-    roots: Mapping[Digest, bytes],
-    about: tuple[Digest, str | None],
-    bundle: Digest,
-) -> tuple[Assurance, tuple[str, ...]]:
-    digest, asked = about
-    try:
-        raw = get_bytes(store, bundle, LIMITS.small_object_bytes)
-    except (BlobMissing, Damaged) as error:
-        raise Undecided(f"a statement is lost or damaged in the store: {error}") from error
-    try:
-        item = verified(Evidence(bundle, raw, None), snapshot.trust, roots)
-        open_ends = tuple(gaps(provenance.parse(item.statement.predicate), commit=True))
-    except (SignatureRefused, BadBundle, BadKey, BadStatement):
-        return Assurance.CLAIMED, ()
-    trust = snapshot.trust.introducing(item.certified)
-    for subject in item.statement.subjects_about(digest):
-        name = subject_name(subject.name)
-        said = name.name if name else None
-        if all(
-            trust.authorises(item.signer, provenance.TYPE, one, snapshot.now, item.signed)
-            for one in ((said,) if asked is None else (said, asked))
-        ):
-            return Assurance.ATTESTED, open_ends
-    return Assurance.SIGNED, open_ends
+    def at(self, states: Iterable[State]) -> dict[State, Ancestor]:
+        """What stands behind each of the states."""
+        asked: dict[int, list[State]] = {}
+        for state in states:
+            asked.setdefault(state[0], []).append(state)
+        names = labels(self.snapshot, set(asked))
+        digests = query.digests(self.snapshot.connection, asked)
+        proven, admitted = (query.facts_of(self.snapshot.connection, asked, kind) for kind in _SAID)
+        found = {}
+        for node, here in asked.items():
+            for state in here:
+                about = (digests[node], state[1])
+                if about[0].algorithm == "gitCommit":
+                    found[state] = Ancestor(names[node], 0, code=True)
+                    continue
+                lets, refused = self._admitted(about, admitted.get(node, []))
+                vouching = self._vouching(about, proven.get(node, []))
+                found[state] = Ancestor(names[node], 0, vouching, lets, refused)
+        return found
+
+    def _vouching(
+        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+    ) -> tuple[Vouching, ...]:
+        """What each statement of provenance is worth."""
+        found: list[tuple[Vouching, frozenset[str]]] = []
+        for bundle in dict.fromkeys(fact.bundle for fact in facts):
+            signed = self._signed(bundle)
+            try:
+                statement = signed.statement if signed else self._claim(bundle)
+                view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
+            except (BadBundle, BadStatement):
+                continue  # it says nothing
+            open_ends = tuple(gaps(view, commit=True))
+            if signed is None:
+                found.append((Vouching(Assurance.CLAIMED, open_ends), frozenset()))
+                continue
+            who = self._principals(signed, about)
+            worth = Assurance.ATTESTED if who else Assurance.SIGNED
+            found.append((Vouching(worth, open_ends), who))
+        voices = [who for one, who in found if who and not one.gaps]
+        needed = self._needed(provenance.TYPE, about)
+        if voices and distinct(voices) < needed:
+            few = f"provenance by {needed} distinct principals is asked for"
+            found = [(replace(v, gaps=(*v.gaps, few)) if w else v, w) for v, w in found]
+        return tuple(dict.fromkeys(one for one, _ in found))
+
+    def _admitted(
+        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Whether an admission is in force, and why those are not that people may expect."""
+        voices: list[frozenset[str]] = []
+        refused: list[str] = []
+        for bundle in dict.fromkeys(fact.bundle for fact in facts):
+            signed = self._signed(bundle)
+            if signed is None:
+                continue
+            who = self._principals(signed, about)
+            by = self.snapshot.trust.introducing(signed.certified).label(signed.signer)
+            try:
+                said = signed.statement.predicate
+                view = guarded(partial(admission.parse, said), BadStatement)
+            except BadStatement as error:
+                refused.append(f"an admission by {by}: {error}")
+                continue
+            if not who:
+                refused.append(f"admitted by {by}, who may not say so")
+            elif view.until is not None and view.ended(self.snapshot.now):
+                refused.append(f"its admission by {by} ended at {format_time(view.until)}")
+            else:
+                voices.append(who)
+        needed = self._needed(admission.TYPE, about)
+        if voices and distinct(voices) < needed:
+            refused.append(f"admission by {needed} distinct principals is asked for")
+        return bool(voices) and distinct(voices) >= needed, tuple(refused[:5])
+
+    def _needed(self, kind: str, about: tuple[Digest, str | None]) -> int:
+        return self.snapshot.trust.needed(kind, about[1])
+
+    def _signed(self, bundle: Digest) -> Signed | None:
+        """A statement whose signature verifies, whoever made it."""
+        if bundle not in self.read:
+            item = stored.evidence(self.store, bundle)
+            try:
+                self.read[bundle] = verified(item, self.snapshot.trust, self.roots)
+            except (SignatureRefused, BadBundle, BadKey):
+                self.read[bundle] = None
+        return self.read[bundle]
+
+    def _claim(self, bundle: Digest) -> Statement:
+        """What a bundle says whose signature does not verify. Raises BadBundle, BadStatement."""
+        return Bundle.parse(stored.evidence(self.store, bundle).raw).statement()
+
+    def _principals(self, item: Signed, about: tuple[Digest, str | None]) -> frozenset[str]:
+        """As whom its signer may say it, for the name that is asked about too."""
+        digest, asked = about
+        trust = self.snapshot.trust.introducing(item.certified)
+        found: set[str] = set()
+        for subject in item.statement.subjects_about(digest):
+            name = subject_name(subject.name)
+            names = {name.name if name else None, *(() if asked is None else (asked,))}
+            voices = [
+                trust.principals(
+                    item.signer, item.statement.predicate_type, one, self.snapshot.now, item.signed
+                )
+                for one in names
+            ]
+            found |= frozenset.intersection(*voices)
+        return frozenset(found)

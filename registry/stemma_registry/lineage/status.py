@@ -26,6 +26,7 @@ from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
+_ORDER = tuple(Assurance)
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def reach(
 
     Pessimistic walks take every edge and every quarantine, believed or not.
     """
+    least = Assurance.CONTAINS if pessimistic else Assurance.ATTESTED
     hops: dict[State, Hop | None] = {start: None}
     frontier: list[State] = [start]
     hits: list[Hit] = []
@@ -138,12 +140,15 @@ def reach(
             return _stops(snapshot, hits, hops, pessimistic), (
                 f"more than {LIMITS.ancestors} ancestors; the limit is a named one"
             )
-        frontier = _parents(snapshot, frontier, hops, pessimistic)
+        frontier = _parents(snapshot, frontier, hops, least)
     return _stops(snapshot, hits, hops, pessimistic), None
 
 
 def _parents(
-    snapshot: Snapshot, frontier: Sequence[State], hops: dict[State, Hop | None], pessimistic: bool
+    snapshot: Snapshot,
+    frontier: Sequence[State],
+    hops: dict[State, Hop | None],
+    least: Assurance,
 ) -> list[State]:
     """The states one step up that were not met before; `hops` remembers how."""
     asked: dict[int, list[State]] = {}
@@ -161,9 +166,9 @@ def _parents(
             continue
         for state in asked[edge.output_id]:
             worth = edge_worth(snapshot, edge, state[1])
-            if pessimistic or worth is Assurance.ATTESTED:
+            if _ORDER.index(worth) <= _ORDER.index(least):
                 meet((edge.input_id, edge.input_name), Hop(state, edge, worth))
-    if pessimistic:
+    if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
         for part in query.containers(snapshot.connection, asked):
             for state in asked[part.blob_id]:
@@ -174,10 +179,10 @@ def _parents(
     return found
 
 
-def parents_on_believed_edges(snapshot: Snapshot, frontier: Sequence[State]) -> list[State]:
-    """The states one step up, on edges that carry something and are attested."""
+def parents_over(snapshot: Snapshot, frontier: Sequence[State], least: Assurance) -> list[State]:
+    """The states one step up, on edges that carry something and are worth `least`, or more."""
     hops: dict[State, Hop | None] = dict.fromkeys(frontier)
-    return _parents(snapshot, frontier, hops, pessimistic=False)
+    return _parents(snapshot, frontier, hops, least)
 
 
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
