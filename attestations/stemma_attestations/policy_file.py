@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from stemma_attestations import yaml_strict
+from stemma_attestations import file_formats, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName, BadPolicy
 from stemma_attestations.names import check_pattern
@@ -32,7 +32,7 @@ MAX_DEPTH = 10_000
 MAX_APPROVALS = 100
 _STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])+)+\Z")
-_TOP = (
+TOP = (
     "format",
     "stages",
     "max_age",
@@ -41,7 +41,7 @@ _TOP = (
     "on_suspect",
     "rules",
 )
-_RULE = (
+RULE = (
     "names",
     "stages",
     "provenance",
@@ -57,7 +57,7 @@ _RULE = (
 def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Policy:
     """Read a policy's bytes. Raises BadPolicy with line and field."""
     document = yaml_strict.load_placed(raw, BadPolicy)
-    fields = document.fields(_TOP, ("format", "rules"))
+    fields = document.fields(TOP, ("format", "rules"))
     if fields["format"].value != FORMAT:
         fields["format"].fail(f"{FORMAT} is expected")
     stages = _stages(fields["stages"]) if "stages" in fields else Policy.stages
@@ -105,7 +105,7 @@ def check_stage(name: str) -> str:
 
 
 def _rule(at: Placed, stages: tuple[str, ...]) -> Rule:
-    fields = at.fields(_RULE, ("names",))
+    fields = at.fields(RULE, ("names",))
     for item in fields["stages"].items() if "stages" in fields else []:
         if item.text() not in stages:
             item.fail(f"no such stage (there are {', '.join(stages)})")
@@ -213,6 +213,10 @@ def _check(at: Placed) -> Check:
 def _files(at: Placed) -> FilesRule:
     fields = at.fields(("formats", "without", "code"))
     code = _maybe(fields, "code", lambda item: item.choice("allow", "deny"))
+    for name in ("formats", "without"):
+        for item in fields[name].items() if name in fields else []:
+            if item.value not in file_formats.NAMES:
+                item.fail("no such format (docs/formats/format-scan.md)")
     return FilesRule(_texts(fields, "formats"), _texts(fields, "without"), code != "deny")
 
 

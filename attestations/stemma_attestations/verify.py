@@ -104,7 +104,7 @@ def _allowed(request: Request) -> Step:
     if policy.on_suspect is Suspects.DENY and request.status.suspects:
         lines = [_suspicion(stop) for stop in request.status.suspects]
         return Step.failed(10, title, NotVerified, *lines)
-    labels = ", ".join(rule.label for rule in rules if rule.label)
+    labels = "; ".join(rule.label for rule in rules if rule.label)
     return Step.passed(10, title, policy.name + (f": {labels}" if labels else ""))
 
 

@@ -16,6 +16,9 @@ from stemma_attestations import (
     manifest,
     names,
     paths,
+    policy,
+    policy_cases,
+    policy_file,
     statement,
     yaml_strict,
 )
@@ -25,6 +28,8 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.paths import check_path
 from stemma_attestations.predicates import (
+    admission,
+    approval,
     attachment,
     checkpoint,
     dataset,
@@ -36,11 +41,12 @@ from stemma_attestations.predicates import (
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
+from stemma_registry import letting
 from stemma_registry.config import LIMITS
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key
-from tests.building import FIXTURES
+from tests.building import FIXTURES, NOW
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats"
 BLOCK = re.compile(r"^```(json|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -77,6 +83,11 @@ def check_seen(raw: bytes) -> None:
     document = json_strict.load_object(raw)
     assert document["format"] == heads.SEEN_FORMAT
     assert document["entry"] == str(LedgerEntry.parse(frozen("ledger/000004.json"), 4).digest)
+
+
+def check_cases(raw: bytes) -> None:
+    held = policy_file.parse(frozen("policy.yaml"), "page")
+    assert all(case.passed for case in policy_cases.run(held, raw, NOW))
 
 
 def frozen(name: str) -> bytes:
@@ -117,6 +128,19 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
             "statements/attachment.json",
             check_statement(of_predicate(attachment.parse), attachment.TYPE),
         )
+    ],
+    "approval.md": [
+        ("statements/approval.json", check_statement(of_predicate(approval.parse), approval.TYPE))
+    ],
+    "admission.md": [
+        (
+            "statements/admission.json",
+            check_statement(of_predicate(admission.parse), admission.TYPE),
+        )
+    ],
+    "policy.md": [
+        ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
+        ("policy-cases.yaml", check_cases),
     ],
     "trust-root.md": [("trust-root.yaml", TrustRoot.parse)],
     "ledger.md": [
@@ -159,6 +183,9 @@ NAMES = {
     "oms.md": [signature.TYPE, signature.TYPE_V0],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
+    "approval.md": [approval.TYPE],
+    "admission.md": [admission.TYPE],
+    "policy.md": [policy.FORMAT, policy_cases.FORMAT, *policy_file.TOP, *policy_file.RULE],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
 }
@@ -184,6 +211,8 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("attachment.md", "1 to {:,} documents", attachment.MAX_ITEMS),
         ("trust-root.md", "at most {:,} MiB", yaml_strict.MAX_BYTES >> 20),
         ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
+        ("policy.md", "at most {:,} rules", policy_file.MAX_RULES),
+        ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),
         ("README.md", "a manifest: {:,} MiB", manifest.MAX_BYTES >> 20),

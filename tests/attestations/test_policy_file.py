@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemma_attestations import file_formats, policies
 from stemma_attestations.errors import BadPolicy
 from stemma_attestations.policy import (
     BUILTIN,
@@ -21,6 +24,7 @@ from stemma_attestations.policy import (
     Suspects,
 )
 from stemma_attestations.policy_file import parse
+from tests.building import bounded
 
 HEAD = "format: urn:stemma:policy:v0.1\n"
 WHOLE = (
@@ -195,3 +199,33 @@ def test_a_spoilt_line_never_escapes(number: int, with_: str) -> None:
 def test_any_bytes(raw: bytes) -> None:
     with pytest.raises(BadPolicy):
         parse(raw, "test")
+
+
+def test_formats_are_those_of_the_format_checks() -> None:
+    page = Path(__file__).parents[2] / "docs" / "formats" / "format-scan.md"
+    table = page.read_text(encoding="utf-8").partition("\n## Formats\n")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert tuple(re.findall(r"`([^`]+)`", " ".join(cells))) == file_formats.NAMES
+
+
+def test_what_is_shipped_is_read_and_the_built_in_one_is_what_its_text_says() -> None:
+    assert parse(policies.BUILTIN, BUILTIN.name) == BUILTIN
+    starter = parse(policies.STARTER, "starter")
+    (rule,) = starter.rules
+    assert rule.ancestors == AncestorRule()
+    assert (rule.provenance, rule.bom) == (ProvenanceRule(), BomRule())
+    assert rule.files is not None
+    assert "pickle" in rule.files.without
+    assert (starter.max_age, starter.stale_ok) == (timedelta(hours=1), False)
+
+
+def test_a_thousand_rules_are_read_and_held_soon() -> None:
+    one = "- names: [models/m{n}/**, a/*/b]\n  stages: [prod]\n  bom: {{licences: [MIT, Apache-2.0]}}\n"
+    text = HEAD + "rules:\n" + "".join(one.format(n=n) for n in range(1_000))
+    with bounded(8, 200):
+        policy = read(text)
+        for _ in range(20):
+            assert len(policy.rules_for("models/m7/x", "prod")) == 1
+            assert len(policy.rules_for("a/x/b", "prod")) == 1_000
+    with pytest.raises(BadPolicy, match="more than 1000 rules"):
+        read(text + one.format(n=1_000))

@@ -60,7 +60,8 @@ def check(session: Session, policy: str, trust: Path | None) -> None:
     output.line(f"{found.name} {found.digest}")
     for name, value in found.source.items():
         output.line(f"  {name} {value}")
-    output.line(f"  {len(found.rules)} rules, stages {', '.join(found.stages)}")
+    count = len(found.rules)
+    output.line(f"  {count} {'rule' if count == 1 else 'rules'}, stages {', '.join(found.stages)}")
     if not found.rules:
         output.line("  It allows nothing.")
     for who in strangers:
