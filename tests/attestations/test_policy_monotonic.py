@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemma_attestations import json_strict
+from stemma_attestations.errors import NotVerified
 from stemma_attestations.request import Ancestor, FileLook, Request, Vouching
 from stemma_attestations.trust import Assurance
 from tests.attestations.scene import (
@@ -25,6 +27,7 @@ from tests.attestations.scene import (
 from tests.attestations.test_policy_steps import (
     ADA,
     APPROVAL,
+    BOB,
     METRICS,
     TESTS,
     VULNS,
@@ -223,3 +226,74 @@ def test_a_file_that_nobody_can_tell_is_no_better_than_one_that_is() -> None:
     for look in (told, untold):
         request = asked(rule, (PROVEN, LISTED), files=[look])
         assert verdict_of(request)[1] is not None
+
+
+# --- all requirements together --------------------------------------------------------------
+
+EVERYTHING = f"""\
+- names: ['**']
+  provenance: {{by: [ci]}}
+  evidence:
+  - type: {TESTS}
+  - type: {VULNS}
+    max_severity: 5
+  - type: {METRICS}
+    where: [{{field: /acc, at_least: 0.5}}]
+- names: [acme/*]
+  stages: [prod]
+  approvals: {{count: 1, by: [ada, bob]}}
+"""
+POOL = [
+    PROVEN,
+    LISTED,
+    said(TESTS, result_of()),
+    said(TESTS, result_of("FAILED"), BOB),
+    said(VULNS, vulns(1)),
+    said(VULNS, vulns(9), BOB),
+    said(METRICS, {"acc": 0.6}),
+    said(METRICS, {"acc": 0.1}),
+    said(APPROVAL, approval(), ADA),
+    said(APPROVAL, approval("dev"), BOB),
+]
+
+
+@given(st.lists(st.sampled_from(range(len(POOL))), unique=True), st.data())
+def test_none_of_many_documents_that_goes_missing_helps(
+    chosen: list[int], data: st.DataObject
+) -> None:
+    left = data.draw(st.lists(st.sampled_from(chosen), unique=True)) if chosen else []
+    whole = asked(EVERYTHING, [POOL[n] for n in chosen], stage="prod")
+    part = replace(whole, evidence=[POOL[n] for n in left])
+    if verdict_of(whole)[1] is not None:
+        assert verdict_of(part)[1] is not None
+
+
+@given(st.sampled_from(range(len(POOL))), st.data())
+def test_beside_others_a_field_that_goes_missing_never_helps(
+    number: int, data: st.DataObject
+) -> None:
+    """Of each predicate that counts: without any one of its fields it is worth no more."""
+    kinds = [
+        (TESTS, result_of(failedTests=[], passedTests=["a"])),
+        (VULNS, vulns(1, 2)),
+        (METRICS, {"acc": 0.6, "other": 1}),
+        (APPROVAL, approval(until="2030-01-01T00:00:00Z")),
+        (TESTS, result_of("FAILED", failedTests=["a"])),
+        (VULNS, vulns(9)),
+        (METRICS, {"acc": 0.1}),
+        (APPROVAL, approval(until="2020-01-01T00:00:00Z")),
+    ]
+    kind, predicate = data.draw(st.sampled_from(kinds))
+    name = data.draw(st.sampled_from(sorted(predicate)))
+    others = [item for n, item in enumerate(POOL) if n not in (3, 5, 7, 9) and n != number]
+    without = {key: value for key, value in predicate.items() if key != name}
+    before = verdict_of(asked(EVERYTHING, [*others, said(kind, predicate)], stage="prod"))[1]
+    after = verdict_of(asked(EVERYTHING, [*others, said(kind, without)], stage="prod"))[1]
+    assert before is None or after is not None
+
+
+def test_the_pool_suffices() -> None:
+    assert verdict_of(asked(EVERYTHING, POOL, stage="prod"))[1] is None
+    for n in (0, 1, 2, 4, 6, 8):
+        rest = [item for m, item in enumerate(POOL) if m != n]
+        assert verdict_of(asked(EVERYTHING, rest, stage="prod"))[1] is NotVerified, n

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stemma_attestations.errors import NotVerified, Undecided
 from stemma_attestations.policy_file import parse
@@ -213,6 +211,23 @@ def test_evidence_without_a_trusted_time_has_no_age() -> None:
     assert "no trusted time" in failed(text, [*GOOD, said(TESTS, result_of())])[7]
 
 
+def test_ages_are_held_against_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stemma_attestations import accepted
+    from stemma_attestations.times import Dated
+
+    root = sha(b"root")
+    trust = TrustRoot.parse(
+        trust_bytes(signer(CI, "ci"), signer(ADA, "ada"), time=[{"root": str(root)}])
+    )
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
+    policy = parse((BASE + text).encode(), "test")
+    whole = request(trust=trust, policy=policy, evidence=[*GOOD, said(TESTS, result_of())])
+    for age, passes in [(0, True), (3600, True), (3601, False), (-1, False)]:
+        dated = (Dated(whole.now - timedelta(seconds=age), root),)
+        monkeypatch.setattr(accepted.dating, "under_roots", lambda *_, dated=dated: dated)
+        assert (verdict_of(whole)[1] is None) is passes, age
+
+
 # --- approvals ------------------------------------------------------------------------------
 
 TWO = "- names: ['**']\n  approvals: {count: 2}"
@@ -318,87 +333,3 @@ def test_ancestors(rule: str, ancestor: Ancestor, passes: bool) -> None:
     assert (failed(text, ancestors=[here]) == {}) is passes
     _, refused = verdict_of(asked(text))
     assert refused is Undecided
-
-
-# --- nothing that goes missing helps --------------------------------------------------------
-
-EVERYTHING = f"""\
-- names: ['**']
-  provenance: {{by: [ci]}}
-  evidence:
-  - type: {TESTS}
-  - type: {VULNS}
-    max_severity: 5
-  - type: {METRICS}
-    where: [{{field: /acc, at_least: 0.5}}]
-- names: [acme/*]
-  stages: [prod]
-  approvals: {{count: 1, by: [ada, bob]}}
-"""
-POOL = [
-    PROVEN,
-    LISTED,
-    said(TESTS, result_of()),
-    said(TESTS, result_of("FAILED"), BOB),
-    said(VULNS, vulns(1)),
-    said(VULNS, vulns(9), BOB),
-    said(METRICS, {"acc": 0.6}),
-    said(METRICS, {"acc": 0.1}),
-    said(APPROVAL, approval(), ADA),
-    said(APPROVAL, approval("dev"), BOB),
-]
-
-
-@given(st.lists(st.sampled_from(range(len(POOL))), unique=True), st.data())
-def test_a_document_that_goes_missing_never_helps(chosen: list[int], data: st.DataObject) -> None:
-    left = data.draw(st.lists(st.sampled_from(chosen), unique=True)) if chosen else []
-    whole = asked(EVERYTHING, [POOL[n] for n in chosen], stage="prod")
-    part = replace(whole, evidence=[POOL[n] for n in left])
-    if verdict_of(whole)[1] is not None:
-        assert verdict_of(part)[1] is not None
-
-
-@given(st.sampled_from(range(len(POOL))), st.data())
-def test_a_field_that_goes_missing_never_helps(number: int, data: st.DataObject) -> None:
-    """Of each predicate that counts: without any one of its fields it is worth no more."""
-    kinds = [
-        (TESTS, result_of(failedTests=[], passedTests=["a"])),
-        (VULNS, vulns(1, 2)),
-        (METRICS, {"acc": 0.6, "other": 1}),
-        (APPROVAL, approval(until="2030-01-01T00:00:00Z")),
-        (TESTS, result_of("FAILED", failedTests=["a"])),
-        (VULNS, vulns(9)),
-        (METRICS, {"acc": 0.1}),
-        (APPROVAL, approval(until="2020-01-01T00:00:00Z")),
-    ]
-    kind, predicate = data.draw(st.sampled_from(kinds))
-    name = data.draw(st.sampled_from(sorted(predicate)))
-    others = [item for n, item in enumerate(POOL) if n not in (3, 5, 7, 9) and n != number]
-    without = {key: value for key, value in predicate.items() if key != name}
-    before = verdict_of(asked(EVERYTHING, [*others, said(kind, predicate)], stage="prod"))[1]
-    after = verdict_of(asked(EVERYTHING, [*others, said(kind, without)], stage="prod"))[1]
-    assert before is None or after is not None
-
-
-def test_the_pool_suffices() -> None:
-    assert verdict_of(asked(EVERYTHING, POOL, stage="prod"))[1] is None
-    for n in (0, 1, 2, 4, 6, 8):
-        rest = [item for m, item in enumerate(POOL) if m != n]
-        assert verdict_of(asked(EVERYTHING, rest, stage="prod"))[1] is NotVerified, n
-
-
-def test_ages_are_held_against_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stemma_attestations import accepted
-    from stemma_attestations.times import Dated
-
-    root = sha(b"root")
-    trust = TrustRoot.parse(
-        trust_bytes(signer(CI, "ci"), signer(ADA, "ada"), time=[{"root": str(root)}])
-    )
-    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
-    policy = parse((BASE + text).encode(), "test")
-    whole = request(trust=trust, policy=policy, evidence=[*GOOD, said(TESTS, result_of())])
-    for age, passes in [(0, True), (3600, True), (3601, False), (-1, False)]:
-        dated = (Dated(whole.now - timedelta(seconds=age), root),)
-        monkeypatch.setattr(accepted.dating, "under_roots", lambda *_, dated=dated: dated)
-        assert (verdict_of(whole)[1] is None) is passes, age
