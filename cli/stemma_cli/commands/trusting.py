@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_trust = click.option("--trust", "trust_path", type=_PATH, help="Another trust root.")
+_trust = click.option("--trust", "trust_path", type=_PATH, help="Another trust root's file.")
+_source = click.option(
+    "--trust", "source", metavar="SOURCE", help="Another trust root: FILE or sha256:DIGEST."
+)
 
 
 @click.group()
@@ -27,11 +30,11 @@ def trust() -> None:
 
 
 @trust.command("show")
-@_trust
+@_source
 @pass_session
-def trust_show(session: Session, trust_path: Path | None) -> None:
+def trust_show(session: Session, source: str | None) -> None:
     """Show who is believed, for what, about which names, and when."""
-    root = session.trust(trust_path)
+    root = session.trust(source)
     if session.json:
         output.document(
             {
@@ -132,10 +135,10 @@ def trust_add(
     For all names and predicates unless told otherwise.
     """
     from stemma_attestations.keys import PublicKey
-    from stemma_registry import trust_file
+    from stemma_registry import trust_file, trust_source
     from stemma_registry.trust_file import Grants
 
-    path = trust_path or session.home.trust
+    path = trust_source.writable(session.home, trust_path)
     key_id = None
     if public_key is not None and not (identity or issuer or claim or root):
         public = PublicKey.parse(public_key.read_bytes())
@@ -189,9 +192,9 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
     nothing of it is.
     """
     from stemma_attestations.times import parse_time
-    from stemma_registry import trust_file
+    from stemma_registry import trust_file, trust_source
 
-    path = trust_path or session.home.trust
+    path = trust_source.writable(session.home, trust_path)
     time = parse_time(at) if at else session.now.replace(microsecond=0)
     root, revoked = trust_file.revoke(path, who, time)
     if session.json:
@@ -207,9 +210,9 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
 
 @trust.command("test")
 @click.argument("bundle", type=_FILE)
-@_trust
+@_source
 @pass_session
-def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
+def trust_test(session: Session, bundle: Path, source: str | None) -> None:
     """Say whether a bundle would be believed, for what, and why not.
 
     Exit code 0 if all of it would, 13 if not.
@@ -219,7 +222,7 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
     from stemma_registry import belief
     from stemma_registry.trusted_roots import TrustedRoots
 
-    root = session.trust(trust_path)
+    root = session.trust(source)
     roots = TrustedRoots(session.home.roots).present(root.roots)
     found = belief.examine(read_file(bundle, MAX_BYTES), root, roots, session.now)
     if session.json:
@@ -252,6 +255,27 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
         if session.json:
             raise click.exceptions.Exit(13)
         raise SignatureRefused("not all of it is believed")
+
+
+@trust.command("publish")
+@click.argument("file", type=_FILE)
+@click.option("--sign", metavar="URI", help="Who signs the head behind it (else the home's key).")
+@pass_session
+def trust_publish(session: Session, file: Path, sign: str | None) -> None:
+    """Put a trust root's bytes into the registry, and print the digest to pin.
+
+    Who pins it reads it from there, and nothing else: `--trust sha256:DIGEST`,
+    or `trust: sha256:DIGEST` in config.yaml.
+    """
+    from stemma_attestations.yaml_strict import MAX_BYTES
+    from stemma_registry.trust_publish import publish
+
+    raw, signer, root = read_file(file, MAX_BYTES), session.signer(sign), session.trust()
+    done = publish(session.open(), root, signer, raw, session.now)
+    if session.json:
+        output.document({"trust": str(file), "digest": str(done.digest), "entry": done.entry})
+        return
+    output.line(str(done.digest))
 
 
 @trust.group("root")
@@ -290,3 +314,44 @@ def root_list(session: Session) -> None:
     for digest in digests:
         public = digest == public_good.TRUSTED_ROOT
         output.line(f"{digest}{'  the public instance' if public else ''}")
+
+
+@trust_root.command("update")
+@click.option("--url", metavar="URL", help="A private TUF repository  [default: the public one]")
+@click.option("--root", "anchor", type=_FILE, help="A root.json of that repository.")
+@click.option("--old", metavar="DIGEST", help="What to compare with  [default: the public one]")
+@pass_session
+def root_update(session: Session, url: str | None, anchor: Path | None, old: str | None) -> None:
+    """Fetch an instance's newest trusted root through its TUF repository, and keep it.
+
+    Shows what is new in it. No trust root is changed: who is to be believed
+    under it is added in review.
+    """
+    from stemma_attestations.digest import Digest
+    from stemma_registry import public_good
+    from stemma_registry import root_update as updating
+    from stemma_registry.trusted_roots import TrustedRoots
+
+    if (url is None) != (anchor is None):
+        raise click.UsageError("a private repository needs --url URL and --root FILE")
+    roots = TrustedRoots(session.home.roots)
+    before = Digest.parse(old) if old else None if url else public_good.TRUSTED_ROOT
+    was = roots.read(before) if before else None
+    raw = read_file(anchor, updating.MAX_BYTES) if anchor else public_good.tuf_root()
+    repository = updating.Repository(url or public_good.TUF_URL, raw)
+    now = updating.update(repository, session.home)
+    changes = updating.changes(was, roots.read(now))
+    if session.json:
+        before_text = str(before) if before else None
+        output.document({"old": before_text, "new": str(now), "changes": changes})
+        return
+    output.line(f"old  {before or 'none (--old DIGEST compares)'}")
+    output.line(f"new  {now}")
+    for change in changes:
+        output.line(f"  {change}")
+    if now == before:
+        output.line("nothing is new")
+        return
+    output.line("It is kept in the home, and nobody is believed under it yet. In review, give each")
+    output.line("identity that may use it a second item in the trust root, with the line")
+    output.line(f'      root: "{now}"')
