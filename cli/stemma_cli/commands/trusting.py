@@ -330,14 +330,14 @@ def root_update(session: Session, url: str | None, anchor: Path | None, old: str
     from stemma_attestations.digest import Digest
     from stemma_registry import public_good
     from stemma_registry import root_update as updating
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
 
     if (url is None) != (anchor is None):
         raise click.UsageError("a private repository needs --url URL and --root FILE")
     roots = TrustedRoots(session.home.roots)
     before = Digest.parse(old) if old else None if url else public_good.TRUSTED_ROOT
     was = roots.read(before) if before else None
-    raw = read_file(anchor, updating.MAX_BYTES) if anchor else public_good.tuf_root()
+    raw = read_file(anchor, MAX_BYTES) if anchor else public_good.tuf_root()
     repository = updating.Repository(url or public_good.TUF_URL, raw)
     now = updating.update(repository, session.home)
     changes = updating.changes(was, roots.read(now))
