@@ -61,14 +61,19 @@ class Session:
         One that is pinned by digest alone comes from the registry, or the one at `location`.
         """
         from stemma_registry import trust_source
-        from stemma_registry.registry import open_store
 
         def store() -> Store:
-            return open_store(location or self.location, self.home)
+            return self.store(location)
 
         if option is not None:
             return trust_source.Source.parse(option).load(store)
         return trust_source.of_home(self.home, store)
+
+    def store(self, location: str | None = None) -> Store:
+        """The store of the registry, or of the one at `location`, without its catalogue."""
+        from stemma_registry.registry import open_store
+
+        return open_store(location or self.location, self.home)
 
     def signer(self, uri: str | None = None) -> Signer:
         """The signer that `--sign` names, else the key in the home."""

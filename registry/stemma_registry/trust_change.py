@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.grants import distinct
 from stemma_attestations.predicates import provenance
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.trust import Assurance, TrustRoot
@@ -254,14 +255,17 @@ def _artifacts(old: Snapshot, new: Snapshot, side: Side, limit: int) -> None:
 
 
 def _believed(old: Snapshot, new: Snapshot, rows: Iterable[Any]) -> tuple[bool, bool]:
-    """Whether one of the statements counts now, and whether one would."""
-    before = after = False
-    for row in rows:
-        claim = (row.signer, row.predicate_type, row.name)
-        signed = time_of(row.signed)
-        before = before or old.trust.authorises(*claim, old.now, signed)
-        after = after or new.trust.authorises(*claim, new.now, signed)
-    return before, after
+    """Whether enough principals said so, and whether they would have."""
+    said = list(rows)
+    return _is_believed(old, said), _is_believed(new, said)
+
+
+def _is_believed(view: Snapshot, rows: Sequence[Any]) -> bool:
+    kind, name = rows[0].predicate_type, rows[0].name
+    voices = (
+        view.trust.principals(row.signer, kind, name, view.now, time_of(row.signed)) for row in rows
+    )
+    return distinct(voices) >= view.trust.needed(kind, name)
 
 
 def _quarantines(old: Snapshot, new: Snapshot, side: Side, limit: int) -> None:

@@ -81,6 +81,17 @@ def of_home(home: Home, store: Callable[[], Store], required: bool = False) -> T
     return source.load(store) if source else trust_file.load(home.trust, required)
 
 
+def with_bytes(home: Home, raw: bytes, store: Callable[[], Store]) -> TrustRoot:
+    """The same for who holds a trust root's bytes, which may be those that are pinned.
+
+    So one that the registry lost can be published there again. Raises as `of_home`.
+    """
+    given, source = _parse(raw, "the trust root"), told(home)
+    if source is not None and source.pin == given.digest:
+        return given
+    return of_home(home, store)
+
+
 def writable(home: Home, option: Path | None) -> Path:
     """The file that is to be edited. Raises Refused where the one in force is not a file here."""
     if option is not None:

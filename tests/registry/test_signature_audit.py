@@ -263,6 +263,17 @@ def test_a_window_that_is_over_takes_provenance_and_lets_no_stop_lapse(lived: Wo
     assert (change.quarantines.lost, change.quarantines.gained) == (0, 0)
 
 
+def test_a_threshold_that_one_signer_does_not_meet(lived: World) -> None:
+    rule = """thresholds:
+  - predicates: [https://slsa.dev/provenance/v1]
+    names: [models/*]
+    principals: 2
+signers:"""
+    change = changed(lived, edited(lived, "signers:", rule))
+    assert change.signers == {}
+    assert change.artifacts.listed == [("lost", "models/m:1")]
+
+
 def test_the_list_is_bounded_and_the_counts_are_whole(lived: World) -> None:
     change = changed(lived, trust_file.NOBODY, limit=1)
     assert all(len(one.listed) == 1 for one in change.signers.values())

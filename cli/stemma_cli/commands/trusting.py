@@ -268,9 +268,11 @@ def trust_publish(session: Session, file: Path, sign: str | None) -> None:
     or `trust: sha256:DIGEST` in config.yaml.
     """
     from stemma_attestations.yaml_strict import MAX_BYTES
+    from stemma_registry import trust_source
     from stemma_registry.trust_publish import publish
 
-    raw, signer, root = read_file(file, MAX_BYTES), session.signer(sign), session.trust()
+    raw, signer = read_file(file, MAX_BYTES), session.signer(sign)
+    root = trust_source.with_bytes(session.home, raw, session.store)
     done = publish(session.open(), root, signer, raw, session.now)
     if session.json:
         output.document({"trust": str(file), "digest": str(done.digest), "entry": done.entry})
