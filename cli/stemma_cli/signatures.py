@@ -124,7 +124,7 @@ def _lines(change: Change, trust: Digest, limit: int) -> Iterator[str]:
         for count, text in ((side.lost, lost), (side.gained, gained)):
             if count:
                 nothing = False
-                yield f"  {count} {what} {text}"
+                yield f"  {_times(count, what)} {text}"
         for is_, about in side.listed:
             yield f"      {'-' if is_ == 'lost' else '+'} {about}"
         yield from _more(side.lost + side.gained, limit, 6)
@@ -133,7 +133,11 @@ def _lines(change: Change, trust: Digest, limit: int) -> Iterator[str]:
 
 
 def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[kind]} {kind}" for kind in _KINDS if counts[kind])
+    return ", ".join(_times(counts[kind], kind) for kind in _KINDS if counts[kind])
+
+
+def _times(count: int, things: str) -> str:
+    return f"{count} {things if count != 1 else things.removesuffix('s')}"
 
 
 def _more(count: int, limit: int, indent: int) -> Iterator[str]:

@@ -194,7 +194,7 @@ def _edges(view: Snapshot) -> Iterator[_Claim]:
     e, s = t.edge.c, t.subject.c
     named = (s.statement_id == e.statement_id) & (s.node_id == e.output_id)
     wanted = (
-        select(*_SIGNED, e.input_id, e.output_id, e.relation, s.name)
+        select(*_SIGNED, e.input_id, e.output_id, e.relation, s.name, s.version)
         .select_from(t.edge)
         .join(t.statement, t.statement.c.id == e.statement_id)
         .join(t.subject, named)
@@ -202,12 +202,15 @@ def _edges(view: Snapshot) -> Iterator[_Claim]:
         .order_by(e.statement_id, e.output_id, e.input_id, e.relation, s.position)
     )
     for row in _stream(view, wanted):
-        about = functools.partial(_edge_text, row.output_id, row.relation, row.input_id)
+        output = (row.name, row.version, row.output_id)
+        about = functools.partial(_edge_text, output, row.relation, row.input_id)
         yield _claim(EDGES, row, row.name, about)
 
 
-def _edge_text(output: int, relation: str, source: int, view: Snapshot) -> str:
-    return f"{_label(view, output)} {relation} {_label(view, source)}"
+def _edge_text(
+    output: tuple[str | None, str | None, int], relation: str, source: int, view: Snapshot
+) -> str:
+    return f"{_thing(view, *output)} {relation} {_label(view, source)}"
 
 
 def _names(view: Snapshot) -> Iterator[_Claim]:

@@ -7,6 +7,7 @@ their order stay, and the result is parsed before it replaces anything.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files
 from stemma_registry.errors import NotFound, Refused
 
+_EMPTY = re.compile(r"^signers: *\[ *\] *(#.*)?\n*\Z", re.MULTILINE)
 NOBODY = TrustRoot((), Digest.of(b""))
 _HEADER = f"""\
 # Whom this machine believes: which key may say what (predicates) about which names.
@@ -156,14 +158,16 @@ def _mark(lines: list[str], place: tuple[int, int, int | None], at: datetime) ->
 def _extend(path: Path, principal: str, who: Sequence[str], grants: Grants) -> TrustRoot:
     raw = _read(path)
     old = TrustRoot.parse(raw) if raw is not None else NOBODY
-    if raw is None or not old.signers:
-        text = _HEADER
-    else:
-        text = raw.decode("utf-8")
-        text += "" if text.endswith("\n") else "\n"
+    text = _HEADER if raw is None else raw.decode("utf-8")
+    if raw is not None and not old.signers:
+        text = _EMPTY.sub("signers:\n", text)
+    text += "" if text.endswith("\n") else "\n"
     text += _item(principal, who, grants)
-    new = TrustRoot.parse(text.encode())
-    if new.signers[:-1] != old.signers:
+    try:
+        new = TrustRoot.parse(text.encode())
+    except BadTrustRoot as error:
+        raise Refused(f"cannot add to {path}: `signers` must come last in it ({error})") from error
+    if new.signers[:-1] != old.signers or new.thresholds != old.thresholds:
         raise Refused(f"cannot add to {path}: `signers` must come last in it")
     files.replace(path, "trust root", text.encode())
     return new
