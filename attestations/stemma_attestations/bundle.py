@@ -6,7 +6,8 @@ The bytes are kept; a view is parsed beside them, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,31 @@ _KEYLESS_OLD = frozenset(
     f"application/vnd.dev.sigstore.bundle+json;version={version}" for version in ("0.1", "0.2")
 )
 MAX_BYTES = 96 * 1024 * 1024  # a statement of its largest size, in base64
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every bundle has around its content: the document, and what names the key."""
+
+    document: Mapping[str, Any]
+    hint: str
+    certificate: bytes | None
+    material: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, raw: bytes) -> Frame:
+        """Read the frame of a bundle. Raises BadBundle."""
+        try:
+            document = json_strict.load_object(raw, max_bytes=MAX_BYTES)
+        except BadJSON as error:
+            raise BadBundle(f"bundle: {error}") from error
+        material: Any = document.get("verificationMaterial")
+        keyless = _is_keyless(material)
+        _check_media_type(document.get("mediaType"), material if keyless else None)
+        if not keyless:
+            return cls(document, _parse_hint(material), None, material)
+        refuse_second_spelling(document)
+        return cls(document, "", _parse_certificate(material), material)
 
 
 @dataclass(frozen=True)
@@ -63,22 +89,35 @@ class Bundle:
     @classmethod
     def parse(cls, raw: bytes) -> Bundle:
         """Read a bundle. Raises BadBundle."""
+        frame = Frame.read(raw)
+        if "messageSignature" in frame.document:
+            what = "an envelope and a message signature in one bundle"
+            if "dsseEnvelope" not in frame.document:
+                what = "a message signature instead of an envelope"
+            raise BadBundle(what)
         try:
-            document = json_strict.load_object(raw, max_bytes=MAX_BYTES)
-            material: Any = document.get("verificationMaterial")
-            keyless = _is_keyless(material)
-            _check_media_type(document.get("mediaType"), material if keyless else None)
-            envelope = Envelope.parse(document.get("dsseEnvelope"))
-            if len(envelope.signatures) != 1:
-                raise BadBundle("a bundle's envelope has exactly one signature")
-            if not keyless:
-                return cls(raw, envelope, _parse_hint(material), None, material)
-            _refuse_second_spelling(document)
-            if "messageSignature" in document:
-                raise BadBundle("an envelope and a message signature in one bundle")
-            return cls(raw, envelope, "", _parse_certificate(material), material)
-        except (BadJSON, BadEnvelope) as error:
+            envelope = Envelope.parse(frame.document.get("dsseEnvelope"))
+        except BadEnvelope as error:
             raise BadBundle(f"bundle: {error}") from error
+        if len(envelope.signatures) != 1:
+            raise BadBundle("a bundle's envelope has exactly one signature")
+        return cls(raw, envelope, frame.hint, frame.certificate, frame.material)
+
+    def dated(
+        self, timestamps: Sequence[bytes], log_entries: Sequence[Mapping[str, Any]]
+    ) -> Bundle:
+        """The same with evidence of when it was signed: what `dating` reads. Raises BadBundle.
+
+        RFC 3161 responses, and log entries in protobuf's JSON.
+        """
+        document = json_strict.load_object(self.raw, max_bytes=MAX_BYTES)
+        material = document["verificationMaterial"]
+        if timestamps:
+            stamps = [{"signedTimestamp": base64.b64encode(one).decode()} for one in timestamps]
+            material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
+        if log_entries:
+            material["tlogEntries"] = list(log_entries)
+        return Bundle.parse(canonical.dumps(document))
 
     @property
     def digest(self) -> Digest:
@@ -145,8 +184,11 @@ def _parse_hint(material: Any) -> str:
     return str(key["hint"])
 
 
-def _refuse_second_spelling(document: dict[str, Any]) -> None:
-    """Protobuf's JSON has two names for a field (`logIndex`, `log_index`): one is enough."""
+def refuse_second_spelling(document: Mapping[str, Any]) -> None:
+    """Protobuf's JSON has two names for a field (`logIndex`, `log_index`): one is enough.
+
+    Raises BadBundle.
+    """
     waiting: list[Any] = [document]
     while waiting:
         value = waiting.pop()

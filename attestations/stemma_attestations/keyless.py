@@ -18,25 +18,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.identity import Identity
 from stemma_attestations.log_entry import LogEntry
+from stemma_attestations.message import MessageBundle, is_message
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 from stemma_attestations.trusted_root import TrustedRoot
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+    from sigstore.models import Bundle as SigstoreBundle
     from sigstore.verify import Verifier
 
 T = TypeVar("T")
 # Kept per process: a root is parsed once, not for every bundle.
 _ROOTS = 8
+
+
+# What Rekor v1 and v2 record of an envelope, and of a message.
+_KINDS: dict[type, frozenset[str]] = {
+    Bundle: frozenset({"dsse/0.0.1", "hashedrekord/0.0.2"}),
+    MessageBundle: frozenset({"hashedrekord/0.0.1", "hashedrekord/0.0.2"}),
+}
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,13 @@ class LogProof:
     index: int
     tree_size: int
     root_hash: str  # hex
-    kind: str  # dsse/0.0.1 of Rekor v1, hashedrekord/0.0.2 of Rekor v2
+    kind: str  # one of _KINDS
 
 
-@dataclass(frozen=True)
-class Verified:
-    """What a keyless bundle proves."""
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What a keyless bundle proves about its signature, whatever it is over."""
 
-    statement: Statement
     identity: Identity
     log: LogProof
     log_time: datetime | None  # the log's promise; Rekor v2 gives none
@@ -72,6 +81,20 @@ class Verified:
         return tuple(sorted({*self.timestamps, *([self.log_time] if self.log_time else [])}))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verified(Proof):
+    """A statement, and who signed it when."""
+
+    statement: Statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedMessage(Proof):
+    """The digest of the bytes that somebody signed as they are."""
+
+    digest: Digest
+
+
 def verify(raw: bytes, trusted_root: bytes, *, pin: Digest | None = None) -> Verified:
     """Verify a bundle's bytes against a trusted root's bytes, offline.
 
@@ -79,29 +102,43 @@ def verify(raw: bytes, trusted_root: bytes, *, pin: Digest | None = None) -> Ver
     believed for is the caller's to decide. Raises UnknownLog where the trusted root
     does not know a log that the bundle names, SignatureRefused for everything else.
     """
+    return _opened(trusted_root, pin, lambda root, verifier: _verify(raw, root, verifier))
+
+
+def verify_message(
+    raw: bytes, artifact: Digest, trusted_root: bytes, *, pin: Digest | None = None
+) -> VerifiedMessage:
+    """Verify a bundle with a message signature over the bytes that have this SHA-256.
+
+    Everything around the signature is as in `verify`, and so is what is raised.
+    """
+    return _opened(
+        trusted_root, pin, lambda root, verifier: _verify_message(raw, artifact, root, verifier)
+    )
+
+
+def verify_artifact(
+    raw: bytes, artifact: Digest, trusted_root: bytes, *, pin: Digest | None = None
+) -> Verified | VerifiedMessage:
+    """Verify a bundle that is to be about the bytes that have this SHA-256.
+
+    They are the message that was signed, or a subject of the statement. Raises as `verify`.
+    """
+    if guarded(lambda: is_message(raw)):
+        return verify_message(raw, artifact, trusted_root, pin=pin)
+    verified = verify(raw, trusted_root, pin=pin)
+    if not verified.statement.subjects_about(artifact):
+        raise SignatureRefused("its statement is about other bytes")
+    return verified
+
+
+def _opened(
+    trusted_root: bytes, pin: Digest | None, work: Callable[[TrustedRoot, Verifier], T]
+) -> T:
     if pin is not None and Digest.of(trusted_root) != pin:
         raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
-    root, verifier = _guarded(lambda: _load(trusted_root))
-    return _guarded(lambda: _verify(raw, root, verifier))
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    """Whatever goes wrong inside, also in a library: not verified."""
-    try:
-        return work()
-    except SignatureRefused:
-        raise
-    except Exception as error:
-        raise _refusal(error) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what a crash of Rust code becomes
-            raise
-        raise _refusal(error) from error
-
-
-def _refusal(error: BaseException) -> SignatureRefused:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return SignatureRefused(f"not verified: {reason:.300}")
+    root, verifier = guarded(lambda: _load(trusted_root))
+    return guarded(lambda: work(root, verifier))
 
 
 @lru_cache(maxsize=_ROOTS)
@@ -112,6 +149,10 @@ def _load(trusted_root: bytes) -> tuple[TrustedRoot, Verifier]:
 
     root = TrustedRoot.parse(trusted_root)
     inner = v1.TrustedRoot.from_json(trusted_root)
+    for authority in inner.timestamp_authorities:
+        # sigstore leaves the last moment of a window out; ours, which decides, has it in.
+        if authority.valid_for is not None and authority.valid_for.end is not None:
+            authority.valid_for.end += timedelta(microseconds=1)
     return root, Verifier(trusted_root=SigstoreRoot(inner))
 
 
@@ -128,36 +169,71 @@ class _Leaf:
 
 
 def _verify(raw: bytes, root: TrustedRoot, verifier: Verifier) -> Verified:
+    bundle = Bundle.parse(raw)
+    if bundle.certificate is not None and bundle.envelope.payload_type != PAYLOAD_TYPE:
+        raise SignatureRefused(f"the payload type is not {PAYLOAD_TYPE}")
+
+    def check(signed: SigstoreBundle, leaf: _Leaf) -> None:
+        kind, payload = verifier.verify_dsse(signed, leaf)
+        if kind != PAYLOAD_TYPE or payload != bundle.envelope.payload:
+            raise SignatureRefused("what was verified is not what the bundle says")
+
+    proof = _prove(bundle, bundle.envelope.signatures[0].sig, root, check)
+    return Verified(statement=_statement(bundle.envelope.payload), **vars(proof))
+
+
+def _verify_message(
+    raw: bytes, artifact: Digest, root: TrustedRoot, verifier: Verifier
+) -> VerifiedMessage:
+    from sigstore.hashes import Hashed
+    from sigstore_models.common.v1 import HashAlgorithm
+
+    bundle = MessageBundle.parse(raw)
+    bundle.check_digest(artifact)
+    hashed = Hashed(algorithm=HashAlgorithm.SHA2_256, digest=bytes.fromhex(artifact.value))
+
+    def check(signed: SigstoreBundle, leaf: _Leaf) -> None:
+        verifier.verify_artifact(hashed, signed, leaf)
+
+    return VerifiedMessage(digest=artifact, **vars(_prove(bundle, bundle.signature, root, check)))
+
+
+def _prove(
+    bundle: Bundle | MessageBundle,
+    signature: bytes,
+    root: TrustedRoot,
+    check: Callable[[SigstoreBundle, _Leaf], None],
+) -> Proof:
+    """Everything around a signature; `check` has sigstore verify it, and what it is over."""
     from sigstore.models import Bundle as SigstoreBundle
 
-    bundle = Bundle.parse(raw)
     if bundle.certificate is None:
         raise SignatureRefused("the bundle names a key: it has no certificate")
-    if bundle.envelope.payload_type != PAYLOAD_TYPE:
-        raise SignatureRefused(f"the payload type is not {PAYLOAD_TYPE}")
     entry = LogEntry.parse(bundle.material)
     log = root.log(entry.log_id)
+    if entry.kind not in _KINDS[type(bundle)]:
+        raise SignatureRefused(f"a log entry of kind {entry.kind} is not verified for this")
     entry.check_checkpoint(log.key)
     root.check_certificate_log(bundle.certificate)
 
     leaf = _Leaf()
-    kind, payload = verifier.verify_dsse(SigstoreBundle.from_json(raw), leaf)
-    if kind != PAYLOAD_TYPE or payload != bundle.envelope.payload:
-        raise SignatureRefused("what was verified is not what the bundle says")
+    check(SigstoreBundle.from_json(bundle.raw), leaf)
     identity = Identity.from_certificate(bundle.certificate)
     if leaf.identity != identity:
         raise SignatureRefused("the certificate that was verified is not the bundle's")
 
-    log_time = entry.integrated if entry.promised else None
-    signature = bundle.envelope.signatures[0].sig
-    timestamps = tuple(sorted(root.timestamps(entry.timestamps, signature)))
-    verified = Verified(_statement(payload), identity, _proof(entry, log.url), log_time, timestamps)
-    if not verified.times:
+    proof = Proof(
+        identity=identity,
+        log=_proof(entry, log.url),
+        log_time=entry.integrated if entry.promised else None,
+        timestamps=tuple(sorted(root.timestamps(entry.timestamps, signature))),
+    )
+    if not proof.times:
         raise SignatureRefused("no trusted time says when it was signed")
-    for time in verified.times:
+    for time in proof.times:
         log.check_open(time)
         root.check_authority(bundle.certificate, time)
-    return verified
+    return proof
 
 
 def _proof(entry: LogEntry, url: str) -> LogProof:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, SignatureRefused
 
 _DER = serialization.Encoding.DER
@@ -54,8 +58,12 @@ class PublicKey:
 
     @cached_property
     def hints(self) -> frozenset[str]:
-        """The hints under which tools name this key: `id`, `pem_id`, and securesystemslib's id."""
-        return frozenset({self.id, self.pem_id, self._securesystemslib_id()})
+        """The hints under which tools name this key.
+
+        They are `id`, `pem_id`, securesystemslib's id, and cosign's: `id` in base64.
+        """
+        cosign = base64.b64encode(hashlib.sha256(self.der).digest()).decode("ascii")
+        return frozenset({self.id, self.pem_id, self._securesystemslib_id(), cosign})
 
     @property
     def scheme(self) -> str:
@@ -77,6 +85,31 @@ class PublicKey:
                 f"the signature does not verify with key {self.id[:12]}"
             ) from error
 
+    def verify_blob(self, signature: bytes, artifact: bytes | Digest) -> None:
+        """Check a signature over a file, which is given as its bytes or its SHA-256.
+
+        RSA signatures may be PKCS#1 v1.5 too, which is what signers of files make. Ed25519
+        signs the bytes, so their digest is not enough. Raises SignatureRefused.
+        """
+        key = _load(self.der)
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            if isinstance(artifact, Digest):
+                raise SignatureRefused("Ed25519 signs the bytes themselves: a digest is not enough")
+            self.verify(signature, artifact)
+            return
+        digest = artifact if isinstance(artifact, Digest) else Digest.of(artifact)
+        if digest.algorithm != "sha256":
+            raise SignatureRefused(f"keys sign a sha256, not {digest.short}")
+        data = bytes.fromhex(digest.value)
+        good = False
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            good = _holds(lambda: key.verify(signature, data, ec.ECDSA(_PREHASHED)))
+        else:
+            for way in (_PSS, padding.PKCS1v15()):
+                good = good or _holds(partial(key.verify, signature, data, way, _PREHASHED))
+        if not good:
+            raise SignatureRefused(f"the signature does not verify with key {self.id[:12]}")
+
     def _securesystemslib_id(self) -> str:
         """Hex SHA-256 over the key as OLPC canonical JSON, sorted and without white space.
 
@@ -95,6 +128,15 @@ class PublicKey:
 # Signers write a salt as long as the digest (securesystemslib, every KMS) or the longest that
 # fits (Go's default); a verifier that reads its length from the signature takes both.
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
+_PREHASHED = Prehashed(hashes.SHA256())
+
+
+def _holds(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _named(key: _Public) -> tuple[str, str]:

@@ -9,15 +9,18 @@ and does not compare the checkpoint's size with the proof's. This one does not.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemma_attestations import canonical
 from stemma_attestations.envelope import unbase64
 from stemma_attestations.errors import BadBundle, BadEnvelope, SignatureRefused
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.merkle import leaf_hash, root_of_path
 
 MAX_TIMESTAMPS = 32
 MAX_CHECKPOINT = 64 * 1024  # characters: the log's signature and those of witnesses
@@ -32,8 +35,9 @@ _MARK = "\u2014 "  # begins a signature line of a note
 class LogEntry:
     """One log entry with its inclusion proof, and the timestamps beside it.
 
-    Nothing in it is verified. `index`, `tree_size` and `root_hash` are the inclusion
-    proof's; `integrated` is signed by the log only where `promised`.
+    Nothing in it is verified. `index`, `tree_size`, `root_hash` and `path` are the
+    inclusion proof's; `number` is the index outside it. `integrated` is signed by the
+    log only where there is a `promise` (SET).
     """
 
     log_id: bytes
@@ -41,9 +45,12 @@ class LogEntry:
     index: int
     tree_size: int
     root_hash: bytes
+    path: tuple[bytes, ...]
     checkpoint: str
+    body: bytes
+    number: int
     integrated: datetime | None
-    promised: bool
+    promise: bytes | None
     timestamps: tuple[bytes, ...]  # RFC 3161 responses
 
     @classmethod
@@ -58,14 +65,10 @@ class LogEntry:
         promise = entry.get("inclusionPromise")
         if promise is not None:
             promised = _object(promise, "inclusion promise").get("signedEntryTimestamp")
-            _bytes(promised, "inclusion promise")
-        _bytes(entry.get("canonicalizedBody"), "log entry's body")
-        _number(entry.get("logIndex"), "log index")
+            promise = _bytes(promised, "inclusion promise")
         hashes = proof.get("hashes", [])
         if not isinstance(hashes, list) or len(hashes) > MAX_HASHES:
             raise BadBundle(f"an inclusion proof's hashes are a list of at most {MAX_HASHES}")
-        for node in hashes:
-            _hash(node)
         checkpoint = _text(_object(proof.get("checkpoint"), "checkpoint"), "envelope")
         if len(checkpoint) > MAX_CHECKPOINT:
             raise BadBundle(f"a checkpoint of more than {MAX_CHECKPOINT} characters")
@@ -79,11 +82,44 @@ class LogEntry:
             index=index,
             tree_size=size,
             root_hash=_hash(proof.get("rootHash")),
+            path=tuple(_hash(node) for node in hashes),
             checkpoint=checkpoint,
             integrated=_integrated(entry.get("integratedTime")),
-            promised=promise is not None,
-            timestamps=_timestamps(material.get("timestampVerificationData")),
+            body=_bytes(entry.get("canonicalizedBody"), "log entry's body"),
+            number=_number(entry.get("logIndex"), "log index"),
+            promise=promise,
+            timestamps=timestamps(material),
         )
+
+    @property
+    def promised(self) -> bool:
+        """Whether the log has signed the integrated time."""
+        return self.promise is not None
+
+    def check_inclusion(self) -> None:
+        """Check that the body is in the tree of the inclusion proof. Raises SignatureRefused."""
+        leads_to = root_of_path(self.index, self.tree_size, leaf_hash(self.body), self.path)
+        if leads_to != self.root_hash:
+            raise SignatureRefused("the inclusion proof does not lead to its root hash")
+
+    def check_promise(self, key: PublicKey) -> datetime | None:
+        """The time that the log promised (in a SET), None without a promise.
+
+        https://github.com/sigstore/rekor/blob/main/openapi.yaml: over canonical JSON.
+        Raises SignatureRefused.
+        """
+        if self.promise is None:
+            return None
+        if self.integrated is None:
+            raise SignatureRefused("the log's promise has no time")
+        promised = {
+            "body": base64.b64encode(self.body).decode("ascii"),
+            "integratedTime": int(self.integrated.timestamp()),
+            "logID": self.log_id.hex(),
+            "logIndex": self.number,
+        }
+        key.verify(self.promise, canonical.dumps(promised))
+        return self.integrated
 
     def check_checkpoint(self, key: PublicKey) -> None:
         """Check that the log signed this very tree: its size and its root hash.
@@ -154,7 +190,9 @@ def _integrated(value: Any) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def _timestamps(value: Any) -> tuple[bytes, ...]:
+def timestamps(material: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """The RFC 3161 responses in a bundle's verification material. Raises BadBundle."""
+    value = material.get("timestampVerificationData")
     if value is None:
         return ()
     stamps = _object(value, "timestamps").get("rfc3161Timestamps", [])

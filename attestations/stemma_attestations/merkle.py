@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 EMPTY_ROOT = hashlib.sha256(b"").hexdigest()
@@ -53,6 +53,28 @@ class Frontier:
     def copy(self) -> Frontier:
         """An independent copy."""
         return Frontier(self.size, list(self.peaks))
+
+
+def root_of_path(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes | None:
+    """The root that an inclusion proof leads to (RFC 9162 section 2.1.3.2).
+
+    `leaf` is the hash of the leaf at `index` of a tree of `size`, `path` the proof from
+    the leaf upward. None where the proof is not as long as such a tree's.
+    """
+    if not 0 <= index < size:
+        return None
+    node, number, last = leaf, index, size - 1
+    for sibling in path:
+        if last == 0:
+            return None
+        if number & 1 or number == last:
+            node = node_hash(sibling, node)
+            while number and not number & 1:
+                number, last = number >> 1, last >> 1
+        else:
+            node = node_hash(node, sibling)
+        number, last = number >> 1, last >> 1
+    return node if last == 0 else None
 
 
 def root(leaves: Iterable[bytes]) -> str:

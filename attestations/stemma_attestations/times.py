@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
 
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:[Zz]|[+-]\d{2}:\d{2})\Z"
 )
+
+
+@dataclass(frozen=True, order=True)
+class Dated:
+    """That a signature existed at `time`, as a log or a timestamp authority says.
+
+    `root` is the digest of the Sigstore trusted root that vouches for those. Whether
+    that root is believed about time is asked of a trust root.
+    """
+
+    time: datetime
+    root: Digest
+
+
+# What is proven about one signature; nothing where no time is.
+Times = Sequence[Dated]
 
 
 def parse_time(text: str) -> datetime:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
-from stemma_attestations import yaml_strict
+from stemma_attestations import time_roots, yaml_strict
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, BadName, BadTrustRoot, Malformed
@@ -29,7 +29,7 @@ from stemma_attestations.grants import (
 )
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.times import parse_time
+from stemma_attestations.times import Dated, Times, parse_time
 
 FORMAT = "urn:stemma:trust-root:v0.1"
 
@@ -109,6 +109,7 @@ def described(speaker: Speaker) -> str:
 class TrustRoot:
     """Signers, and the digest of the file that lists them.
 
+    `time` are the Sigstore trusted roots that are believed about when a key signed.
     `who` tells of a signer's id which identity it stands for: the catalogue knows
     those that it has seen. Ids of keys need no telling.
     """
@@ -116,6 +117,7 @@ class TrustRoot:
     signers: tuple[Signer, ...]
     digest: Digest
     thresholds: tuple[Threshold, ...] = ()
+    time: tuple[Digest, ...] = ()
     who: Callable[[str], Certified | None] = field(
         default=lambda _: None, repr=False, compare=False
     )
@@ -126,7 +128,7 @@ class TrustRoot:
         document = yaml_strict.load(raw, BadTrustRoot)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise BadTrustRoot(f"trust root: `format: {FORMAT}` is missing")
-        only(document, {"format", "thresholds", "signers"}, "trust root")
+        only(document, {"format", "thresholds", "time", "signers"}, "trust root")
         signers, thresholds = document.get("signers"), document.get("thresholds", [])
         if not isinstance(signers, list):
             raise BadTrustRoot("trust root: `signers` is a list (an empty one trusts nobody)")
@@ -138,7 +140,7 @@ class TrustRoot:
             parse_threshold(item, f"trust root: threshold {i}")
             for i, item in enumerate(thresholds, 1)
         )
-        return cls(listed, Digest.of(raw), tuple(rules))
+        return cls(listed, Digest.of(raw), tuple(rules), time_roots.parse(document.get("time", [])))
 
     @cached_property
     def _by_key(self) -> dict[str, list[Signer]]:
@@ -168,8 +170,23 @@ class TrustRoot:
 
     @property
     def roots(self) -> tuple[Digest, ...]:
-        """The Sigstore trusted roots that are asked for, in the order of the file."""
+        """The Sigstore trusted roots of identities, in the order of the file."""
         return tuple(dict.fromkeys(s.root for s in self.signers if s.root is not None))
+
+    @property
+    def all_roots(self) -> tuple[Digest, ...]:
+        """These, and those of `time`: all that are asked for."""
+        return tuple(dict.fromkeys((*self.roots, *self.time)))
+
+    def since(self, signer_id: str, times: Times) -> datetime | None:
+        """Since when a signature provably exists; None where no root proves it that counts.
+
+        For a key those of `time` count, for an identity the root that it verified under.
+        """
+        if not times or signer_id in self._by_key:
+            return time_roots.earliest(times, self.time)
+        certified = self.who(signer_id)
+        return time_roots.earliest(times, (certified.root,) if certified else self.time)
 
     def entries(self, signer_id: str) -> Iterator[Signer]:
         """The signers that an id stands for: those of the key, or whose pattern fits."""
@@ -206,11 +223,11 @@ class TrustRoot:
         predicate_type: str,
         name: str | None,
         at: datetime,
-        signed: datetime | None = None,
+        signed: Times = (),
     ) -> bool:
         """Whether the signer may say this about `name`, with what is valid.
 
-        `at` is the time of the question, `signed` when the signature provably existed.
+        `at` is the time of the question, `signed` what proves when the signature existed.
         """
         return bool(self.principals(signer_id, predicate_type, name, at, signed))
 
@@ -220,13 +237,14 @@ class TrustRoot:
         predicate_type: str,
         name: str | None,
         at: datetime,
-        signed: datetime | None = None,
+        signed: Times = (),
     ) -> frozenset[str]:
         """As whom the signer may say this about `name`: as several where patterns overlap."""
+        since = self.since(signer_id, signed)
         return frozenset(
             signer.principal
             for signer in self.entries(signer_id)
-            if signer.valid_at(at, signed)
+            if signer.valid_at(at, since)
             and any(g.covers(predicate_type, name) for g in signer.grants)
         )
 
@@ -236,8 +254,9 @@ class TrustRoot:
 
     def lets(self, speaker: Speaker, predicate_type: str, name: str | None, now: datetime) -> bool:
         """Whether somebody who is about to sign would be believed."""
-        signed = now if speaker.certified is not None else None
-        known = self.introducing(speaker.certified)
+        who = speaker.certified
+        signed = (Dated(now, who.root),) if who is not None else ()
+        known = self.introducing(who)
         return known.authorises(speaker.id, predicate_type, name, now, signed)
 
     def is_same(self, signer_id: str | None, speaker: Speaker) -> bool:
@@ -247,15 +266,13 @@ class TrustRoot:
         before = self.who(signer_id)
         return before is not None and before.voice == speaker.certified.voice
 
-    def refusal(
-        self, signer_id: str, predicate_type: str, subject: str, signed: datetime | None
-    ) -> str:
+    def refusal(self, signer_id: str, predicate_type: str, subject: str, signed: Times) -> str:
         """Why a signer is not believed about `subject`, for people."""
         listed = list(self.entries(signer_id))
         if not listed:
             return f"{self.label(signer_id)} is not in the trust root"
         who = f"{listed[0].principal} ({listed[0].label})"
-        if not any(entry.stands(signed) for entry in listed):
+        if not any(entry.stands(self.since(signer_id, signed)) for entry in listed):
             return f"{who} was revoked, and nothing proves that it had signed before"
         return f"{who} may not say {predicate_type} about {subject} at this time"
 
@@ -264,7 +281,7 @@ class TrustRoot:
         signer_id: str,
         predicate_type: str,
         name: str | None,
-        signed: datetime | None = None,
+        signed: Times = (),
     ) -> bool:
         """Like `authorises`, at any time.
 
@@ -272,8 +289,9 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
+        since = self.since(signer_id, signed)
         return any(
-            signer.stands(signed) and any(g.covers(predicate_type, name) for g in signer.grants)
+            signer.stands(since) and any(g.covers(predicate_type, name) for g in signer.grants)
             for signer in self.entries(signer_id)
         )
 
@@ -283,7 +301,7 @@ class TrustRoot:
         predicate_type: str,
         name: str | None,
         asked: str | None,
-        signed: datetime | None = None,
+        signed: Times = (),
     ) -> Assurance:
         """What a statement about `name` is worth to a question about `asked`.
 

@@ -73,6 +73,11 @@ class Authority:
     chain: tuple[x509.Certificate, ...]
     window: Window
 
+    @property
+    def subject(self) -> str:
+        """Of its lowest certificate."""
+        return self.chain[0].subject.rfc4514_string()
+
 
 @dataclass(frozen=True)
 class TrustedRoot:
@@ -135,13 +140,21 @@ class TrustedRoot:
 
     def timestamps(self, responses: Iterable[bytes], signature: bytes) -> Iterator[datetime]:
         """The times at which trusted authorities saw `signature`; other responses count nothing."""
+        return (time for time, _ in self.stamps(responses, signature))
+
+    def stamps(
+        self, responses: Iterable[bytes], signature: bytes
+    ) -> Iterator[tuple[datetime, Authority]]:
+        """The same, and which authority it was."""
         from rfc3161_client import decode_timestamp_response
 
         for response in responses:
             decoded = decode_timestamp_response(response)
             time = decoded.tst_info.gen_time.astimezone(UTC)
-            if any(_stamped(one, decoded, signature, time) for one in self.timestamp_authorities):
-                yield time
+            for authority in self.timestamp_authorities:
+                if _stamped(authority, decoded, signature, time):
+                    yield time, authority
+                    break
 
 
 def _stamped(authority: Authority, response: Any, signature: bytes, time: datetime) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from stemma_attestations import dating
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
@@ -34,6 +35,7 @@ from stemma_attestations.observed import Observed, differences
 from stemma_attestations.policy import BUILTIN, Policy
 from stemma_attestations.predicates import mlbom, provenance
 from stemma_attestations.statement import Statement
+from stemma_attestations.times import Dated, Times
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Step, Verdict
 
@@ -96,13 +98,13 @@ class Request:
 
 @dataclass(frozen=True)
 class _Signed:
-    """A statement whose signature verified, who made it, and since when it provably exists."""
+    """A statement whose signature verified, who made it, and what proves when."""
 
     bundle: Digest
     statement: Statement
     signer: str
     certified: Certified | None = None
-    signed: datetime | None = None
+    signed: Times = ()
 
 
 def verify(request: Request) -> Verdict:
@@ -178,7 +180,8 @@ def _check(evidence: Evidence, request: Request) -> _Signed:
         raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
     statement = bundle.verify(key)
     _check_subject(statement, request)
-    return _Signed(evidence.digest, statement, key.id)
+    times = dating.under_roots(bundle, key.id, request.trust.time, request.roots)
+    return _Signed(evidence.digest, statement, key.id, signed=times)
 
 
 def _check_certificate(bundle: Bundle, request: Request) -> _Signed:
@@ -200,7 +203,8 @@ def _check_certificate(bundle: Bundle, request: Request) -> _Signed:
             continue
         _check_subject(found.statement, request)
         who = Certified(digest, found.identity)
-        return _Signed(bundle.digest, found.statement, who.id, who, found.times[0])
+        signed = (Dated(found.times[0], digest),)
+        return _Signed(bundle.digest, found.statement, who.id, who, signed)
     raise SignatureRefused("; ".join(dict.fromkeys(reasons)))
 
 

@@ -15,6 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from stemma_attestations.trust import TrustRoot
+    from stemma_cli.signers import Choice
     from stemma_registry.blobs.contract import Store
     from stemma_registry.blobs.streams import Progress
     from stemma_registry.config import Home
@@ -75,14 +76,29 @@ class Session:
 
         return open_store(location or self.location, self.home)
 
-    def signer(self, uri: str | None = None) -> Signer:
-        """The signer that `--sign` names, else the key in the home."""
+    def signer(self, sign: Choice) -> Signer:
+        """The signer that `--sign` names, else the key in the home, as it is to be dated."""
+        uri, dated = sign.uri, bool(sign.timestamp or sign.log)
         if uri is not None and uri.startswith("sigstore:"):
             from stemma_registry import keyless
 
+            if dated:
+                raise click.UsageError(
+                    "--timestamp and --log are for keys: sigstore: has an authority and a log"
+                )
             token = os.environ.get(keyless.TOKEN_VARIABLE)
             return keyless.load_signer(uri, token, browser=sys.stderr.isatty())
-        return self.key_signer(uri)
+        key = self.key_signer(uri)
+        return self._dated(key, sign) if dated else key
+
+    def _dated(self, key: KeyHolder, sign: Choice) -> KeyHolder:
+        from stemma_registry import signing
+        from stemma_registry.trusted_roots import TrustedRoots
+
+        authority = signing.TimestampAuthority.at(sign.timestamp) if sign.timestamp else None
+        log = signing.Log.at(sign.log) if sign.log else None
+        roots = TrustedRoots(self.home.roots).present(self.trust().time)
+        return signing.DatedSigner(key, authority, log, roots)
 
     def key_signer(self, uri: str | None = None) -> KeyHolder:
         """The same, for what only a key signs."""

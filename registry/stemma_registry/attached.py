@@ -149,7 +149,7 @@ def noted(registry: Registry, view: Snapshot, node: int) -> list[Noted]:
 
 
 def _worth(view: Snapshot, fact: Fact) -> Assurance:
-    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None)
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None, fact.signed)
 
 
 def pieces(registry: Registry, view: Snapshot, node: int) -> Iterator[tuple[Noted, Item, Piece]]:

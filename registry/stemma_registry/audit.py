@@ -7,7 +7,7 @@ is listed, and harms nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stemma_attestations.bundle import Bundle
@@ -28,6 +28,7 @@ from stemma_registry.ledger.log import Head, read_entry
 from stemma_registry.ledger.segments import SIZE, segment_key, split
 from stemma_registry.ledger.survey import Chain, last_number, number, survey
 from stemma_registry.lineage.erased import stated
+from stemma_registry.trusted_roots import TrustedRoots
 
 MISSING, DAMAGED, LEDGER, UNREADABLE = "missing", "damaged", "ledger", "unreadable"
 CATALOGUE = "catalogue"
@@ -108,7 +109,7 @@ def audit(
     are, and of the others the sizes are compared. Raises Unavailable where the
     store itself cannot be read.
     """
-    run = _Audit(store, home, trust)
+    run = _Audit(store, home, trust, TrustedRoots(home.roots).present(trust.time))
     run.ledger()
     run.blobs(read_data, progress)
     run.oddities()
@@ -120,6 +121,7 @@ class _Audit:
     store: Store
     home: Home
     trust: TrustRoot
+    roots: Mapping[Digest, bytes]
     report: Report = field(default_factory=Report)
     needed: Needed = field(default_factory=Needed)
     erased: dict[Digest, str] = field(default_factory=dict)
@@ -172,7 +174,7 @@ class _Audit:
         for event in entry.events:
             for digest in event.digests:
                 self.needed.add(digest)
-            for stone in stated(self.store, event, self.trust):
+            for stone in stated(self.store, event, self.trust, self.roots):
                 (self.erased if stone.believed else self.claimed)[stone.blob] = stone.text
             if event.type in (CONDEMN, COLLECT):
                 verb = "condemned" if event.type == CONDEMN else "deleted"
@@ -243,7 +245,7 @@ class _Audit:
         n = self.report.chain.last + 1
         while not self.report.chain.breaks and (entry := read_entry(self.store, n)) is not None:
             for event in (event for event in entry.events if event.type == ERASE):
-                for stone in stated(self.store, event, self.trust):
+                for stone in stated(self.store, event, self.trust, self.roots):
                     (self.erased if stone.believed else self.claimed)[stone.blob] = stone.text
             n += 1
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from stemma_attestations import keyless
+from stemma_attestations import dating, keyless
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
 from stemma_attestations.names import subject_name
 from stemma_attestations.statement import Statement
+from stemma_attestations.times import Dated, Times
 from stemma_attestations.trust import TrustRoot, described
 
 
@@ -20,22 +21,43 @@ from stemma_attestations.trust import TrustRoot, described
 class Word:
     """What a statement says about one subject; `refusal` is empty where it is believed.
 
-    `principals` is how many distinct ones must say so before it counts for a yes.
+    `principals` is how many distinct ones must say so before it counts for a yes,
+    `voices` as whom its signer may: as several where patterns overlap.
     """
 
     subject: str
     refusal: str
     principals: int
+    voices: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """Who says when it was signed, under which trusted root of this machine.
+
+    `counts` is whether that root is believed about this signer's time.
+    """
+
+    time: datetime
+    by: str
+    root: Digest
+    counts: bool
 
 
 @dataclass(frozen=True)
 class Belief:
-    """A bundle whose signature verifies, and what it is worth under a trust root."""
+    """A bundle whose signature verifies, and what it is worth under a trust root.
+
+    `signed` is since when it provably exists, `untimed` why a trusted root that is
+    believed about time does not prove it.
+    """
 
     by: str
     principal: str | None
     predicate_type: str
     signed: datetime | None
+    times: tuple[Testimony, ...]
+    untimed: tuple[str, ...]
     words: tuple[Word, ...]
 
     @property
@@ -49,7 +71,12 @@ class _Verified:
     id: str
     certified: Certified | None
     statement: Statement
-    signed: datetime | None
+    times: tuple[Testimony, ...]
+    untimed: tuple[str, ...] = ()
+
+    @property
+    def signed(self) -> Times:
+        return tuple(Dated(one.time, one.root) for one in self.times)
 
 
 def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: datetime) -> Belief:
@@ -59,24 +86,49 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
     SignatureRefused where no signature verifies.
     """
     bundle = Bundle.parse(raw)
-    found = _by_certificate(bundle, trust, roots) if bundle.certificate else _by_key(bundle, trust)
+    by_key = bundle.certificate is None
+    found = (_by_key if by_key else _by_certificate)(bundle, trust, roots)
     known, statement = trust.introducing(found.certified), found.statement
-    kind, words = statement.predicate_type, []
+    kind, signed, words = statement.predicate_type, found.signed, []
     for subject in statement.subjects:
         name = subject_name(subject.name)
         label = subject.name or next((digest.short for digest in subject.digests), "nothing")
         about = name.name if name else None
-        may = known.authorises(found.id, kind, about, now, found.signed)
-        refusal = "" if may else known.refusal(found.id, kind, label, found.signed)
-        words.append(Word(label, refusal, known.needed(kind, about)))
-    return Belief(described(found), known.principal(found.id), kind, found.signed, tuple(words))
+        voices = known.principals(found.id, kind, about, now, signed)
+        refusal = "" if voices else known.refusal(found.id, kind, label, signed)
+        words.append(Word(label, refusal, known.needed(kind, about), voices))
+    return Belief(
+        by=described(found),
+        principal=known.principal(found.id),
+        predicate_type=kind,
+        signed=known.since(found.id, signed),
+        times=found.times,
+        untimed=found.untimed,
+        words=tuple(words),
+    )
 
 
-def _by_key(bundle: Bundle, trust: TrustRoot) -> _Verified:
+def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> _Verified:
     key = trust.key(bundle.hint)
     if key is None:
         raise SignatureRefused(f"key {bundle.hint:.12} is not in the trust root")
-    return _Verified(key.id, None, bundle.verify(key), None)
+    statement, times, untimed = bundle.verify(key), list[Testimony](), list[str]()
+    wanted = (*trust.time, *(digest for digest in roots if digest not in trust.time))
+    for digest in wanted if dating.has_evidence(bundle) else ():
+        counts = digest in trust.time
+        if digest not in roots:
+            untimed.append(f"trusted root {digest.short}: it is not on this machine")
+            continue
+        try:
+            who = dating.witnesses(bundle, key.id, roots[digest])
+        except SignatureRefused as error:
+            # Of a root that would not count either way there is nothing to say.
+            untimed += [f"trusted root {digest.short}: {error}"] if counts else []
+            continue
+        times += [Testimony(one.time, one.by, digest, counts) for one in who]
+        if counts and not who:
+            untimed.append(f"trusted root {digest.short}: none of its authorities says so")
+    return _Verified(key.id, None, statement, tuple(times), tuple(untimed))
 
 
 def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> _Verified:
@@ -91,6 +143,9 @@ def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, byt
             reasons.append(str(error))
             continue
         who = Certified(digest, found.identity)
-        return _Verified(who.id, who, found.statement, found.times[0])
+        times = [(time, "timestamp authority") for time in found.timestamps]
+        times += [(found.log_time, f"log {found.log.url}")] if found.log_time else []
+        said = tuple(Testimony(time, by, digest, True) for time, by in sorted(times))
+        return _Verified(who.id, who, found.statement, said)
     text = "; ".join(dict.fromkeys(reasons))
     raise SignatureRefused(text or "it is keyless, and the trust root lists no identity")

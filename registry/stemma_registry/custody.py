@@ -16,7 +16,7 @@ from stemma_attestations.errors import BadDigest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_attestations.times import format_time
+from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.query import Fact, StatusRow, VersionRow
@@ -293,7 +293,7 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
             view.n,
             target.name.name if target.name else None,
             target.name.version if target.name else None,
-            view.now if signer.certified else None,
+            (Dated(view.now, signer.certified.root),) if signer.certified else (),
         )
         rows.append(StatusRow(node, "", predicate.QUARANTINE, "", "", target.path, fact))
     return rows

@@ -199,7 +199,7 @@ def _judge(
         trust=view.trust,
         status=status.view(view, found.node, found.name),
         now=view.now,
-        roots=TrustedRoots(registry.home.roots).present(view.trust.roots),
+        roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
     if condition is None:
         return verify(request)

@@ -113,6 +113,11 @@ class KeylessSigner:
         """None: the certificate is in the bundle."""
         return ()
 
+    @property
+    def undated(self) -> KeylessSigner:
+        """Itself: without a time a certificate is worth nothing."""
+        return self
+
     def sign(self, statement: Statement) -> Bundle:
         """Sign, timestamp and log the statement's bytes, and verify the result.
 

@@ -48,6 +48,7 @@ from stemma_registry.ledger.log import Head, entry_key, read_entry
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.lineage.erased import stated
 from stemma_registry.moving import move, size_of
+from stemma_registry.trusted_roots import TrustedRoots
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def replicate(
     last, done = last_number(source), Copied()
     _check_not_back(source, last, signed, seen)
     done.n = _position(source, target, last)
-    copy = _Copy(source, target, trust, last, done, progress)
+    roots = TrustedRoots(home.roots).present(trust.time)
+    copy = _Copy(source, target, trust, roots, last, done, progress)
     copy.finish_erasures()
     if done.n < last:
         copy.run(_head_at(target, done.n))
@@ -137,6 +139,7 @@ class _Copy:
     source: Store
     target: Store
     trust: TrustRoot
+    roots: Mapping[Digest, bytes]
     last: int
     done: Copied
     progress: Progress | None
@@ -259,7 +262,7 @@ class _Copy:
     def _erase(self, entry: LedgerEntry) -> None:
         """What is erased in the source is erased in its copies, if the signer is believed."""
         for event in entry.events:
-            for stone in stated(self.target, event, self.trust):
+            for stone in stated(self.target, event, self.trust, self.roots):
                 if stone.believed:
                     self.target.delete(stone.blob)
                     self._put.discard(bytes.fromhex(stone.blob.value))

@@ -19,10 +19,12 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.grants import distinct
 from stemma_attestations.predicates import provenance
 from stemma_attestations.predicates import status as status_predicate
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.keyless_facts import certified, time_of
+from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.keyless_facts import certified
 from stemma_registry.catalogue.project import UNKNOWN
 from stemma_registry.catalogue.query import StatusRow
 from stemma_registry.lineage.status import in_force, quarantine_worth
@@ -92,7 +94,7 @@ class _Claim:
     signer: str
     predicate_type: str
     name: str | None
-    signed: int | None
+    signed: Times
     about: Callable[[Snapshot], str]
 
 
@@ -123,8 +125,8 @@ def _claims(old: Snapshot, new: Snapshot, change: Change, limit: int) -> None:
 
 def _asked(trust: TrustRoot) -> Callable[..., Assurance]:
     @functools.lru_cache(REMEMBERED)
-    def ask(signer: str, kind: str, name: str | None, signed: int | None) -> Assurance:
-        return trust.assurance(signer, kind, name, None, time_of(signed))
+    def ask(signer: str, kind: str, name: str | None, signed: Times) -> Assurance:
+        return trust.assurance(signer, kind, name, None, signed)
 
     return ask
 
@@ -163,12 +165,12 @@ _SIGNED = (
     t.statement.c.bundle,
     t.statement.c.signer,
     t.statement.c.predicate_type,
-    t.statement.c.signed,
+    *TIMES,
 )
 
 
 def _claim(what: str, row: Any, name: str | None, about: Callable[[Snapshot], str]) -> _Claim:
-    return _Claim(what, row.bundle, row.signer, row.predicate_type, name, row.signed, about)
+    return _Claim(what, row.bundle, row.signer, row.predicate_type, name, times_of(row), about)
 
 
 def _statements(view: Snapshot) -> Iterator[_Claim]:
@@ -266,7 +268,7 @@ def _believed(old: Snapshot, new: Snapshot, rows: Iterable[Any]) -> tuple[bool, 
 def _is_believed(view: Snapshot, rows: Sequence[Any]) -> bool:
     kind, name = rows[0].predicate_type, rows[0].name
     voices = (
-        view.trust.principals(row.signer, kind, name, view.now, time_of(row.signed)) for row in rows
+        view.trust.principals(row.signer, kind, name, view.now, times_of(row)) for row in rows
     )
     return distinct(voices) >= view.trust.needed(kind, name)
 

@@ -7,7 +7,6 @@ their order stay, and the result is parsed before it replaces anything.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,14 +25,17 @@ from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files
 from stemma_registry.errors import NotFound, Refused
 
-_EMPTY = re.compile(r"^signers: *\[ *\] *(#.*)?\n*\Z", re.MULTILINE)
 NOBODY = TrustRoot((), Digest.of(b""))
 _HEADER = f"""\
 # Whom this machine believes: which key may say what (predicates) about which names.
 # Patterns match whole segments: * is one, ** any number. Specified in docs/formats/trust-root.md.
 format: {FORMAT}
-signers:
 """
+
+
+def _header(time: Sequence[Digest] = ()) -> str:
+    items = "".join(f'  - root: "{root}"\n' for root in time)
+    return _HEADER + (f"time:\n{items}" if items else "") + "signers:\n"
 
 
 def load(path: Path, required: bool) -> TrustRoot:
@@ -96,6 +98,50 @@ def add_identity(
     return _extend(path, principal, lines, grants)
 
 
+def add_time(path: Path, root: Digest) -> TrustRoot:
+    """Believe the Sigstore trusted root `root` about when keys signed; the new trust root.
+
+    One that is listed already changes nothing. Raises BadTrustRoot, Refused, Unavailable.
+    """
+    raw = _read(path)
+    old = TrustRoot.parse(raw) if raw is not None else NOBODY
+    if root in old.time:
+        return old
+    item = f'- root: "{root}"\n'
+    if raw is None:
+        text = _header((root,)).replace("signers:\n", "signers: []\n")
+    else:
+        lines = raw.decode("utf-8").splitlines(keepends=True)
+        line, column = _time_place(raw)
+        # Without a list of times there is a line to begin one in: that of `signers`.
+        lines.insert(line, f"time:\n  {item}" if column is None else " " * column + item)
+        text = "".join(lines)
+    by_hand = f"cannot add to {path}: write `time:` and `  {item.strip()}` there by hand"
+    try:
+        new = TrustRoot.parse(text.encode())
+    except BadTrustRoot as error:
+        raise Refused(by_hand) from error
+    if replace(old, digest=new.digest, time=(root, *old.time)) != new:
+        raise Refused(by_hand)
+    files.replace(path, "trust root", text.encode())
+    return new
+
+
+def _time_place(raw: bytes) -> tuple[int, int | None]:
+    """Line and column of the first item of `time`, or else the line of `signers`, from 0."""
+    fields = _fields(raw)
+    if "time" in fields:
+        mark = fields["time"][1].start_mark
+        return mark.line, mark.column
+    return fields["signers"][0].start_mark.line, None
+
+
+def _fields(raw: bytes) -> dict[str, tuple[Any, Any]]:
+    """The file's fields, as nodes that know their places."""
+    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
+    return {key.value: (key, value) for key, value in document.value}
+
+
 def revoke(path: Path, who: str, at: datetime) -> tuple[TrustRoot, tuple[Signer, ...]]:
     """Revoke as of `at` what `who` names: a principal, or a key by twelve digits of its id.
 
@@ -136,9 +182,7 @@ def _is_meant(signer: Signer, who: str) -> bool:
 
 def _place(raw: bytes, number: int) -> tuple[int, int, int | None]:
     """Line and column of a signer's first field, and the line of its `revoked`, from 0."""
-    document: Any = yaml.compose(raw, Loader=yaml.SafeLoader)
-    signers = next(value for key, value in document.value if key.value == "signers")
-    fields = signers.value[number].value
+    fields = _fields(raw)["signers"][1].value[number].value
     first = fields[0][0].start_mark
     revoked = next((key.start_mark.line for key, _ in fields if key.value == "revoked"), None)
     return first.line, first.column, revoked
@@ -158,16 +202,17 @@ def _mark(lines: list[str], place: tuple[int, int, int | None], at: datetime) ->
 def _extend(path: Path, principal: str, who: Sequence[str], grants: Grants) -> TrustRoot:
     raw = _read(path)
     old = TrustRoot.parse(raw) if raw is not None else NOBODY
-    text = _HEADER if raw is None else raw.decode("utf-8")
-    if raw is not None and not old.signers:
-        text = _EMPTY.sub("signers:\n", text)
-    text += "" if text.endswith("\n") else "\n"
+    if raw is None or not (old.signers or old.time or old.thresholds):
+        text = _header()
+    elif not old.signers:  # a list with items takes the place of the empty one
+        lines = raw.decode("utf-8").splitlines(keepends=True)
+        text = "".join(lines[: _fields(raw)["signers"][0].start_mark.line]) + "signers:\n"
+    else:
+        text = raw.decode("utf-8")
+        text += "" if text.endswith("\n") else "\n"
     text += _item(principal, who, grants)
-    try:
-        new = TrustRoot.parse(text.encode())
-    except BadTrustRoot as error:
-        raise Refused(f"cannot add to {path}: `signers` must come last in it ({error})") from error
-    if new.signers[:-1] != old.signers or new.thresholds != old.thresholds:
+    new = TrustRoot.parse(text.encode())
+    if replace(new, digest=old.digest, signers=new.signers[:-1]) != old:
         raise Refused(f"cannot add to {path}: `signers` must come last in it")
     files.replace(path, "trust root", text.encode())
     return new

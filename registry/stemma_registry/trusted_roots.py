@@ -69,6 +69,10 @@ class TrustedRoots:
                 continue
         return found
 
+    def all(self) -> Mapping[Digest, bytes]:
+        """Those that are whole."""
+        return self.present(tuple(self.digests()))
+
     def add(self, raw: bytes) -> Digest:
         """Keep one: a trusted root, or the trust configuration of an instance that holds one.
 

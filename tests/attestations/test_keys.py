@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 
@@ -38,9 +39,10 @@ def test_pem_and_der_are_one_key(kind: str) -> None:
     assert read.pem.encode() == pem
     assert read.id == hashlib.sha256(der).hexdigest()
     assert read.pem_id == hashlib.sha256(pem).hexdigest()
-    ids = {read.id, read.pem_id, SSlibKey.from_crypto(private.public_key()).keyid}
+    cosign = base64.b64encode(bytes.fromhex(read.id)).decode()
+    ids = {read.id, read.pem_id, SSlibKey.from_crypto(private.public_key()).keyid, cosign}
     assert read.hints == ids
-    assert len(ids) == 3
+    assert len(ids) == 4
     assert read.scheme == SSlibKey.from_crypto(private.public_key()).scheme
 
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemma_attestations.merkle import EMPTY_ROOT, Frontier, leaf_hash, node_hash, root
+from stemma_attestations.merkle import (
+    EMPTY_ROOT,
+    Frontier,
+    leaf_hash,
+    node_hash,
+    root,
+    root_of_path,
+)
 from tests.building import examples
 
 
@@ -94,3 +101,32 @@ def test_a_copy_is_independent() -> None:
     assert two.root == root([b"a", b"b"])
     one.append(b"c")
     assert two.root == root([b"a", b"b"])
+
+
+def path_of(index: int, leaves: list[bytes]) -> list[bytes]:
+    """PATH of RFC 6962, section 2.1.1, word for word."""
+    if len(leaves) == 1:
+        return []
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    if index < k:
+        return [*path_of(index, leaves[:k]), naive(leaves[k:])]
+    return [*path_of(index - k, leaves[k:]), naive(leaves[:k])]
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_inclusion_proofs_lead_to_the_root_and_others_do_not(size: int) -> None:
+    leaves = [bytes([n]) for n in range(size)]
+    expected = naive(leaves)
+    for index, leaf in enumerate(leaves):
+        path, hashed = path_of(index, leaves), leaf_hash(leaf)
+        assert root_of_path(index, size, hashed, path) == expected
+        assert root_of_path(index, size, leaf_hash(b"other"), path) != expected
+        assert root_of_path(index, size, hashed, [*path, b"x" * 32]) is None
+        assert not path or root_of_path(index, size, hashed, path[:-1]) is None
+        for other in set(range(-1, size + 1)) - {index}:
+            assert root_of_path(other, size, hashed, path) != expected
+        for at in range(len(path)):
+            wrong = [*path[:at], b"x" * 32, *path[at + 1 :]]
+            assert root_of_path(index, size, hashed, wrong) != expected

@@ -10,6 +10,7 @@ from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, BadTrustRoot
 from stemma_attestations.identity import Identity
+from stemma_attestations.times import Dated, Times
 from stemma_attestations.trust import FORMAT, Assurance, TrustRoot
 from tests.building import FIXTURES
 
@@ -40,23 +41,28 @@ signers:
     return TrustRoot.parse(text.encode())
 
 
-def may(root: TrustRoot, who: Certified = CI, signed: datetime | None = NOW) -> bool:
-    return root.introducing(who).authorises(who.id, TYPE, "models/m", NOW, signed)
+def at(*times: datetime, root: Digest = ROOT) -> tuple[Dated, ...]:
+    return tuple(Dated(time, root) for time in times)
+
+
+def may(root: TrustRoot, who: Certified = CI, signed: Times | None = None) -> bool:
+    times = at(NOW, root=who.root) if signed is None else signed
+    return root.introducing(who).authorises(who.id, TYPE, "models/m", NOW, times)
 
 
 def test_an_identity_speaks_for_its_names_and_predicates() -> None:
     root = root_of().introducing(CI)
     assert may(root)
     assert root.principal(CI.id) == "ci"
-    assert not root.authorises(CI.id, TYPE, "prod/m", NOW, NOW)
-    assert not root.authorises(CI.id, "urn:other", "models/m", NOW, NOW)
-    assert root.assurance(CI.id, TYPE, "models/m", "models/m", NOW) is Assurance.ATTESTED
-    assert root.assurance(CI.id, TYPE, "models/m", "prod/m", NOW) is Assurance.SIGNED
+    assert not root.authorises(CI.id, TYPE, "prod/m", NOW, at(NOW))
+    assert not root.authorises(CI.id, "urn:other", "models/m", NOW, at(NOW))
+    assert root.assurance(CI.id, TYPE, "models/m", "models/m", at(NOW)) is Assurance.ATTESTED
+    assert root.assurance(CI.id, TYPE, "models/m", "prod/m", at(NOW)) is Assurance.SIGNED
     assert root.roots == (ROOT,)
 
 
 def test_an_id_that_nobody_tells_of_is_a_stranger() -> None:
-    assert not root_of().authorises(CI.id, TYPE, "models/m", NOW, NOW)
+    assert not root_of().authorises(CI.id, TYPE, "models/m", NOW, at(NOW))
     assert root_of().label(CI.id) == f"key {CI.id[:12]}"
     stranger = Certified(ROOT, Identity(ISSUER, "https://example.com/x"))
     assert root_of().introducing(stranger).label(stranger.id).startswith("identity https://exa")
@@ -85,29 +91,29 @@ def test_claims_are_required_where_they_are_listed() -> None:
 
 
 def test_an_identity_without_a_trusted_time_counts_for_nothing() -> None:
-    assert not may(root_of(), signed=None)
+    assert not may(root_of(), signed=())
 
 
 def test_windows_are_held_against_the_time_of_signing() -> None:
     """Not against that of the question: a certificate lives ten minutes."""
     since, until = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (NOW - SECOND, NOW))
     root = root_of(f"    valid_from: {since}\n    valid_until: {until}")
-    assert may(root, signed=NOW - SECOND)
-    assert may(root, signed=NOW - timedelta(microseconds=1))
-    assert not may(root, signed=NOW)
-    assert not may(root, signed=NOW - SECOND - timedelta(microseconds=1))
+    assert may(root, signed=at(NOW - SECOND))
+    assert may(root, signed=at(NOW - timedelta(microseconds=1)))
+    assert not may(root, signed=at(NOW))
+    assert not may(root, signed=at(NOW - SECOND - timedelta(microseconds=1)))
 
 
 def test_revocation_to_the_second() -> None:
     root = root_of(f"    revoked: {NOW:%Y-%m-%dT%H:%M:%SZ}").introducing(CI)
-    before, at = NOW - timedelta(microseconds=1), NOW
+    before, then = at(NOW - timedelta(microseconds=1)), at(NOW)
     assert may(root, signed=before)
-    assert not may(root, signed=at)
+    assert not may(root, signed=then)
     # What stops outlives a window, but not a revocation.
     assert root.has_authorised(CI.id, TYPE, "models/m", before)
-    assert not root.has_authorised(CI.id, TYPE, "models/m", at)
-    assert not root.has_authorised(CI.id, TYPE, "models/m", None)
-    assert "was revoked" in root.refusal(CI.id, TYPE, "models/m:1", at)
+    assert not root.has_authorised(CI.id, TYPE, "models/m", then)
+    assert not root.has_authorised(CI.id, TYPE, "models/m", ())
+    assert "was revoked" in root.refusal(CI.id, TYPE, "models/m:1", then)
 
 
 def test_a_revoked_key_has_no_trusted_time_and_is_believed_about_nothing() -> None:

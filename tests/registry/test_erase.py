@@ -309,7 +309,7 @@ def test_the_ledger_alone_says_whose_word_it_is(world: World) -> None:
     entry = list(entries_after(world.store, Head()))[-2]
 
     def words(trust: TrustRoot) -> set[tuple[Digest, bool]]:
-        found = stated(world.store, entry.events[0], trust)
+        found = stated(world.store, entry.events[0], trust, {})
         return {(stone.blob, stone.believed) for stone in found}
 
     assert words(world.trust) == {(BLOB, True)}

@@ -15,7 +15,7 @@ from typing import Any
 
 import rfc8785
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
@@ -156,7 +156,7 @@ def _check_dsse(spec: dict[str, Any]) -> dict[str, Any]:
     content = spec["proposedContent"]
     envelope = json.loads(content["envelope"])
     (verifier,) = content["verifiers"]
-    public = _certificate_key(x509.load_pem_x509_certificate(unb64(verifier)))
+    public = _pem_key(unb64(verifier))
     payload = unb64(envelope["payload"])
     for signature in envelope["signatures"]:
         message = pae(envelope["payloadType"], payload)
@@ -184,8 +184,18 @@ def _check_hashedrekord(spec: dict[str, Any]) -> dict[str, Any]:
     return {"data": spec["data"], "signature": kept}
 
 
+def _pem_key(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """The key that a v1 verifier is: bare, or a certificate's."""
+    if b"CERTIFICATE" in pem:
+        return _certificate_key(x509.load_pem_x509_certificate(pem))
+    return _curve(serialization.load_pem_public_key(pem))
+
+
 def _certificate_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    public = certificate.public_key()
+    return _curve(certificate.public_key())
+
+
+def _curve(public: object) -> ec.EllipticCurvePublicKey:
     if not isinstance(public, ec.EllipticCurvePublicKey):
         raise TypeError("only elliptic curves")
     return public
@@ -232,10 +242,12 @@ class RekorV2(Log):
         verifier = signature["verifier"]
         if verifier["keyDetails"] != "PKIX_ECDSA_P256_SHA_256":
             raise ValueError(f"unsupported key {verifier['keyDetails']}")
-        if "x509Certificate" not in verifier:
-            raise ValueError("only certificates")
-        der = unb64(verifier["x509Certificate"]["rawBytes"])
-        public = _certificate_key(x509.load_der_x509_certificate(der))
+        if "publicKey" in verifier:
+            der = unb64(verifier["publicKey"]["rawBytes"])
+            public = _curve(serialization.load_der_public_key(der))
+        else:
+            der = unb64(verifier["x509Certificate"]["rawBytes"])
+            public = _certificate_key(x509.load_der_x509_certificate(der))
         public.verify(unb64(signature["content"]), digest, PREHASHED)
         data = {"algorithm": "SHA2_256", "digest": asked["digest"]}
         return self.entry({"hashedRekordV002": {"data": data, "signature": signature}})

@@ -9,6 +9,7 @@ import click
 
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session, read_file
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.attach import Done, Taken
@@ -20,11 +21,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("ref", metavar="REF")
 @click.option("--predicate", required=True, type=_FILE, help="What is said: a JSON object.")
 @click.option("--type", "predicate_type", required=True, metavar="URI", help="The predicate type.")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@signing()
 @pass_session
-def attest(
-    session: Session, ref: str, predicate: Path, predicate_type: str, sign: str | None
-) -> None:
+def attest(session: Session, ref: str, predicate: Path, predicate_type: str, sign: Choice) -> None:
     """Sign an in-toto statement about the artifact REF and put it into the registry.
 
     Saying the same again does nothing.
@@ -67,7 +66,7 @@ def attest(
     help="A public key (PEM) that came along. Repeat.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out what is not well-formed or about REF.")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@signing()
 @pass_session
 def attach(
     session: Session,
@@ -75,7 +74,7 @@ def attach(
     files: tuple[Path, ...],
     keys: tuple[Path, ...],
     skip_bad: bool,
-    sign: str | None,
+    sign: Choice,
 ) -> None:
     """Keep what other tools signed about the artifact REF, as it came.
 

@@ -12,6 +12,7 @@ import click
 
 from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.collect import Done, Item, Plan
@@ -58,7 +59,7 @@ def gc(session: Session, yes: bool, dry_run: bool, grace: timedelta, sign: str |
         with session.view() as (registry, view):
             _show_plan(session, plan(registry.store, view, grace))
         return
-    signer = session.signer(sign)
+    signer = session.signer(Choice(sign))
     collector = Collector(session.open(), session.trust(), signer, session.now)
     with collector.view() as view:
         before = plan(collector.store, view, grace)
@@ -153,9 +154,7 @@ def _item(item: Item) -> dict[str, Any]:
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is all that will be left.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what needs it, and erase nothing.")
-@click.option(
-    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
-)
+@signing()
 @pass_session
 def erase(
     session: Session,
@@ -164,7 +163,7 @@ def erase(
     reason: str,
     yes: bool,
     dry_run: bool,
-    sign: str | None,
+    sign: Choice,
 ) -> None:
     """Delete the bytes of one file for ever, and leave a signed tombstone.
 

@@ -8,6 +8,7 @@ import click
 
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.custody import Preview
@@ -21,9 +22,7 @@ SHOWN = 20
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
-@click.option(
-    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
-)
+@signing()
 @pass_session
 def quarantine(
     session: Session,
@@ -32,7 +31,7 @@ def quarantine(
     dry_run: bool,
     include: tuple[str, ...],
     artifact_only: bool,
-    sign: str | None,
+    sign: Choice,
 ) -> None:
     """Stop REF and everything that descends from it, now and later.
 
@@ -66,11 +65,9 @@ def quarantine(
 @click.command()
 @click.argument("ref", metavar="REF")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
-@click.option(
-    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
-)
+@signing()
 @pass_session
-def release(session: Session, ref: str, reason: str, sign: str | None) -> None:
+def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
     """Lift the quarantine of REF (a reference, or the digest of the quarantine itself).
 
     It lifts that one only: what stands under another quarantine stays stopped.

@@ -10,6 +10,7 @@ import click
 from stemma_attestations.relations import BUILDS, KINDS
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session, progress
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.manifest import Manifest
@@ -48,9 +49,7 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
 @click.option(
     "--build-type", type=click.Choice(BUILDS), help="What made it (else told from the inputs)."
 )
-@click.option(
-    "--sign", metavar="URI", help="The signer: key:FILE, hsm:ID, ... (else the home's key)."
-)
+@signing()
 @click.option("--require-clean", is_flag=True, help="Refuse if the Git checkout has changes.")
 @click.option(
     "--stat-cache/--no-stat-cache",
@@ -67,7 +66,7 @@ def push(
     inputs: tuple[str, ...],
     params: tuple[str, ...],
     build_type: str | None,
-    sign: str | None,
+    sign: Choice,
     require_clean: bool,
     stat_cache: bool | None,
     started: str | None,

@@ -6,6 +6,7 @@ import click
 
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session
+from stemma_cli.signers import Choice
 
 
 @click.command()
@@ -23,7 +24,7 @@ def snapshot(session: Session, sign: str | None) -> None:
     from stemma_registry.ledger import segments
     from stemma_registry.registry import current
 
-    signer, trust, registry = session.signer(sign), session.trust(), session.open()
+    signer, trust, registry = session.signer(Choice(sign)), session.trust(), session.open()
     head = current(registry, trust)
     written = segments.write_missing(registry.store, head.n)
     done = snapshots.write(registry.catalogue, trust, signer, session.now)

@@ -9,6 +9,7 @@ import click
 
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session, read_file
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,6 +40,7 @@ def trust_show(session: Session, source: str | None) -> None:
         output.document(
             {
                 "digest": str(root.digest),
+                "time": [str(one) for one in root.time],
                 "thresholds": [
                     {
                         "predicates": rule.about.predicates,
@@ -52,6 +54,8 @@ def trust_show(session: Session, source: str | None) -> None:
         )
         return
     output.line(f"trust root {root.digest}")
+    for digest in root.time:
+        output.line(f"believed about time: the logs and authorities of {digest.short}")
     if not root.signers:
         output.line("It trusts nobody.")
     for signer in root.signers:
@@ -223,7 +227,7 @@ def trust_test(session: Session, bundle: Path, source: str | None) -> None:
     from stemma_registry.trusted_roots import TrustedRoots
 
     root = session.trust(source)
-    roots = TrustedRoots(session.home.roots).present(root.roots)
+    roots = TrustedRoots(session.home.roots).all()
     found = belief.examine(read_file(bundle, MAX_BYTES), root, roots, session.now)
     if session.json:
         output.document(
@@ -233,6 +237,16 @@ def trust_test(session: Session, bundle: Path, source: str | None) -> None:
                 "principal": found.principal,
                 "predicate_type": found.predicate_type,
                 "signed": _text(found.signed),
+                "times": [
+                    {
+                        "time": _text(one.time),
+                        "by": one.by,
+                        "root": str(one.root),
+                        "counts": one.counts,
+                    }
+                    for one in found.times
+                ],
+                "untimed": list(found.untimed),
                 "subjects": [
                     {
                         "name": word.subject,
@@ -247,6 +261,12 @@ def trust_test(session: Session, bundle: Path, source: str | None) -> None:
         output.line(f"signed by {found.principal or 'nobody who is listed'} ({found.by})")
         time = _text(found.signed)
         output.line(f"at        {time or 'a time that nothing proves'}")
+        for one in found.times:
+            unlisted = "" if one.counts else ", which the trust root does not list for it"
+            output.line(f"  {_text(one.time)} says the {one.by}")
+            output.line(f"    under the trusted root {one.root.short}{unlisted}")
+        for reason in found.untimed:
+            output.line(f"  no time under the {reason}")
         output.line(f"says      {found.predicate_type}")
         for word in found.words:
             more = f" (counts with {word.principals - 1} more)" if word.principals > 1 else ""
@@ -259,9 +279,9 @@ def trust_test(session: Session, bundle: Path, source: str | None) -> None:
 
 @trust.command("publish")
 @click.argument("file", type=_FILE)
-@click.option("--sign", metavar="URI", help="Who signs the head behind it (else the home's key).")
+@signing("Who signs the head behind it (else the home's key).")
 @pass_session
-def trust_publish(session: Session, file: Path, sign: str | None) -> None:
+def trust_publish(session: Session, file: Path, sign: Choice) -> None:
     """Put a trust root's bytes into the registry, and print the digest to pin.
 
     Who pins it reads it from there, and nothing else: `--trust sha256:DIGEST`,
@@ -278,6 +298,40 @@ def trust_publish(session: Session, file: Path, sign: str | None) -> None:
         output.document({"trust": str(file), "digest": str(done.digest), "entry": done.entry})
         return
     output.line(str(done.digest))
+
+
+@trust.group("time")
+def trust_time() -> None:
+    """Whose word counts about when a key signed: the logs and authorities of Sigstore instances."""
+
+
+@trust_time.command("add")
+@click.argument("root")
+@_trust
+@pass_session
+def time_add(session: Session, root: str, trust_path: Path | None) -> None:
+    """Believe the logs and authorities of ROOT about time.
+
+    ROOT is the digest of a Sigstore trusted root of this machine, or a file with one,
+    which is kept. That believes nobody who signs.
+    """
+    from stemma_registry import trust_file, trust_source
+    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+
+    if root.startswith("sha256:"):
+        digest = _root(session, root)
+    elif Path(root).is_file():
+        digest = TrustedRoots(session.home.roots).add(read_file(Path(root), MAX_BYTES))
+    else:
+        raise click.UsageError(f"{root!r:.80} is neither a file nor a digest (sha256:...)")
+    path = trust_source.writable(session.home, trust_path)
+    new = trust_file.add_time(path, digest)
+    if session.json:
+        document = {"trust": str(path), "digest": str(new.digest), "root": str(digest)}
+        output.document(document)
+        return
+    output.line(f"the logs and authorities of {digest.short} are believed about time")
+    output.line(f"trust root {path}")
 
 
 @trust.group("root")

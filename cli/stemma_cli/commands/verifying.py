@@ -10,6 +10,7 @@ import click
 
 from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
@@ -25,9 +26,7 @@ _PATH = click.Path(path_type=Path)
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
-@click.option(
-    "--sign", metavar="URI", help="Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle)."
-)
+@signing("Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle).")
 @click.option(
     "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
 )
@@ -46,7 +45,7 @@ def verify(
     expected: str | None,
     trust: str | None,
     vsa: Path | None,
-    sign: str | None,
+    sign: Choice,
     layout: Path | None,
     layout_keys: tuple[Path, ...],
     run_inspections: bool,
@@ -58,7 +57,7 @@ def verify(
     """
     from stemma_attestations.errors import NotVerified
 
-    if sign is not None and vsa is None:
+    if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
     try:
@@ -112,7 +111,7 @@ def _verdict(
         return gate.verify_directory(registry, view, Path(subject), name, advance, condition)
 
 
-def _write(session: Session, path: Path, verdict: Verdict, sign: str | None) -> None:
+def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None:
     from stemma_registry import gate
 
     statement = gate.summary(verdict)

@@ -22,7 +22,8 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.keyless_facts import Roots, check_again, fingerprint
+from stemma_registry.catalogue.again import check_again
+from stemma_registry.catalogue.keyless_facts import Roots, fingerprint
 from stemma_registry.catalogue.project import NO_ROOTS, Projector
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable

@@ -116,7 +116,7 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 
 def _kinds() -> tuple[Kind, ...]:
-    return (_statements(), _subjects(), _edges(), _versions(), *_status(), *_files())
+    return (_statements(), _dated(), _subjects(), _edges(), _versions(), *_status(), *_files())
 
 
 def _kind(name: str, key: int, tables: Any, /, **columns: ColumnElement[Any]) -> Kind:
@@ -143,6 +143,12 @@ def _statements() -> Kind:
         n=c.n,
         time=c.time,
     )
+
+
+def _dated() -> Kind:
+    c = t.dated.c
+    tables = t.dated.join(t.statement, t.statement.c.id == c.statement_id)
+    return _kind("time", 2, tables, bundle=t.statement.c.bundle, root=c.root, signed=c.signed)
 
 
 def _subjects() -> Kind:

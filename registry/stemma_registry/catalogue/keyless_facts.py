@@ -3,7 +3,7 @@
 Which root verifies a bundle, whom it names and since when it exists are facts;
 whether that root and that identity are believed is asked of a trust root later.
 When the machine gets another trusted root, or loses one, the bundles that this
-may change are verified again.
+may change are verified again (`again`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, SignatureRefused
-from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import tables as t
-from stemma_registry.config import LIMITS
-from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, NotFound
+from stemma_registry.errors import Damaged, LedgerBroken, NotFound
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -86,13 +84,18 @@ def columns_of(proven: Proven | None) -> dict[str, object]:
     """The same, where nothing is written."""
     if proven is None:
         return {"signer": None, "root": "", "signed": None}
-    micros = (proven.signed - _EPOCH) // _MICROSECOND
-    return {"signer": proven.certified.id, "root": proven.certified.root.value, "signed": micros}
+    who = proven.certified
+    return {"signer": who.id, "root": who.root.value, "signed": micros_of(proven.signed)}
 
 
-def time_of(micros: int | None) -> datetime | None:
-    """The inverse of how a time is kept."""
-    return None if micros is None else _EPOCH + micros * _MICROSECOND
+def micros_of(time: datetime) -> int:
+    """How a time is kept: microseconds of Unix time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def time_of(micros: int) -> datetime:
+    """The inverse."""
+    return _EPOCH + micros * _MICROSECOND
 
 
 def certified(connection: Connection, signer_id: str) -> Certified | None:
@@ -108,21 +111,3 @@ def certified(connection: Connection, signer_id: str) -> Certified | None:
 def fingerprint(roots: Roots) -> str:
     """Of a set of trusted roots: hex, another for another set."""
     return Digest.of("\n".join(digest.value for digest in roots.digests()).encode()).value
-
-
-def check_again(connection: Connection, store: Store, roots: Roots) -> None:
-    """Hold the bundles whose answer may be another against the roots that there are now."""
-    known = [digest.value for digest in roots.digests()]
-    query = select(t.statement.c.id, t.statement.c.bundle).where(
-        t.statement.c.root.is_not(None), t.statement.c.root.not_in(known)
-    )
-    for row, bundle in connection.execute(query).all():
-        try:
-            raw = get_bytes(store, Digest("sha256", bundle), LIMITS.small_object_bytes)
-        except (BlobMissing, Damaged) as error:
-            raise LedgerBroken(
-                f"a bundle is not there or damaged ({bundle[:12]}); run `stemma audit`"
-            ) from error
-        values = columns(connection, prove(raw, roots))
-        connection.execute(update(t.statement).where(t.statement.c.id == row).values(values))
-    connection.execute(update(t.state).values(roots=fingerprint(roots)))

@@ -30,7 +30,7 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import lineage, provenance, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection
+from stemma_registry.catalogue import collection, dated_facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.keyless_facts import NoRoots, Roots, columns, prove
 from stemma_registry.config import LIMITS
@@ -124,7 +124,7 @@ class Projector:
             return
         raw = self._blob(digest, entry)
         who: dict[str, object] = {"signer": None}
-        statement = None
+        statement, verified = None, None
         try:
             bundle = Bundle.parse(raw)
             statement = bundle.statement()
@@ -133,7 +133,8 @@ class Projector:
                 who = columns(self.connection, prove(raw, self.roots))
             elif key is not None:
                 statement = bundle.verify(key)
-                who = {"signer": key.id}
+                who = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                verified = bundle, key.id
         except (BadBundle, BadStatement, SignatureRefused):
             who = {"signer": None}
         row = self._insert(
@@ -146,6 +147,8 @@ class Projector:
                 "time": entry.time,
             },
         )
+        if verified is not None:
+            dated_facts.record(self.connection, row, *verified, self.roots)
         if statement is not None:
             self._subjects(row, statement)
             self._says(row, statement)
@@ -164,7 +167,9 @@ class Projector:
             if key is not None:
                 bundle.verify(key)
                 change = update(t.statement).where(t.statement.c.id == row.id)
-                self.connection.execute(change.values(signer=key.id))
+                values = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                self.connection.execute(change.values(values))
+                dated_facts.record(self.connection, row.id, bundle, key.id, self.roots)
         except (BadBundle, SignatureRefused):
             pass
         return True

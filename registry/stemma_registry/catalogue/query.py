@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal, select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.keyless_facts import time_of
+from stemma_registry.catalogue.dated_facts import TIMES, times_of
 
 BATCH = 400
 _BEHIND = 130  # hex digits: longer than any digest
@@ -27,8 +27,8 @@ T = TypeVar("T")
 class Fact:
     """A signed statement about something; `signer` is None where no signature verified.
 
-    `bundle` is the digest of the envelope it came in; `signed` is since when it
-    provably exists, where that is known.
+    `bundle` is the digest of the envelope it came in; `signed` is what proves
+    since when it exists.
     """
 
     bundle: Digest
@@ -37,7 +37,7 @@ class Fact:
     n: int
     name: str | None = None
     version: str | None = None
-    signed: datetime | None = None
+    signed: Times = ()
 
     @property
     def about(self) -> str | None:
@@ -121,7 +121,7 @@ _FACT = (
     t.statement.c.bundle,
     t.statement.c.predicate_type,
     t.statement.c.signer,
-    t.statement.c.signed,
+    *TIMES,
     t.statement.c.n,
 )
 
@@ -134,7 +134,7 @@ def _fact(row: Any) -> Fact:
         row.n,
         row.subject_name,
         row.subject_version,
-        time_of(row.signed),
+        times_of(row),
     )
 
 
@@ -392,7 +392,6 @@ def releases(connection: Connection) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
         bundle = Digest("sha256", row.bundle)
-        signed = time_of(row.signed)
-        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=signed)
+        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=times_of(row))
         found.setdefault(row.lifts, []).append(fact)
     return found

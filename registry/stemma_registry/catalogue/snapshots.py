@@ -94,7 +94,7 @@ def write(catalogue: Catalogue, trust: TrustRoot, signer: Signer, now: datetime)
         peaks = tuple(before[i : i + 32].hex() for i in range(0, len(before), 32))
         chunks = tuple(_put(catalogue.store, copy))
     said = CatalogueSnapshot(n, entry, held.tree_root, peaks, REVISION, chunks, format_time(now))
-    catalogue.store.replace(KEY, signer.sign(predicate.build(said)).raw)
+    catalogue.store.replace(KEY, signer.undated.sign(predicate.build(said)).raw)
     return True
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -167,9 +167,10 @@ manifest_entry = Table(
 )
 
 # A signed statement. `signer` is the id of the key or of the identity that made the signature,
-# where it verifies, else null. `root` is null for keys; for keyless bundles it is the digest of
-# the Sigstore trusted root under which it verifies, empty where it does under none of this
-# machine's. `signed` is since when it provably exists, in microseconds of Unix time.
+# where it verifies, else null. `root` is null for a key bundle that says nothing about its time,
+# and empty for one that does (see `dated`). For keyless bundles it is the digest of the Sigstore
+# trusted root under which it verifies, empty where it does under none of this machine's, and
+# `signed` is since when it provably exists, in microseconds of Unix time.
 statement = Table(
     "statement",
     metadata,
@@ -183,6 +184,18 @@ statement = Table(
     Column("time", String(32), nullable=False),
 )
 Index("ix_statement_head", head(statement.c.bundle))
+
+# Since when a key bundle provably exists (microseconds of Unix time), and the Sigstore trusted
+# root that vouches for it: one row for each of this machine's that does. Which of them is
+# believed about time is asked of a trust root later.
+dated = Table(
+    "dated",
+    metadata,
+    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("root", HexBytes, primary_key=True),
+    Column("signed", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 # Whom the id of a signer stands for: canonical JSON (stemma_attestations.certified).
 identity = Table(

@@ -174,7 +174,7 @@ def write_checkpoint(
     if entry is None:
         return
     signed = Checkpoint(head.n, head.entry, entry.tree_root, format_time(now))
-    store.replace(CHECKPOINT, signer.sign(checkpoint.build(signed)).raw)
+    store.replace(CHECKPOINT, signer.undated.sign(checkpoint.build(signed)).raw)
 
 
 def _check_same(store: Store, head: Head, n: int, digest: Digest) -> None:

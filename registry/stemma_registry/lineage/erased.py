@@ -7,9 +7,10 @@ that is believed explains anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from stemma_attestations import dating
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BytesDiffer, Malformed, SignatureRefused
@@ -106,8 +107,13 @@ def refuse_pull(store: Store, view: Snapshot, manifest: Manifest, asked: str | N
             raise BytesDiffer(f"{entry.path}: {stone.missing}")
 
 
-def stated(store: Store, event: Event, trust: TrustRoot) -> Iterable[Tombstone]:
-    """The tombstones of one ledger event, without the catalogue: for `audit`."""
+def stated(
+    store: Store, event: Event, trust: TrustRoot, roots: Mapping[Digest, bytes]
+) -> Iterable[Tombstone]:
+    """The tombstones of one ledger event, without the catalogue: for `audit`.
+
+    `roots` are the Sigstore trusted roots that the trust root believes about time.
+    """
     if event.type != ERASE:
         return
     for digest in event.bundles:
@@ -120,11 +126,14 @@ def stated(store: Store, event: Event, trust: TrustRoot) -> Iterable[Tombstone]:
             continue  # reported with the blobs; it explains nothing
         if statement.predicate_type != predicate.TYPE or said.action != predicate.ERASE:
             continue
+        times = dating.under_roots(bundle, key.id, trust.time, roots) if key else ()
         by = (trust.principal(key.id) if key else None) or f"key {bundle.hint[:12]}"
         for subject in statement.subjects:
             blob, name = subject.digest("sha256"), subject_name(subject.name)
             about = name.name if name else None
             if blob is None or blob not in event.blobs:
                 continue
-            believed = key is not None and trust.has_authorised(key.id, predicate.TYPE, about)
+            believed = key is not None and trust.has_authorised(
+                key.id, predicate.TYPE, about, times
+            )
             yield Tombstone(blob, said.issued, by, said.reason, digest, believed)

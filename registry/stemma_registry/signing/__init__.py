@@ -13,6 +13,7 @@ that nobody else should wait for.
 from __future__ import annotations
 
 from stemma_registry.signing.contract import KeyHolder, Secret, Signer
+from stemma_registry.signing.dated import DatedSigner
 from stemma_registry.signing.keyfile import (
     KEY_TYPES,
     MAX_KEY_BYTES,
@@ -22,16 +23,20 @@ from stemma_registry.signing.keyfile import (
     write_key,
     write_public,
 )
+from stemma_registry.signing.notaries import Log, TimestampAuthority
 from stemma_registry.signing.opening import load_signer
 
 __all__ = [
     "KEY_TYPES",
     "MAX_KEY_BYTES",
     "SCHEME",
+    "DatedSigner",
     "KeyHolder",
     "KeySigner",
+    "Log",
     "Secret",
     "Signer",
+    "TimestampAuthority",
     "load_signer",
     "new_key",
     "write_key",

@@ -33,6 +33,11 @@ class Signer(Protocol):
         """Public keys (DER) that are stored beside what was signed; none for an identity."""
         ...
 
+    @property
+    def undated(self) -> Signer:
+        """The same without evidence of the time, for what the next change replaces."""
+        ...
+
     def sign(self, statement: Statement) -> Bundle:
         """Sign the statement's bytes, and verify the result.
 
@@ -60,6 +65,11 @@ class KeyHolder(ABC):
     def keys(self) -> tuple[bytes, ...]:
         """The public half."""
         return (self.public.der,)
+
+    @property
+    def undated(self) -> KeyHolder:
+        """Itself: a key has no clock."""
+        return self
 
     @abstractmethod
     def sign(self, statement: Statement) -> Bundle:

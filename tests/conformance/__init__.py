@@ -1,0 +1,1 @@
+"""Conformance: directories of cases, and the door that each is put through."""
