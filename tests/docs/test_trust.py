@@ -33,10 +33,13 @@ class Ci:
 
 def test_the_page_prints_what_it_says(sigstore: LocalSigstore) -> None:
     digests, complaints = Digests(), []
-    done = list(play(PAGE, digests, Ci(sigstore)))
-    following = [ran.command.text for ran in done[1:]] + [""]
-    for ran, after in zip(done, following, strict=True):
-        problem = digests.matches(ran.command.expected, ran.lines)
+    # One by one: what a command prints is what the next one may quote.
+    done = [
+        (ran, digests.matches(ran.command.expected, ran.lines))
+        for ran in play(PAGE, digests, Ci(sigstore))
+    ]
+    following = [ran.command.text for ran, _ in done[1:]] + [""]
+    for (ran, problem), after in zip(done, following, strict=True):
         if problem:
             complaints.append(f"$ {ran.command.text}\n  {problem}")
         if ran.code and after != "echo $?":
