@@ -24,7 +24,7 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.errors import NotFound, StoreError
+from stemma_registry.errors import BadSettings, NotFound, StoreError
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
@@ -143,6 +143,8 @@ def _trust(location: str, home: Home, now: datetime) -> Iterator[Check]:
     try:
         source = trust_source.told(home)
         trust = trust_source.of_home(home, lambda: open_store(location, home), required=True)
+    except BadSettings:
+        return  # said before, and it may say which trust root holds
     except NotFound as error:
         yield failed("trust root", f"{error}: nobody is believed", add)
         return
