@@ -129,9 +129,15 @@ def main(arguments: list[str] | None = None) -> None:
         _leave(exits.UNEXPECTED)
     except Exception as error:  # noqa: BLE001 - the last resort is one line too, never a traceback
         _report(argv, error)
+    except BaseException as error:
+        from stemma_attestations.guarding import is_panic
+
+        if not is_panic(error):
+            raise
+        _report(argv, error)
 
 
-def _report(argv: list[str], error: Exception) -> None:
+def _report(argv: list[str], error: BaseException) -> None:
     from stemma_attestations.errors import StemmaError
 
     code = exits.code_of(error)
