@@ -75,8 +75,9 @@ def _evidence(said: Attested | None) -> dict[str, object] | None:
 
 def _print(report: Report, subject: str, said: Attested | None) -> None:
     output.line(f"{report.result}  {subject}")
-    formats = ", ".join(f"{count} {name}" for name, count in report.formats.items())
-    output.line(f"  {len(report.files)} files: {formats}" if formats else "  no files")
+    formats = ", ".join(f"{number} {name}" for name, number in report.formats.items())
+    count = f"{len(report.files)} file{'' if len(report.files) == 1 else 's'}"
+    output.line(f"  {count}: {formats}" if formats else "  no files")
     for file in report.files:
         _print_file(file)
     if said is not None:

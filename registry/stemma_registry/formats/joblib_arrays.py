@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from stemma_registry.formats import pickle_names as names
 from stemma_registry.formats.findings import Stop
 from stemma_registry.formats.opcodes import Fails
+from stemma_registry.formats.symbols import Global, Made, Mapping
 
 if TYPE_CHECKING:
-    from stemma_registry.formats.machine import Machine, Mapping
+    from stemma_registry.formats.machine import Machine
 
 _PLAIN = re.compile(r"[<>|=]?([biufcSUmMV?])([0-9]{1,9})")
 MAX_DIMENSIONS = 64
@@ -52,8 +53,6 @@ def item_size(text: Any) -> int | None:
 
 
 def _type_of(value: Any) -> Any:
-    from stemma_registry.formats.machine import Global, Made
-
     if isinstance(value, Made) and isinstance(value.of, Global) and value.of.key == names.DTYPE:
         return value.arguments[0] if value.arguments else None
     return None

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from stemma_registry.formats import pickle_names as names
 from stemma_registry.formats.findings import Look, Setting
-from stemma_registry.formats.machine import Machine, Run
+from stemma_registry.formats.machine import Machine
 from stemma_registry.formats.sources import Cursor, Source
+from stemma_registry.formats.symbols import Run
 
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 TORCH_PICKLES = 5
