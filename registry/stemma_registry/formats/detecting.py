@@ -28,6 +28,7 @@ PLAIN: Mapping[bytes, str] = {
     b"%PDF-": "pdf",
     b"SQLite format 3\0": "sqlite",
     b"\x04\x22\x4d\x18": "lz4",
+    b"ZF0x": "zfile",  # joblib's own of before 0.10
 }
 NATIVE: Mapping[bytes, str] = {
     b"\x7fELF": "elf",

@@ -93,7 +93,7 @@ class Machine:
             self.result.plausible = True
             self.found("pickle-unresolved", f"{op.name} of a name that is not in the open", op)
             return Global("?", "?")
-        if _IMPORTABLE.match(module) and _IMPORTABLE.match(name):
+        if _IMPORTABLE.match(module):
             self.result.plausible = True
         key = (module, name)
         if self.setting.script and (module.split(".")[0] == "__torch__"):
@@ -235,8 +235,10 @@ def _append(m: Machine, op: Op) -> None:
 
 def _put(m: Machine, op: Op) -> None:
     index = len(m.memo) if op.name == "MEMOIZE" else op.arg
-    if not isinstance(index, int) or not 0 <= index < MEMO_INDEX:
+    if not isinstance(index, int) or index < 0:
         raise Fails("a place in the memo that is out of range")
+    if index >= MEMO_INDEX:  # some unpicklers get through this, with much memory
+        m.found("pickle-malformed", f"place {index} in the memo", op)
     m.memo[index] = m.stack[-1]
 
 

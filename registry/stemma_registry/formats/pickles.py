@@ -48,7 +48,7 @@ def look(look: Look, source: Source, setting: Setting, *, text: bool = False) ->
     found; plain `text` has to get further for that than other bytes.
     """
     first = _follow(look, source, 0, setting)
-    if not setting.sure and not has_header(source) and not _counts(first, text):
+    if not (setting.sure or has_header(source) or _any_counts(look, source, first, text)):
         whole = first.stopped and first.end == source.size and not first.imports
         return Pickled(whole and source.size > 1, whole=whole)
     if first.value == TORCH_MAGIC:
@@ -58,6 +58,15 @@ def look(look: Look, source: Source, setting: Setting, *, text: bool = False) ->
         return Pickled(True)
     _following(look, source, first.end, setting)
     return Pickled(True, whole=first.end == source.size)
+
+
+def _any_counts(look: Look, source: Source, run: Run, text: bool) -> bool:
+    """Whether the first pickle counts, or one behind it: loaders may read several."""
+    while not _counts(run, text) and run.value != TORCH_MAGIC:
+        if not run.stopped or run.end >= source.size:
+            return False
+        run = _follow(look, source, run.end, look.setting)
+    return True
 
 
 def _counts(run: Run, text: bool) -> bool:

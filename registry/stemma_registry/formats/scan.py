@@ -190,8 +190,8 @@ def _weak(look: Look, source: Source) -> str:
         look.add("code-native", "native code by its bytes")
     elif form == "bytecode":
         look.add("code-python", "compiled Python by its bytes")
-    elif form == "lz4":
-        look.add("unknown-compression", "lz4 is not read here")
+    elif form in ("lz4", "zfile"):
+        look.add("unknown-compression", f"{form} is not read here")
     return form
 
 

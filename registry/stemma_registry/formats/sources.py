@@ -124,9 +124,9 @@ class Cursor:
         return self._data[self._at - count : self._at]
 
     def line(self, limit: int) -> bytes | None:
-        """Up to a newline, without it; None for a line that is longer than `limit`.
+        """Up to a newline, or the end; None for a line that is longer than `limit`.
 
-        Raises EOFError where no newline comes, Stop where none comes in `LONGEST_LINE`.
+        Raises EOFError at the end, Stop where no newline comes in `LONGEST_LINE`.
         """
         kept, passed = [], 0
         while True:
@@ -137,7 +137,9 @@ class Cursor:
                 self._at = end + 1
                 return b"".join(kept) if passed + len(kept[-1]) <= limit else None
             if self._at == len(self._data):
-                raise EOFError
+                if not passed:
+                    raise EOFError
+                return b"".join(kept) if passed <= limit else None
             piece = self._data[self._at :]
             self._at, passed = len(self._data), passed + len(piece)
             if passed <= limit:
