@@ -9,6 +9,7 @@ import click
 
 from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.attest import Attested
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("subject", metavar="REF|PATH")
-@click.option("--sign", metavar="URI", help="The signer, key:FILE (else the key in the home).")
+@signing()
 @click.option("--report-only", is_flag=True, help="Of a REF too, sign and record nothing.")
 @pass_session
-def scan(session: Session, subject: str, sign: str | None, report_only: bool) -> None:
+def scan(session: Session, subject: str, sign: Choice, report_only: bool) -> None:
     """Look at the files of REF, or of a directory or file PATH, by their bytes.
 
     Nothing is loaded. Of a REF the result is signed and put into the registry, as
@@ -32,7 +33,7 @@ def scan(session: Session, subject: str, sign: str | None, report_only: bool) ->
 
     said: Attested | None = None
     if not looks_like_reference(subject):
-        if sign is not None:
+        if sign:
             raise click.UsageError("--sign signs what is said of a REF; a PATH is only reported")
         path = Path(subject)
         report = looking.of_directory(path) if path.is_dir() else looking.of_file(path)
@@ -47,12 +48,12 @@ def scan(session: Session, subject: str, sign: str | None, report_only: bool) ->
 
 
 def _artifact(
-    session: Session, ref: str, sign: str | None, report_only: bool
+    session: Session, ref: str, sign: Choice, report_only: bool
 ) -> tuple[Report, Attested | None]:
     from stemma_registry.formats import evidence
 
     if report_only:
-        if sign is not None:
+        if sign:
             raise click.UsageError("--report-only signs nothing")
         with session.view() as (registry, view):
             return evidence.look(registry, view, ref)[0], None
