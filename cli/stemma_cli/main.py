@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attestations": ("showing", "List the signed statements about a reference."),
     "attest": ("attaching", "Sign a statement of your own about an artifact."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
+    "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
     "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),
     "verify-oms": ("modelsigning", "Hold a directory against its OpenSSF model signature."),
