@@ -241,9 +241,12 @@ def _check_seen(
     remembered = _read(pin, _SEEN_CUSTODY)
     if remembered is not None:
         old = Custody.parse(remembered)
+        there = set(custody.bundles)
+        missing = [raw for raw in old.bundles if raw not in there]
         # Under today's trust root, and with the releases that the feed has today.
-        together = Custody.of((*old.bundles, *custody.bundles), (*old.keys, *custody.keys))
-        for said in judging.judge(together, judged.trust, roots, now).believed:
+        together = Custody.of((*missing, *custody.bundles), (*old.keys, *custody.keys))
+        lost = judging.judge(together, judged.trust, roots, now).believed if missing else ()
+        for said in lost:
             if said.statement not in judged.known:
                 raise Undecided(
                     f"the quarantine {said.statement.short} of {said.targets[0].label} has "
