@@ -88,19 +88,22 @@ def load(store: Store) -> Feed:
     except NotFound:
         return Feed(root, None)
     feed = Feed(root, raw)
-    try:
+    # What nobody who may has written, or is damaged, ends it: that is published anew.
+    with contextlib.suppress(NotFound, Damaged, KeyError):
         timestamp = _believed(root, raw, Timestamp)
+        feed = Feed(root, raw, timestamp)
         meta = timestamp.signed.snapshot_meta
         snapshot = _believed(root, _read(store, "snapshot", meta.version, meta.hashes), Snapshot)
+        feed = Feed(root, raw, timestamp, snapshot)
         meta = snapshot.signed.meta["targets.json"]
         targets = _believed(root, _read(store, "targets", meta.version, meta.hashes), Targets)
+        feed = Feed(root, raw, timestamp, snapshot, targets)
         files = {
             name: store.read(_target_key(name, info.hashes["sha256"]))
             for name, info in targets.signed.targets.items()
         }
-    except (NotFound, Damaged, KeyError):
-        return feed  # written by nobody who may, or damaged: published anew
-    return Feed(root, raw, timestamp, snapshot, targets, files)
+        feed = Feed(root, raw, timestamp, snapshot, targets, files)
+    return feed
 
 
 def publish(
@@ -199,8 +202,7 @@ def _write(
         raise Refused("the status has changed, and the key that signs it is not at hand")
     expires = whole(now + terms.targets)
     for name, data in wanted.items():
-        with contextlib.suppress(AlreadyThere):
-            store.create(_target_key(name, sha256_hex(data)), data)
+        _put_target(store, _target_key(name, sha256_hex(data)), data)
     named = {name: target_file(name, data) for name, data in wanted.items()}
     targets = Metadata(Targets(expires=expires, targets=named))
     last = feed.targets.signed.version if feed.targets else 0
@@ -209,6 +211,14 @@ def _write(
     last = feed.snapshot.signed.version if feed.snapshot else 0
     above = _put(store, "snapshot", snapshot, keys.online, _version(last, now))
     return above, meta.version
+
+
+def _put_target(store: Store, key: str, data: bytes) -> None:
+    try:
+        store.create(key, data)
+    except AlreadyThere:
+        if store.read(key) != data:  # it is not what it is named after
+            store.replace(key, data)
 
 
 def _put(
