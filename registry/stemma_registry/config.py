@@ -52,6 +52,7 @@ class Limits:
     feed_root_bytes: int = 512_000  # what the TUF client reads of a root
     feed_target_bytes: int = 64 * 1024 * 1024  # one target file of a status feed
     feed_tries: int = 50  # of a publisher that others keep overtaking
+    feed_failures: int = 4  # of the store, before a publisher gives up
     feed_kept: int = 16  # versions of a feed that stay, for readers who are under way
     feed_seconds: float = 60.0  # one file of a feed, over HTTP
     feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be

@@ -13,7 +13,7 @@ from stemma_registry.blobs.local import LocalStore
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import NotFound, Refused, Unanswered
+from stemma_registry.errors import NotFound, Refused, Temporary, Unanswered, Unavailable
 from stemma_registry.registry import Registry
 from stemma_registry.status import publish
 from stemma_registry.status.documents import FOLDER
@@ -194,9 +194,32 @@ def test_a_swap_whose_answer_is_lost(tmp_path: Path) -> None:
     store.swap = lost  # type: ignore[method-assign]
     feed.publish()
     feed.fetch()
-    store.swap = lambda key, old, data: (_ for _ in ()).throw(Unanswered("no"))  # type: ignore[method-assign]
-    with pytest.raises(Unanswered):
-        feed.publish()
+
+
+@pytest.mark.parametrize("error", [Unanswered, Temporary])
+@pytest.mark.parametrize("operation", ["create", "swap"])
+def test_a_store_that_fails_for_a_moment_and_one_that_fails_for_good(
+    tmp_path: Path, error: type[Temporary], operation: str
+) -> None:
+    store = Watched()
+    feed = FeedScene(tmp_path, store)
+    feed.world.push("acme/d:1")
+    left = 2
+
+    def failing(done: str, key: str) -> None:
+        nonlocal left
+        if done == operation and left > 0:
+            left -= 1
+            raise error("not now")
+
+    store.before = failing
+    feed.publish()
+    feed.fetch()
+    left = 10_000
+    with pytest.raises(Unavailable):
+        feed.publish(always=True)
+    left = 0
+    feed.fetch()
 
 
 def test_publishers_at_once_and_a_reader_beside_them(tmp_path: Path) -> None:

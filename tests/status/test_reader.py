@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,12 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import LedgerBroken, Refused
-from stemma_registry.status import offline
+from stemma_registry.status import offline, reader
 from stemma_registry.status.documents import CUSTODY, FOLDER, HEAD, Custody, FeedHead
 from stemma_registry.status.judging import Reached
 from stemma_registry.status.metadata import Keys
 from stemma_registry.status.publish import TIMESTAMP
+from stemma_registry.status.reader import Status
 from tests.status.scene import FeedScene, quarantine, release, stopped, utc
 from tests.world import new_signer
 
@@ -347,3 +349,24 @@ def test_the_target_files_are_canonical(feed: FeedScene) -> None:
     for name in (HEAD, CUSTODY):
         raw = next(v for k, v in objects(feed).items() if k.endswith(f".{name}"))
         assert canonical.dumps(json.loads(raw)) == raw
+
+
+# What was read last.
+
+
+def test_what_was_read_last_counts_until_it_is_too_old(feed: FeedScene) -> None:
+    def recall(**options: Any) -> Status:
+        now = options.pop("now", utc())
+        return reader.recall(feed.pin(), feed.world.trust, {}, now, **options)
+
+    refused(recall, "never read here")
+    feed.world.quarantine("acme/d:1")
+    feed.publish()
+    feed.fetch()
+    objects(feed).clear()
+    assert "acme/d:1" in stopped(recall(max_age=timedelta(minutes=1)))
+    refused(lambda: recall(now=utc() + timedelta(minutes=5), max_age=timedelta(minutes=1)), "old")
+    refused(lambda: recall(now=utc() + timedelta(minutes=16)), "expired")
+    kept = feed.pin().folder / "targets" / CUSTODY
+    kept.write_bytes(kept.read_bytes().replace(b"e", b"f"))
+    refused(recall, "SHA-256")

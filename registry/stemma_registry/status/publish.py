@@ -31,6 +31,7 @@ from stemma_registry.errors import (
     NotFound,
     Refused,
     StoreError,
+    Temporary,
     Unanswered,
     Unavailable,
 )
@@ -83,9 +84,8 @@ class Published:
 def load(store: Store) -> Feed:
     """The feed as it is. Raises NotFound where there is none, Damaged for its root only."""
     root, _ = offline.newest(store)
-    try:
-        raw = store.read(TIMESTAMP)
-    except NotFound:
+    raw = _read_timestamp(store)
+    if raw is None:
         return Feed(root, None)
     feed = Feed(root, raw)
     # What nobody who may has written, or is damaged, ends it: that is published anew.
@@ -119,36 +119,61 @@ def publish(
     `contents` is asked again whenever another publisher came first. Raises what it
     raises, NotFound, Refused, Unavailable and as signers do.
     """
+    failed = 0
     for attempt in range(LIMITS.feed_tries):
-        feed, now = load(store), clock()  # the time before the ledger is read
-        offline.may_sign(feed.root.signed, keys)
-        terms = lifetimes or _as_before(feed)
-        wanted = contents(now, feed.files)
-        changed = always or not _stands(feed, wanted, now, terms)
-        snapshot, targets = (
-            _write(store, feed, keys, wanted, now, terms) if changed else _kept(feed)
-        )
-        last = feed.timestamp.signed.version if feed.timestamp else 0
-        following = new_timestamp(_version(last, now), snapshot, now, terms.timestamp)
-        raw = signed(Metadata(following), [keys.timestamp])
-        if _swap(store, feed.raw, raw):
-            if changed:
-                with contextlib.suppress(StoreError, NotFound):
-                    _prune(store)
-            return Published(
-                following.version, snapshot.version, targets, changed, following.expires
-            )
+        try:
+            done = _publish(store, keys, contents, lifetimes, always, clock)
+        except Temporary:
+            failed += 1
+            if failed == LIMITS.feed_failures:
+                raise
+            done = None
+        if done is not None:
+            return done
         time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(attempt, 6))))  # noqa: S311
     raise Unavailable("other publishers of the feed kept winning; try again")
+
+
+def _publish(
+    store: Store,
+    keys: Keys,
+    contents: Contents,
+    lifetimes: Lifetimes | None,
+    always: bool,
+    clock: Callable[[], datetime],
+) -> Published | None:
+    """Once; None where another publisher came first."""
+    feed, now = load(store), clock()  # the time before the ledger is read
+    offline.may_sign(feed.root.signed, keys)
+    terms = lifetimes or _as_before(feed)
+    wanted = contents(now, feed.files)
+    changed = always or not _stands(feed, wanted, now, terms)
+    snapshot, targets = _write(store, feed, keys, wanted, now, terms) if changed else _kept(feed)
+    last = feed.timestamp.signed.version if feed.timestamp else 0
+    following = new_timestamp(_version(last, now), snapshot, now, terms.timestamp)
+    raw = signed(Metadata(following), [keys.timestamp])
+    if not _swap(store, feed.raw, raw):
+        return None
+    if changed:
+        with contextlib.suppress(StoreError, NotFound):
+            _prune(store)
+    return Published(following.version, snapshot.version, targets, changed, following.expires)
+
+
+def _read_timestamp(store: Store) -> bytes | None:
+    try:
+        return store.read(TIMESTAMP)
+    except NotFound:
+        return None
 
 
 def _swap(store: Store, old: bytes | None, raw: bytes) -> bool:
     try:
         return store.swap(TIMESTAMP, old, raw)
     except Unanswered:
-        with contextlib.suppress(NotFound):
-            if store.read(TIMESTAMP) == raw:
-                return True
+        # If it arrives after this, it arrives only where nobody has written since.
+        if _read_timestamp(store) == raw:
+            return True
         raise
 
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError
@@ -96,23 +97,51 @@ def fetch(
     Undecided, Unavailable.
     """
     with locked(pin), _decided(pin):
-        found, raw = _updated(pin, source)
-        timestamp = found[Timestamp.type].signed
-        _check_times(found, now)
-        signed = metadata.signed_at(timestamp)
-        _check_age(signed, now, max_age)
-        head, custody = FeedHead.parse(raw[HEAD]), Custody.parse(raw[CUSTODY])
-        judged = judging.judge(custody, trust, roots, now)
-        _check_seen(pin, head, judged, custody, roots, now)
-        return Status(
-            head,
-            signed,
-            timestamp.expires,
-            {role: each.signed.version for role, each in found.items()},
-            judged,
-            raw.get(TRUST_ROOT),
-            _checkpoint(head, trust),
-        )
+        return _status(pin, _updated(pin, source), trust, roots, now, max_age)
+
+
+def recall(
+    pin: Pin,
+    trust: TrustRoot,
+    roots: Mapping[Digest, bytes],
+    now: datetime,
+    max_age: timedelta | None = None,
+) -> Status:
+    """What `fetch` read last, as long as it counts: nobody is asked. Raises as `fetch` does."""
+    with locked(pin), _decided(pin):
+        if not (pin.folder / "metadata" / "targets.json").exists():
+            raise Undecided(f"the status feed of {pin.location} was never read here")
+        found = _stored(pin)
+        targets = found[Targets.type].signed.targets
+        raw = {name: _whole(pin.folder / "targets" / name, targets[name]) for name in targets}
+        return _status(pin, (found, raw), trust, roots, now, max_age)
+
+
+def _status(
+    pin: Pin,
+    read: tuple[dict[str, Metadata[Any]], dict[str, bytes]],
+    trust: TrustRoot,
+    roots: Mapping[Digest, bytes],
+    now: datetime,
+    max_age: timedelta | None,
+) -> Status:
+    found, raw = read
+    timestamp = found[Timestamp.type].signed
+    _check_times(found, now)
+    signed = metadata.signed_at(timestamp)
+    _check_age(signed, now, max_age)
+    head, custody = FeedHead.parse(raw[HEAD]), Custody.parse(raw[CUSTODY])
+    judged = judging.judge(custody, trust, roots, now)
+    _check_seen(pin, head, judged, custody, roots, now)
+    return Status(
+        head,
+        signed,
+        timestamp.expires,
+        {role: each.signed.version for role, each in found.items()},
+        judged,
+        raw.get(TRUST_ROOT),
+        _checkpoint(head, trust),
+    )
 
 
 @contextlib.contextmanager
@@ -167,8 +196,7 @@ def _once(pin: Pin, source: FetcherInterface) -> tuple[dict[str, Metadata[Any]],
         bootstrap=pin.root,
     )
     updater.refresh()
-    found: dict[str, Metadata[Any]]
-    found = {kind.type: Metadata.from_file(str(folder / f"{kind.type}.json")) for kind in _KINDS}
+    found = _stored(pin)
     targets: Targets = found[Targets.type].signed
     for name in (HEAD, CUSTODY):
         if name not in targets.targets:
@@ -186,12 +214,21 @@ def _once(pin: Pin, source: FetcherInterface) -> tuple[dict[str, Metadata[Any]],
 def _target(updater: Updater, name: str, info: TargetFile) -> bytes:
     if info.length > LIMITS.feed_target_bytes:
         raise BadFeed(f"{name} has {info.length} bytes, which is more than is read")
-    path = updater.find_cached_target(info) or updater.download_target(info)
-    with open(path, "rb") as file:
-        data = file.read(info.length + 1)
+    return _whole(Path(updater.find_cached_target(info) or updater.download_target(info)), info)
+
+
+def _whole(path: Path, info: TargetFile) -> bytes:
+    """A target file as it lies here, with the bytes that it is named by."""
+    data = files.read(path, "target of the feed", info.length)
     if info.hashes.get("sha256") != metadata.sha256_hex(data):
-        raise BadFeed(f"{name} is not named by its SHA-256")
+        raise BadFeed(f"{path.name} has not the SHA-256 by which it is named")
     return data
+
+
+def _stored(pin: Pin) -> dict[str, Metadata[Any]]:
+    """What the client has accepted last."""
+    folder = pin.folder / "metadata"
+    return {kind.type: Metadata.from_file(str(folder / f"{kind.type}.json")) for kind in _KINDS}
 
 
 def _forget_others(pin: Pin, raw: Mapping[str, bytes]) -> None:
