@@ -193,7 +193,7 @@ def feed_fetch(
     limit, trust = _duration(max_age), session.trust(trust_path)
     pin = pinning.pinned(session.home, _location(session))
     place = source.open_source(where or pin.source, session.home)
-    roots = TrustedRoots(session.home.roots).present(trust.roots)
+    roots = TrustedRoots(session.home.roots).present(trust.all_roots)
     now = session.now
     status = reader.fetch(pin, place, trust, roots, now, limit)
     standing = [(said, target) for said in status.custody.believed for target in said.targets]

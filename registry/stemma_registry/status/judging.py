@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from stemma_attestations import dating
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
@@ -18,6 +19,7 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import Statement
+from stemma_attestations.times import Dated, Times
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verify import Stop
 from stemma_registry.status.documents import Custody
@@ -40,7 +42,7 @@ class Said:
     bundle: Bundle
     statement: Digest
     signer: str
-    signed: datetime | None
+    signed: Times
     action: str
     reason: str
     targets: tuple[Target, ...]
@@ -193,14 +195,16 @@ def _verified(
     keys: Mapping[str, PublicKey],
     trust: TrustRoot,
     roots: Mapping[Digest, bytes],
-) -> tuple[Statement, str, Certified | None, datetime | None, Bundle]:
-    """A bundle's statement and who signed it since when. Raises BadBundle, SignatureRefused."""
+) -> tuple[Statement, str, Certified | None, Times, Bundle]:
+    """A bundle's statement, who signed it and what proves when. BadBundle, SignatureRefused."""
     bundle = Bundle.parse(raw)
     if bundle.certificate is None:
         key = trust.key(bundle.hint) or keys.get(bundle.hint)
         if key is None:
             raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
-        return bundle.verify(key), key.id, None, None, bundle
+        statement = bundle.verify(key)
+        times = dating.under_roots(bundle, key.id, trust.time, roots)
+        return statement, key.id, None, times, bundle
     from stemma_attestations import keyless  # what it stands on takes a second to import
 
     for digest in trust.roots:
@@ -211,7 +215,7 @@ def _verified(
         except SignatureRefused:
             continue
         who = Certified(digest, found.identity)
-        return found.statement, who.id, who, found.times[0], bundle
+        return found.statement, who.id, who, (Dated(found.times[0], digest),), bundle
     raise SignatureRefused("no trusted root at hand verifies it")
 
 
