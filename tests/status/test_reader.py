@@ -16,6 +16,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed, Undecided
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_registry import trust_file
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import LedgerBroken, Refused
 from stemma_registry.status import offline, reader
@@ -213,6 +214,15 @@ def test_an_online_key_cannot_erase_a_quarantine(feed: FeedScene) -> None:
     assert stopped(feed.fetch("new gate")) == []
     feed.publish()
     assert "acme/d:1" in stopped(feed.fetch())
+
+
+def test_nor_while_a_gate_asks_under_another_trust_root(feed: FeedScene) -> None:
+    feed.world.quarantine("acme/d:1")
+    feed.publish()
+    feed.fetch()
+    feed.publish(change={CUSTODY: Custody().encode()})
+    assert stopped(feed.fetch(trust=trust_file.NOBODY)) == []
+    refused(feed.fetch, "an online key cannot erase a quarantine")
 
 
 def test_nor_with_a_release_by_somebody_who_may_not(feed: FeedScene) -> None:

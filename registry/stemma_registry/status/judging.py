@@ -25,6 +25,10 @@ from stemma_attestations.verify import Stop
 from stemma_registry.status.documents import Custody
 
 
+class _RootMissing(SignatureRefused):
+    """It might verify under a trusted root that is asked for and is not at hand."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a quarantine stops, under the name it was said about (None: none)."""
@@ -102,6 +106,10 @@ def judge(
     for raw in custody.bundles:
         try:
             statement, signer, who, signed, bundle = _verified(raw, keys, trust, roots)
+        except _RootMissing as error:
+            undecided = f"a status statement cannot be verified here: {error}"
+            refused += 1
+            continue
         except (BadBundle, BadStatement, SignatureRefused):
             refused += 1
             continue
@@ -216,6 +224,11 @@ def _verified(
             continue
         who = Certified(digest, found.identity)
         return found.statement, who.id, who, (Dated(found.times[0], digest),), bundle
+    missing = [digest.short for digest in trust.roots if digest not in roots]
+    if missing:
+        raise _RootMissing(
+            f"the trusted root {missing[0]} is not on this machine (`stemma trust root add FILE`)"
+        )
     raise SignatureRefused("no trusted root at hand verifies it")
 
 

@@ -276,22 +276,28 @@ def _check_seen(
                 f"another, or a later one ({before.n}): it was rewound or replaced"
             )
     remembered = _read(pin, _SEEN_CUSTODY)
-    if remembered is not None:
-        old = Custody.parse(remembered)
-        there = set(custody.bundles)
-        missing = [raw for raw in old.bundles if raw not in there]
+    old = Custody.parse(remembered) if remembered is not None else Custody()
+    there = {said.bundle.raw for said in judged.said}
+    missing = [raw for raw in old.bundles if raw not in there]
+    whole = judged
+    if missing:
         # Under today's trust root, and with the releases that the feed has today.
         together = Custody.of((*missing, *custody.bundles), (*old.keys, *custody.keys))
-        lost = judging.judge(together, judged.trust, roots, now).believed if missing else ()
-        for said in lost:
-            if said.statement not in judged.known:
-                raise Undecided(
-                    f"the quarantine {said.statement.short} of {said.targets[0].label} has "
-                    "disappeared from the status feed, and nobody who may has released it: "
-                    "an online key cannot erase a quarantine"
-                )
-    standing = Custody.of((said.bundle.raw for said in judged.believed), custody.keys)
-    _keep(pin, _SEEN_CUSTODY, standing.encode(), remembered)
+        whole = judging.judge(together, judged.trust, roots, now)
+    for said in whole.believed:
+        if said.statement not in judged.known:
+            raise Undecided(
+                f"the quarantine {said.statement.short} of {said.targets[0].label} has "
+                "disappeared from the status feed, and nobody who may has released it: "
+                "an online key cannot erase a quarantine"
+            )
+    # What stood once is kept until it is released, also where it is not believed today.
+    stand = {said.bundle.raw for said in whole.standing}
+    lifted = {said.bundle.raw for said in whole.said} - stand
+    kept = [raw for raw in old.bundles if raw not in lifted]
+    kept += [said.bundle.raw for said in judged.believed]
+    keys = (*old.keys, *custody.keys)
+    _keep(pin, _SEEN_CUSTODY, Custody.of(dict.fromkeys(kept), keys).encode(), remembered)
     _keep(pin, _SEEN_HEAD, head.encode(), seen)
 
 
