@@ -119,6 +119,20 @@ def test_roots_are_rotated(run: Run) -> None:
     assert run("feed", "init", *ROOTS)[0] == 1
 
 
+def test_the_feed_is_part_of_a_registry(run: Run) -> None:
+    report = json.loads(run("audit", "--json")[1])
+    assert (report["whole"], report["strays"]) == (True, [])
+
+
+def test_who_believes_nobody_is_told_that_something_stands(run: Run, tmp_path: Path) -> None:
+    assert run("quarantine", "acme/data:1", "--reason", "bad")[0] == 0
+    assert fetched(run)["unbelieved"] == 0
+    (tmp_path / "nobody.yaml").write_text("format: urn:stemma:trust-root:v0.1\nsigners: []\n")
+    code, out, err = run("feed", "fetch", "--trust", str(tmp_path / "nobody.yaml"))
+    assert (code, "nothing is quarantined" in out) == (0, True)
+    assert "1 more stand on a word that is not believed" in err
+
+
 def test_a_registry_without_a_feed(run: Run, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "registry" / "status" / "feed")
     for command in ("publish", "refresh", "show"):

@@ -197,6 +197,8 @@ def feed_fetch(
     now = session.now
     status = reader.fetch(pin, place, trust, roots, now, limit)
     standing = [(said, target) for said in status.custody.believed for target in said.targets]
+    believed = {said.statement for said, _ in standing}
+    unbelieved = len({said.statement for said in status.custody.standing} - believed)
     if session.json:
         output.document(
             {
@@ -215,6 +217,7 @@ def feed_fetch(
                     }
                     for said, target in standing
                 ],
+                "unbelieved": unbelieved,
                 "undecided": status.custody.undecided,
             }
         )
@@ -226,6 +229,8 @@ def feed_fetch(
         output.line(f"  stopped: {target.label} by {by}: {said.reason}")
     if not standing:
         output.line("  nothing is quarantined")
+    if unbelieved:
+        output.note(f"warning: {unbelieved} more stand on a word that is not believed here")
     if status.custody.undecided:
         output.note(f"warning: {status.custody.undecided}")
 

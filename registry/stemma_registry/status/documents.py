@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ CUSTODY = "quarantines.json"
 TRUST_ROOT = "trust-root.yaml"
 HEAD_FORMAT = "urn:stemma:feed-head:v0.1"
 CUSTODY_FORMAT = "urn:stemma:feed-quarantines:v0.1"
+_KEY = re.compile(
+    rf"{FOLDER}(?:timestamp\.json|[0-9]+\.(?:root|targets|snapshot)\.json"
+    rf"|{TARGETS}[0-9a-f]{{64}}\.[a-z-]+\.(?:json|yaml))\Z"
+)
+
+
+def is_feed_key(key: str) -> bool:
+    """Whether an object of the store is a file of a feed, by its name."""
+    return _KEY.match(key) is not None
 
 
 class BadFeed(Malformed):
