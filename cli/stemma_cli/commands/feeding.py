@@ -180,17 +180,17 @@ def feed_trust(session: Session, root: Path, where: str | None) -> None:
 @feed.command("fetch")
 @click.option("--from", "where", metavar="SOURCE", help="A folder, s3:// or http(s) address.")
 @click.option("--max-age", metavar="TIME", help="Refuse a status that is older, such as 15m.")
-@click.option("--trust", "trust_path", type=_PATH, help="Another trust root.")
+@click.option("--trust", "trust_source", metavar="SOURCE", help="Another trust root.")
 @pass_session
 def feed_fetch(
-    session: Session, where: str | None, max_age: str | None, trust_path: Path | None
+    session: Session, where: str | None, max_age: str | None, trust_source: str | None
 ) -> None:
     """Read the feed as a gate does: prove it, say how old it is and what it stops."""
     from stemma_attestations.times import format_duration, format_time
     from stemma_registry.status import pinning, reader, source
     from stemma_registry.trusted_roots import TrustedRoots
 
-    limit, trust = _duration(max_age), session.trust(trust_path)
+    limit, trust = _duration(max_age), session.trust(trust_source)
     pin = pinning.pinned(session.home, _location(session))
     place = source.open_source(where or pin.source, session.home)
     roots = TrustedRoots(session.home.roots).present(trust.all_roots)

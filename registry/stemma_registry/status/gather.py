@@ -43,12 +43,24 @@ def contents(
             HEAD: _head(registry.store, view, before.get(HEAD)).encode(),
             CUSTODY: _custody(registry.store, view, before.get(CUSTODY)).encode(),
         }
-    with contextlib.suppress(NotFound):  # a home that believes nobody
-        found[TRUST_ROOT] = files.read(registry.home.trust, "trust root", MAX_BYTES)
+    raw = _trust_root(registry, trust)
+    if raw is not None:
+        found[TRUST_ROOT] = raw
     for name, data in found.items():
         if len(data) > LIMITS.feed_target_bytes:
             raise Refused(f"{name} of the feed would have {len(data)} bytes, which nobody reads")
     return found
+
+
+def _trust_root(registry: Registry, trust: TrustRoot) -> bytes | None:
+    """The bytes of the trust root in force, where the home or the registry has them."""
+    with contextlib.suppress(NotFound):
+        raw = files.read(registry.home.trust, "trust root", MAX_BYTES)
+        if Digest.of(raw) == trust.digest:
+            return raw
+    with contextlib.suppress(BlobMissing):
+        return get_bytes(registry.store, trust.digest, MAX_BYTES)
+    return None
 
 
 def _head(store: Store, view: Snapshot, before: bytes | None) -> FeedHead:
