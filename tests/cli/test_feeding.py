@@ -7,16 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stemma_cli.main import main
+from tests.calling import Call as Run
+from tests.calling import caller
 from tests.programs import require_program
 from tests.world import commit_all
 
-Run = Callable[..., tuple[int, str, str]]
 ROOTS = ("--root-key", "key:one.pem", "--root-key", "key:two.pem")
 
 
@@ -31,12 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("STEMMA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STEMMA_REGISTRY", str(tmp_path / "registry"))
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
+    call = caller(capsys)
     assert call("init")[0] == 0
     assert call("push", "data", "acme/data:1", "--kind", "dataset")[0] == 0
     for name in ("one", "two", "three"):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from stemma_attestations import keyless
-from stemma_cli.main import main
+from tests.calling import caller
 from tests.sigstore.stack import LocalSigstore
 from tests.world import commit_all
 
@@ -69,10 +69,8 @@ def desk(
     monkeypatch.chdir(tmp_path / "work")
 
     def run(*arguments: str) -> tuple[int, Any]:
-        with pytest.raises(SystemExit) as caught:
-            main([*arguments, "--json"])
-        out, _ = capsys.readouterr()
-        return int(caught.value.code or 0), json.loads(out)
+        code, out, _ = caller(capsys)(*arguments, "--json")
+        return code, json.loads(out)
 
     return Desk(tmp_path, sigstore, run)
 
