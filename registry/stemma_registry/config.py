@@ -24,6 +24,7 @@ class Limits:
     transfers: int = 8  # files that are read or written at once
     readers: int = 2  # blobs that an audit hashes at once
     dependents: int = 20  # of what needs a damaged blob, that many are listed
+    listed: int = 20  # changes that an audit of signatures lists for each signer
     attached: int = 1_000  # attached documents that are looked at for one artifact
     layout_choices: int = 64  # ways to choose among a functionary's links of one step
     inspection_seconds: int = 600  # one inspection of a layout
@@ -44,7 +45,17 @@ class Limits:
     restore_tries: int = 10  # how often a writer puts what was collected under its hands
     segment_bytes: int = 64 * 1024 * 1024  # a larger thousand of entries is read one by one
     snapshot_entries: int = 100  # a catalogue that is behind by fewer projects the ledger itself
+    root_update_seconds: float = 60.0  # all that a TUF repository is asked together
+    root_update_bytes: int = 32 * 1024 * 1024
+    root_rotations: int = 64
     snapshot_chunk_bytes: int = 8 * 1024 * 1024
+    feed_root_bytes: int = 512_000  # what the TUF client reads of a root
+    feed_target_bytes: int = 64 * 1024 * 1024  # one target file of a status feed
+    feed_tries: int = 50  # of a publisher that others keep overtaking
+    feed_failures: int = 4  # of the store, before a publisher gives up
+    feed_kept: int = 16  # versions of a feed that stay, for readers who are under way
+    feed_seconds: float = 60.0  # one file of a feed, over HTTP
+    feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be
 
 
 LIMITS = Limits()
@@ -91,9 +102,24 @@ class Home:
         return self.path / "roots"
 
     @property
+    def tuf(self) -> Path:
+        """What TUF repositories have said, so that none of them goes back."""
+        return self.path / "tuf"
+
+    @property
     def heads(self) -> Path:
         """The highest ledger head seen of each registry."""
         return self.path / "heads"
+
+    @property
+    def feeds(self) -> Path:
+        """The status feeds that are pinned, and what was seen of each."""
+        return self.path / "feeds"
+
+    @property
+    def feed_key(self) -> Path:
+        """The key that signs the status feed online, mode 0600."""
+        return self.path / "feed.pem"
 
     @property
     def configuration(self) -> Path:

@@ -1,8 +1,11 @@
 """The user's configuration file, `$STEMMA_HOME/config.yaml`: how stores are used from here.
 
+It may also say which trust root holds, where that is not `trust.yaml` in the home.
+
     cache_size: 20 GiB
     stat_cache: true
     policy: /etc/stemma/policy.yaml
+    trust: sha256:DIGEST
     stores:
       s3://bucket/prefix:
         server_side_encryption: aws:kms
@@ -12,6 +15,9 @@
           mode: GOVERNANCE
           days: 30
         addressing_style: path
+    feed:
+      online_key: key:/etc/stemma/feed.pem
+      timestamp_key: awskms:alias/feed-timestamp
 
 Everything may be left out; a key that is not known is refused. A section holds
 for its location and all below it; the longest one that fits is the one that
@@ -51,6 +57,14 @@ class S3Settings:
 
 
 @dataclass(frozen=True)
+class FeedSettings:
+    """Which keys sign the status feed from here (URIs); None: the default."""
+
+    online_key: str | None = None
+    timestamp_key: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the file says, or what holds without one. `cache_size` is in bytes."""
 
@@ -58,6 +72,8 @@ class Settings:
     stat_cache: bool = True
     policy: str | None = None  # a file, or the name of one that comes with Stemma
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
+    trust: str | None = None  # as stemma_registry.trust_source reads it
+    feed: FeedSettings = FeedSettings()
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -87,7 +103,8 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    top = _section(document, "the file", ("cache_size", "stat_cache", "policy", "stores"))
+    known = ("cache_size", "stat_cache", "policy", "stores", "trust", "feed")
+    top = _section(document, "the file", known)
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
         raise BadSettings("stores: a section for each location is expected")
@@ -101,8 +118,21 @@ def parse(raw: bytes) -> Settings:
     if not isinstance(stat_cache, bool):
         raise BadSettings("stat_cache is true or false")
     size = top.get("cache_size")
-    cache_size = DEFAULT_CACHE_SIZE if size is None else _bytes(size)
-    return Settings(cache_size, stat_cache, _word(top, "policy"), stores)
+    return Settings(
+        DEFAULT_CACHE_SIZE if size is None else _bytes(size),
+        stat_cache,
+        _word(top, "policy"),
+        stores,
+        _word(top, "trust"),
+        _feed(top.get("feed")),
+    )
+
+
+def _feed(section: object) -> FeedSettings:
+    if section is None:
+        return FeedSettings()
+    values = _section(section, "feed", ("online_key", "timestamp_key"))
+    return FeedSettings(_word(values, "online_key"), _word(values, "timestamp_key"))
 
 
 def _store(name: str, section: object) -> S3Settings:

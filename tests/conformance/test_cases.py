@@ -19,9 +19,11 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import NotVerified, StemmaError
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.observed import Observed
+from stemma_attestations.request import Evidence, Request, StatusView
 from stemma_attestations.times import parse_time
 from stemma_attestations.trust import TrustRoot
-from stemma_attestations.verify import Evidence, Observed, Request, StatusView, verify
+from stemma_attestations.verify import verify
 from tests.conformance.__main__ import main
 from tests.conformance.generate import HERE, generate
 from tests.conformance.running import one

@@ -340,6 +340,8 @@ def malicious_files() -> Files:
         "ops.pb": savedmodel("Const", "WriteFile"),
         "outside.onnx": onnx(location="../../etc/passwd"),
         "module.keras": keras({"module": "subprocess", "class_name": "Popen"}),
+        "escaped.yaml": b"a: !!pyth%6Fn/object/apply:os.system ['id']\n",
+        "short.yaml": b"%TAG !p! tag:yaml.org,2002:python/\n---\na: !p!name:os.system\n",
         "object.yaml": b"a: !!python/object/apply:os.system ['id']\n",
     }
 
@@ -392,6 +394,7 @@ def benign_files() -> Files:
         "data.jsonl.zst": zstandard.ZstdCompressor().compress(b'{"a": 1}\n' * 100),
         "config.json": b'{"model_type": "llama", "auto_map": null}',
         "trainer_state.json": b'{"loss": NaN}',
+        "tagged.yaml": b"%TAG ! tag:example.org,2002:\n---\na: !!str 1\nb: !x 2\n",
         "vocab.txt": b"cat\ndog\nfish\n",
         "code-words.txt": b"class Foo\nconst bar\n",
         "README.md": "# Model\n\nÜber: `!!python/object` is dangerous.\n".encode(),

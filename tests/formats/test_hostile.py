@@ -27,7 +27,7 @@ SUFFIXES = ["", ".pkl", ".pt", ".npy", ".safetensors", ".gguf", ".json", ".yaml"
 SMALL = replace(
     BOUNDS, opcodes=20_000, expanded=4_000_000, searched=4_000_000, ratio_floor=1_000_000
 )
-CAREFUL = settings(deadline=2_000, max_examples=150, suppress_health_check=list(HealthCheck))
+CAREFUL = settings(deadline=2_000, max_examples=100, suppress_health_check=list(HealthCheck))
 
 
 def look(name: str, data: bytes) -> None:

@@ -188,7 +188,7 @@ def _believe(
         public = PublicKey.parse(read_file(key, MAX_KEY_BYTES))
         return oms_signers.by_key(public), public.id
     if trust_path is not None:
-        trust = session.trust(trust_path)
+        trust = session.trust(str(trust_path))
         roots = TrustedRoots(session.home.roots).present(trust.all_roots)
         about = NameVersion.parse(name).name if name else None
         return oms_signers.by_trust(trust, roots, about, session.now), None

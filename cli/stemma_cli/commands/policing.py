@@ -39,11 +39,9 @@ def new(session: Session, file: Path) -> None:
 
 @policy.command("check")
 @_policy
-@click.option(
-    "--trust", type=click.Path(path_type=Path), help="Also ask this trust root for its principals."
-)
+@click.option("--trust", metavar="TRUST", help="Also ask this trust root for its principals.")
 @pass_session
-def check(session: Session, policy: str, trust: Path | None) -> None:
+def check(session: Session, policy: str, trust: str | None) -> None:
     """Read a policy; say where it is wrong, by line.
 
     With --trust, exit code 10 where it asks for a principal whom that does not know.

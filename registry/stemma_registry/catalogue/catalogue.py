@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again
@@ -75,8 +76,8 @@ class Catalogue:
                     schema.upgrade(connection)
         return catalogue
 
-    def catch_up(self) -> Head:
-        """Project what is new in the ledger and return its head.
+    def catch_up(self, progress: Progress | None = None) -> Head:
+        """Project what is new in the ledger and return its head; `progress` counts entries.
 
         Several processes may do this at once: each entry is projected by
         whoever holds the write lock when it is next. Raises LedgerBroken where
@@ -96,7 +97,18 @@ class Catalogue:
                 head.advance(entry)
                 Projector(connection, self.store, self.roots).project(entry)
                 _save_head(connection, head, before, fingerprint(self.roots))
+            if progress is not None:
+                progress(1)
         return head
+
+    def hurry(self) -> None:
+        """Wait for no disk from now on: for a database that nobody needs after a crash."""
+
+        @event.listens_for(self.engine, "connect")
+        def _carelessly(dbapi_connection, _record):  # type: ignore[no-untyped-def]
+            dbapi_connection.execute("PRAGMA synchronous=OFF")
+
+        self.engine.dispose()  # what is open already would go on waiting
 
     def _check_again(self) -> None:
         """Where the trusted roots are others than before, verify what that may change."""

@@ -73,11 +73,18 @@ def prove(raw: bytes, roots: Roots) -> Proven | None:
 
 def columns(connection: Connection, proven: Proven | None) -> dict[str, object]:
     """The columns of a statement that say so; the identity gets its row."""
+    if proven is not None:
+        who = proven.certified
+        values = {"id": who.id, "document": who.encode().decode()}
+        connection.execute(insert(t.identity).values(values).on_conflict_do_nothing())
+    return columns_of(proven)
+
+
+def columns_of(proven: Proven | None) -> dict[str, object]:
+    """The same, where nothing is written."""
     if proven is None:
         return {"signer": None, "root": "", "signed": None}
     who = proven.certified
-    values = {"id": who.id, "document": who.encode().decode()}
-    connection.execute(insert(t.identity).values(values).on_conflict_do_nothing())
     return {"signer": who.id, "root": who.root.value, "signed": micros_of(proven.signed)}
 
 

@@ -30,8 +30,11 @@ _KEY = re.compile(
     rb'"(auto_map|custom_pipelines|trust_remote_code|chat_template)"\s*:\s*(.)', re.DOTALL
 )
 _PATH_LINE = re.compile(rb"^import[ \t]", re.MULTILINE)
+# A tag may be spelt with escapes, and a directive may shorten it.
 _YAML_TAG = re.compile(
-    rb"(?:!!|tag:yaml\.org,2002:)python/[A-Za-z_/.:]{1,80}|^%TAG [^\n]{1,80}", re.MULTILINE
+    rb"(?:!!|tag:yaml\.org,2002:)(?:python/|[A-Za-z_/.]{0,40}%[0-9A-Fa-f]{2})\S{0,60}"
+    rb"|^%TAG [^\n]{0,60}tag:yaml\.org,2002:",
+    re.MULTILINE,
 )
 _PROSE = (".md", ".rst", ".txt", ".html", ".htm", ".csv", ".tsv", ".jsonl", *PYTHON)
 _FALSE = (b"n", b"f")  # null, false
