@@ -22,7 +22,7 @@ from tests.conformance.making.scene import (
 ABOUT = "attestations/stemma_attestations/statement.py::Statement.subjects_about"
 MATCH = "attestations/stemma_attestations/digest.py::digests_match"
 SET = "attestations/stemma_attestations/digest.py::parse_digest_set"
-NAMED = "attestations/stemma_attestations/verify.py::_refusal"
+NAMED = "attestations/stemma_attestations/accepted.py::_refusal"
 OTHER_BYTES = "its statement is about other bytes"
 
 RIGHT, WRONG = sha(MODEL).value, sha(OTHER_MODEL).value
