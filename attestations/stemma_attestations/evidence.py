@@ -11,7 +11,7 @@ from stemma_attestations.grants import distinct
 from stemma_attestations.policy import ApprovalRule, Check, EvidenceRule, FilesRule
 from stemma_attestations.predicates import approval, lineage, provenance, test_result
 from stemma_attestations.predicates import vulnerabilities as vulns
-from stemma_attestations.request import Request
+from stemma_attestations.request import FileLook, Request
 from stemma_attestations.requirements import Judged, Wanted, concluded, meet
 from stemma_attestations.times import format_duration, format_time
 from stemma_attestations.verdict import Step
@@ -32,12 +32,13 @@ def step(request: Request, accepted: Sequence[Signed], signed: Sequence[Signed])
     made = makers(request, signed)
     voted = dict.fromkeys(rule.approvals for rule in rules if rule.approvals is not None)
     found += [_approvals(request, accepted, made, one) for one in voted]
-    for asked in dict.fromkeys(rule.files for rule in rules):
-        if asked is not None:
-            if request.files is None:
-                return Step.failed(7, title, Undecided, "nobody looked at the files' formats")
-            found.append(_files(request, asked))
-    return concluded(7, title, found)
+    asked = dict.fromkeys(rule.files for rule in rules if rule.files is not None)
+    if request.files is not None:
+        found += [_files(request.files, one) for one in asked]
+    step = concluded(7, title, found)
+    if asked and request.files is None and step.failure is None:
+        return Step.failed(7, title, Undecided, "nobody looked at the files' formats")
+    return step
 
 
 def makers(request: Request, signed: Sequence[Signed]) -> frozenset[str]:
@@ -168,15 +169,15 @@ def _no_approval(
     return None
 
 
-def _files(request: Request, rule: FilesRule) -> Judged:
+def _files(looks: Sequence[FileLook], rule: FilesRule) -> Judged:
     wrong = []
     refused = {"dangerous", "malformed", "undecided"} | (set() if rule.code else {"code"})
-    for look in request.files or ():
+    for look in looks:
         named = [one for one in look.formats if rule.formats and one not in rule.formats]
         named += [one for one in look.formats if one in rule.without]
         if named or (rule.formats and not look.formats):
             what = ", ".join(dict.fromkeys(named)) or "unknown"
             wrong.append(f"{look.path}: the format {what} is not allowed")
         wrong += [f"{look.path}: {text}" for kind, text in look.findings if kind in refused]
-    kinds = sorted({one for look in request.files or () for one in look.formats})
+    kinds = sorted({one for look in looks for one in look.formats})
     return Judged(f"formats {', '.join(kinds) or 'none'}", tuple(wrong))
