@@ -82,7 +82,7 @@ def test_a_mutation_can_be_made_again_and_goes_deep() -> None:
         ("manifest", ("stemma_attestations.manifest.check_paths", list)),
         ("entry", ("stemma_registry.ledger.entry._blob_name", lambda text: text)),
         ("bundle", ("stemma_attestations.keys.PublicKey.verify", lambda *_: None)),
-        ("trust", ("stemma_attestations.trust.check_pattern", lambda name: name + "/**")),
+        ("trust", ("stemma_attestations.grants.check_pattern", lambda name: name + "/**")),
         ("keyless", ("stemma_attestations.keyless.Verified.__eq__", lambda *_: False)),
     ],
 )
