@@ -230,9 +230,9 @@ def trust_root(data: bytes) -> bool:
     knowing = found.introducing(seeds.known().certified)
     for speaker in speakers:
         for kind, name in (("urn:x", "a/b"), ("urn:x", None)):
-            knowing.authorises(speaker.id, kind, name, seeds.NOW, seeds.NOW)
-            knowing.assurance(speaker.id, kind, name, "a/c", None)
-            assert knowing.refusal(speaker.id, kind, "a/b", None)
+            knowing.authorises(speaker.id, kind, name, seeds.NOW)
+            knowing.assurance(speaker.id, kind, name, "a/c")
+            assert knowing.refusal(speaker.id, kind, "a/b", ())
     assert not found.authorises("0" * 64, "urn:x", "a/b", seeds.NOW)
     return True
 
