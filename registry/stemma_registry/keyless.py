@@ -34,8 +34,8 @@ from stemma_attestations.errors import BadJSON, BadKey, SignatureRefused, Stemma
 from stemma_attestations.identity import Identity
 from stemma_attestations.statement import Statement
 from stemma_registry import files, public_good
+from stemma_registry.answers import bound
 from stemma_registry.errors import Refused, Unavailable
-from stemma_registry.service_limits import bound
 
 if TYPE_CHECKING:
     from requests import Response

@@ -119,7 +119,7 @@ def test_an_answer_that_drips(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
         document = json.loads(desk.config.read_bytes())
         document["signingConfig"]["caUrls"][0]["url"] = f"http://127.0.0.1:{port}"
         desk.config.write_text(json.dumps(document))
-        monkeypatch.setattr("stemma_registry.service_limits.ANSWER_SECONDS", 1.0)
+        monkeypatch.setattr("stemma_registry.answers.ANSWER_SECONDS", 1.0)
         begun = time.monotonic()
         uri = desk.sign()
         code, said = desk.run("push", "model", "models/m:1", "--kind", "model", "--sign", uri)
