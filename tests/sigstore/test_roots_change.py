@@ -139,8 +139,9 @@ def test_two_roots_that_verify_the_same_bundle(desk: Desk, which: str, first: bo
     desk.root = old if which == "old" else new
     assert desk.believe() == 0
     assert desk.believe(BOB) == 0
-    assert desk.verify() == 0
-    assert desk.verify("models/k:1") == 11
+    for _ in range(2):
+        assert (desk.verify(), desk.verify("models/k:1")) == (0, 11)
+        assert desk.run("rebuild")[0] == 0, "now both are asked at once"
     gone = new if which == "old" else old
     (desk.folder / "home" / "roots" / f"{gone.removeprefix('sha256:')}.json").unlink()
     assert desk.verify() == 0
