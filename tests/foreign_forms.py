@@ -255,6 +255,38 @@ def tekton_provenance() -> dict[str, Any]:
     }
 
 
+def older(bundle: dict[str, Any], version: str) -> dict[str, Any]:
+    """A bundle with a certificate, as it was written before v0.3: in a chain."""
+    material = dict(bundle["verificationMaterial"])
+    chain = {"certificates": [material.pop("certificate")]}
+    return {
+        **bundle,
+        "mediaType": f"application/vnd.dev.sigstore.bundle+json;version={version}",
+        "verificationMaterial": {"x509CertificateChain": chain, **material},
+    }
+
+
+def as_pep740(bundle: dict[str, Any]) -> dict[str, Any]:
+    """The attestation that PyPI makes of a bundle."""
+    material, envelope = bundle["verificationMaterial"], bundle["dsseEnvelope"]
+    return {
+        "version": 1,
+        "verification_material": {
+            "certificate": material["certificate"]["rawBytes"],
+            "transparency_entries": material["tlogEntries"],
+        },
+        "envelope": {
+            "statement": envelope["payload"],
+            "signature": envelope["signatures"][0]["sig"],
+        },
+    }
+
+
+def as_npm(*bundles: dict[str, Any]) -> bytes:
+    """The answer of npm's registry, or of GitHub, that lists bundles."""
+    return compact({"attestations": [{"bundle": one} for one in bundles]})
+
+
 def npm_answer(registry: Maker, builder: Maker, tarball: bytes) -> bytes:
     """What npm's registry answers about a version: its own word, and the builder's."""
     digests = {"sha512": hashlib.sha512(tarball).hexdigest()}

@@ -22,6 +22,7 @@ from stemma_attestations.errors import (
     BadStatement,
     SignatureRefused,
 )
+from stemma_attestations.guarding import guarded
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 
@@ -139,6 +140,9 @@ class Bundle:
         Raises SignatureRefused for anything that is not a good signature over
         an in-toto statement.
         """
+        return guarded(lambda: self._verify(key))
+
+    def _verify(self, key: PublicKey) -> Statement:
         if self.certificate is not None:
             raise SignatureRefused("the bundle has a certificate: no key verifies it")
         if self.hint not in key.hints:

@@ -16,26 +16,23 @@ A Rekor v2 entry gives no time: nobody has signed one. It needs a timestamp.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from stemma_attestations import json_strict
+from stemma_attestations import log_record
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.envelope import Envelope, unbase64
+from stemma_attestations.envelope import Envelope
 from stemma_attestations.errors import SignatureRefused, UnknownLog
 from stemma_attestations.guarding import guarded
-from stemma_attestations.keys import PublicKey
 from stemma_attestations.log_entry import LogEntry, timestamps
 from stemma_attestations.times import Dated
 from stemma_attestations.trusted_root import Log, TrustedRoot
 
 _ROOTS = 32  # kept per process
-_BODY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -129,62 +126,8 @@ def _promised(entry: LogEntry, envelope: Envelope, key_id: str, log: Log) -> dat
 
 def _gives_time(entry: LogEntry, envelope: Envelope, key_id: str) -> bool:
     """Check the body and its inclusion; whether such an entry comes with a promised time."""
-    if entry.kind not in _BODIES:
-        raise SignatureRefused(f"log entries of kind {entry.kind} are not read")
-    check, gives_time = _BODIES[entry.kind]
+    wanted, signature = log_record.of_envelope(envelope), envelope.signatures[0].sig
+    record = log_record.read(entry)
     entry.check_inclusion()
-    body = json_strict.load_object(entry.body, max_bytes=_BODY_BYTES)
-    if f"{body.get('kind')}/{body.get('apiVersion')}" != entry.kind:
-        raise SignatureRefused("the log entry's body is of another kind")
-    if not check(_at(body, "spec"), envelope, key_id):
-        raise SignatureRefused("the log entry is of another signature")
-    return gives_time
-
-
-def _is_dsse(spec: Mapping[str, Any], envelope: Envelope, key_id: str) -> bool:
-    """Rekor v1: https://github.com/sigstore/rekor/tree/main/pkg/types/dsse/v0.0.1.
-
-    The envelope's own hash depends on how it was spelled, and says nothing more.
-    """
-    digest = {"algorithm": "sha256", "value": hashlib.sha256(envelope.payload).hexdigest()}
-    signatures = spec.get("signatures")
-    if _at(spec, "payloadHash") != digest or not isinstance(signatures, list):
-        return False
-    if len(signatures) != 1 or not isinstance(signatures[0], dict):
-        return False
-    verifier = unbase64(signatures[0].get("verifier"), "verifier")
-    return _signed_by(signatures[0].get("signature"), verifier, envelope, key_id)
-
-
-def _is_hashedrekord(spec: Mapping[str, Any], envelope: Envelope, key_id: str) -> bool:
-    """Rekor v2: https://github.com/sigstore/rekor-tiles/blob/main/CLIENTS.md.
-
-    Of a DSSE envelope it logs the digest of what is signed.
-    """
-    record = _at(spec, "hashedRekordV002")
-    data, signature = _at(record, "data"), _at(record, "signature")
-    verifier = _at(signature, "verifier")
-    digest = hashlib.sha256(envelope.signed_bytes).digest()
-    if data.get("algorithm") != "SHA2_256" or unbase64(data.get("digest"), "digest") != digest:
-        return False
-    der = unbase64(_at(verifier, "publicKey").get("rawBytes"), "public key")
-    return _signed_by(signature.get("content"), der, envelope, key_id)
-
-
-def _signed_by(signature: object, verifier: bytes, envelope: Envelope, key_id: str) -> bool:
-    same = unbase64(signature, "signature") == envelope.signatures[0].sig
-    return same and PublicKey.parse(verifier).id == key_id
-
-
-def _at(obj: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    value = obj.get(field)
-    if not isinstance(value, dict):
-        raise SignatureRefused(f"a log entry's {field} is an object")
-    return value
-
-
-# Kind -> what holds the body against the envelope, and whether the log promises a time.
-_BODIES: dict[str, tuple[Callable[[Mapping[str, Any], Envelope, str], bool], bool]] = {
-    "dsse/0.0.1": (_is_dsse, True),
-    "hashedrekord/0.0.2": (_is_hashedrekord, False),
-}
+    record.check(wanted, signature, key_id)
+    return record.kind == log_record.DSSE

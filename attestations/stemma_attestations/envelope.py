@@ -6,12 +6,12 @@ https://github.com/secure-systems-lab/dsse/blob/master/envelope.md
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stemma_attestations.errors import BadEnvelope
+from stemma_attestations.guarding import guarded
 
 MAX_SIGNATURES = 64
 
@@ -78,10 +78,11 @@ def _signature_json(signature: Signature) -> dict[str, str]:
 def _parse_signature(obj: object) -> Signature:
     if not isinstance(obj, Mapping):
         raise BadEnvelope("a signature is an object")
-    keyid = obj.get("keyid", "")
-    if not isinstance(keyid, str):
+    keyid = obj.get("keyid")
+    if not isinstance(keyid, str | None):
         raise BadEnvelope("a signature's keyid is text")
-    return Signature(unbase64(obj.get("sig"), "sig"), keyid)
+    # In protobuf's JSON null is a field that is not there; model_signing 1.0 writes it.
+    return Signature(unbase64(obj.get("sig"), "sig"), keyid or "")
 
 
 def unbase64(value: object, field: str) -> bytes:
@@ -89,8 +90,8 @@ def unbase64(value: object, field: str) -> bytes:
     if not isinstance(value, str) or not value:
         raise BadEnvelope(f"an envelope's {field} is base64 text")
     try:
-        data = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = guarded(lambda: base64.b64decode(value, validate=True), BadEnvelope)
+    except BadEnvelope as error:
         raise BadEnvelope(f"an envelope's {field} is not base64") from error
     # Bits behind the last byte decode to nothing: without this, changed text verifies.
     if base64.b64encode(data).decode("ascii") != value:

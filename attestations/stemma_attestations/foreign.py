@@ -19,6 +19,7 @@ from typing import Any
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.bundle import MAX_BYTES, MEDIA_TYPE
+from stemma_attestations.certificates import is_chained
 from stemma_attestations.digest import Digest, digests_match, parse_digest_set
 from stemma_attestations.envelope import Envelope, unbase64
 from stemma_attestations.errors import (
@@ -72,7 +73,8 @@ class Piece:
 
     `raw` are the bytes of the document it stands in, `bundle` the same signed bytes
     as a Sigstore bundle v0.3 where `raw` is none, `key` a public key (PEM) that came
-    along. `keyless`: it was signed with a certificate's key.
+    along. `keyless`: an authority of Sigstore's certified whoever signed it; `chained`:
+    it was signed with the key of an X.509 certificate that lives longer.
     """
 
     form: str
@@ -83,6 +85,7 @@ class Piece:
     statement: Statement | None = None
     link: Link | None = None
     keyless: bool = False
+    chained: bool = False
     bundle: bytes | None = None
     key: bytes | None = None
     note: str = ""
@@ -263,9 +266,11 @@ def _sigstore(document: Mapping[str, Any], raw: bytes, form: str = SIGSTORE) -> 
     material = document.get("verificationMaterial")
     if not isinstance(material, dict):
         raise BadBundle("a bundle has verificationMaterial")
-    keyless = "certificate" in material or "x509CertificateChain" in material
-    if keyless == ("publicKey" in material):
+    certified = "certificate" in material or "x509CertificateChain" in material
+    if certified == ("publicKey" in material):
         raise BadBundle("a bundle names a certificate or a public key, and not both")
+    chained = is_chained(document)
+    keyless = certified and not chained
     if ("dsseEnvelope" in document) == ("messageSignature" in document):
         raise BadBundle("a bundle holds an envelope or a message signature, and not both")
     if "messageSignature" in document:
@@ -275,7 +280,7 @@ def _sigstore(document: Mapping[str, Any], raw: bytes, form: str = SIGSTORE) -> 
         raise BadBundle("a bundle's envelope has exactly one signature")
     if piece.link is not None:
         return replace(piece, keyless=keyless)
-    return replace(piece, form=form, keyless=keyless)
+    return replace(piece, form=form, keyless=keyless, chained=chained)
 
 
 def _message(value: object, raw: bytes, form: str) -> Piece:
@@ -301,8 +306,9 @@ def _listed(document: Mapping[str, Any], raw: bytes) -> Iterator[Piece]:
         if not isinstance(inner, dict):
             raise BadBundle("an attestation of a list has a bundle")
         piece = _sigstore(inner, raw, NPM)
-        is_ours = _BUNDLE_TYPES[inner["mediaType"]] == "0.3"
-        yield replace(piece, bundle=canonical.dumps(inner)) if is_ours else piece
+        # A key's bundle from before 0.3 is wrapped anew by whoever has the key.
+        is_read = piece.keyless or _BUNDLE_TYPES[inner["mediaType"]] == "0.3"
+        yield replace(piece, bundle=canonical.dumps(inner)) if is_read else piece
 
 
 def _index_answer(document: Mapping[str, Any], raw: bytes) -> Iterator[Piece]:

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from stemma_attestations.errors import BadJSON
+from stemma_attestations.guarding import guarded
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
@@ -29,6 +30,10 @@ def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
     """Parse UTF-8 JSON of at most `max_bytes`, nested at most `max_depth`. Raises BadJSON."""
     if len(data) > max_bytes:
         raise BadJSON(f"JSON of {len(data)} bytes, at most {max_bytes} are read")
+    return guarded(lambda: _loads(data, max_depth), BadJSON)
+
+
+def _loads(data: bytes, max_depth: int) -> Any:
     _check_depth(data, max_depth)
     try:
         text = data.decode("utf-8")

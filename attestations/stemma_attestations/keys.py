@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, SignatureRefused
+from stemma_attestations.guarding import guarded
 
 _DER = serialization.Encoding.DER
 _PEM = serialization.Encoding.PEM
@@ -72,6 +73,9 @@ class PublicKey:
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check one signature. Raises SignatureRefused."""
+        guarded(lambda: self._verify(signature, message))
+
+    def _verify(self, signature: bytes, message: bytes) -> None:
         key = _load(self.der)
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
@@ -151,6 +155,10 @@ def _named(key: _Public) -> tuple[str, str]:
 def _load(data: bytes) -> _Public:
     if len(data) > _LONGEST:
         raise BadKey(f"a public key has at most {_LONGEST} bytes")
+    return guarded(lambda: _parsed(data), BadKey)
+
+
+def _parsed(data: bytes) -> _Public:
     try:
         if data.lstrip().startswith(b"-----BEGIN"):
             key = serialization.load_pem_public_key(data)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from stemma_attestations import dating
@@ -28,6 +29,7 @@ from stemma_attestations.errors import (
     Undecided,
 )
 from stemma_attestations.grants import distinct
+from stemma_attestations.guarding import guarded
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion, subject_name
@@ -327,8 +329,7 @@ def _bom(request: Request, accepted: Sequence[_Signed]) -> Step:
             continue
         document: Mapping[str, Any] = item.statement.predicate
         try:
-            mlbom.check(document)
-            disagreements = mlbom.hashes_agree(document, request.expected)
+            disagreements = guarded(partial(_disagreements, document, request), BadStatement)
         except BadStatement as error:
             reasons.append(f"{item.bundle.short}: {error}")
             continue
@@ -337,6 +338,11 @@ def _bom(request: Request, accepted: Sequence[_Signed]) -> Step:
             proved = proved or f"CycloneDX {document.get('specVersion')}"
         reasons.extend(disagreements)
     return _counted(request, Step.passed(6, title, proved), good, reasons, "ML-BOM")
+
+
+def _disagreements(document: Mapping[str, Any], request: Request) -> tuple[str, ...]:
+    mlbom.check(document)
+    return tuple(mlbom.hashes_agree(document, request.expected))
 
 
 def _status(status: StatusView) -> Step:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from stemma_attestations.errors import Malformed
+from stemma_attestations.guarding import guarded
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -69,6 +70,10 @@ def load(raw: bytes, error: type[Malformed]) -> Any:
     """Parse one UTF-8 YAML document. Raises `error` with line and column."""
     if len(raw) > MAX_BYTES:
         raise error(f"YAML of {len(raw)} bytes, at most {MAX_BYTES} are read")
+    return guarded(lambda: _load(raw, error), error)
+
+
+def _load(raw: bytes, error: type[Malformed]) -> Any:
     try:
         return yaml.load(raw.decode("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except UnicodeDecodeError as cause:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attestations": ("showing", "List the signed statements about a reference."),
     "attest": ("attaching", "Sign a statement of your own about an artifact."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
+    "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
     "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),
     "verify-oms": ("modelsigning", "Hold a directory against its OpenSSF model signature."),
@@ -129,9 +130,15 @@ def main(arguments: list[str] | None = None) -> None:
         _leave(exits.UNEXPECTED)
     except Exception as error:  # noqa: BLE001 - the last resort is one line too, never a traceback
         _report(argv, error)
+    except BaseException as error:
+        from stemma_attestations.guarding import is_panic
+
+        if not is_panic(error):
+            raise
+        _report(argv, error)
 
 
-def _report(argv: list[str], error: Exception) -> None:
+def _report(argv: list[str], error: BaseException) -> None:
     from stemma_attestations.errors import StemmaError
 
     code = exits.code_of(error)

@@ -1,4 +1,4 @@
-"""How far a transfer is, on one line of a terminal."""
+"""How far something is, on one line of a terminal."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ STEP_SECONDS = 0.2
 
 
 class Meter:
-    """Counts bytes from any number of threads and now and then shows the line."""
+    """Counts bytes, or things, from any number of threads and now and then shows the line."""
 
-    def __init__(self, doing: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._doing, self._clock = doing, clock
+    def __init__(
+        self, doing: str, clock: Callable[[], float] = time.monotonic, things: str = ""
+    ) -> None:
+        self._doing, self._clock, self._things = doing, clock, things
         self._lock = threading.Lock()
         self._start = self._shown = clock()
         self._done = self._expected = self._width = 0
@@ -40,9 +42,12 @@ class Meter:
         rate = self._done / max(now - self._start, 1e-9)
         left = self._expected - self._done
         if left <= 0 or rate <= 0:
-            return f"{self._doing} {size(self._done)}, {size(int(rate))}/s"
-        done = f"{size(self._done)} of {size(self._expected)}"
-        return f"{self._doing} {done}, {size(int(rate))}/s, {_clock_of(left / rate)} left"
+            return f"{self._doing} {self._amount(self._done)}, {self._amount(int(rate))}/s"
+        done = f"{self._amount(self._done)} of {self._amount(self._expected)}"
+        return f"{self._doing} {done}, {self._amount(int(rate))}/s, {_clock_of(left / rate)} left"
+
+    def _amount(self, count: int) -> str:
+        return f"{count} {self._things}" if self._things else size(count)
 
     def clear(self) -> None:
         """Take the line away."""

@@ -16,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from stemma_attestations.trust import TrustRoot
     from stemma_cli.signers import Choice
+    from stemma_registry.blobs.contract import Store
     from stemma_registry.blobs.streams import Progress
     from stemma_registry.config import Home
     from stemma_registry.registry import Registry, Snapshot
@@ -55,11 +56,25 @@ class Session:
         """The time of the question."""
         return datetime.now(UTC)
 
-    def trust(self, option: Path | None = None) -> TrustRoot:
-        """The trust root: of the option, else of the home (nobody is believed without one)."""
-        from stemma_registry import trust_file
+    def trust(self, option: str | None = None, location: str | None = None) -> TrustRoot:
+        """The trust root: of the option, else of the home (nobody is believed without one).
 
-        return trust_file.load(option or self.home.trust, required=option is not None)
+        One that is pinned by digest alone comes from the registry, or the one at `location`.
+        """
+        from stemma_registry import trust_source
+
+        def store() -> Store:
+            return self.store(location)
+
+        if option is not None:
+            return trust_source.Source.parse(option).load(store)
+        return trust_source.of_home(self.home, store)
+
+    def store(self, location: str | None = None) -> Store:
+        """The store of the registry, or of the one at `location`, without its catalogue."""
+        from stemma_registry.registry import open_store
+
+        return open_store(location or self.location, self.home)
 
     def signer(self, sign: Choice) -> Signer:
         """The signer that `--sign` names, else the key in the home, as it is to be dated."""
@@ -100,7 +115,7 @@ class Session:
         return registry
 
     @contextlib.contextmanager
-    def view(self, trust: Path | None = None) -> Iterator[tuple[Registry, Snapshot]]:
+    def view(self, trust: str | None = None) -> Iterator[tuple[Registry, Snapshot]]:
         """The registry and a snapshot of it at its head."""
         from stemma_registry.registry import snapshot
 
@@ -134,14 +149,17 @@ def _secret(variable: str, question: str) -> str | None:
 
 
 @contextlib.contextmanager
-def progress(doing: str) -> Iterator[Progress | None]:
-    """Bytes, rate and time left on stderr: on a terminal only, for anything over a second."""
+def progress(doing: str, things: str = "") -> Iterator[Progress | None]:
+    """Bytes (or things), rate and time left on stderr.
+
+    On a terminal only, for anything over a second.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from stemma_cli.meter import Meter
 
-    meter = Meter(doing)
+    meter = Meter(doing, things=things)
     try:
         yield meter
     finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadKey
 from stemma_attestations.foreign import Piece
@@ -22,6 +23,8 @@ from stemma_attestations.predicates.attachment import Attachment, Item
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import attached, gate, links
+from stemma_registry.catalogue import keyless_facts
+from stemma_registry.catalogue.held import Held
 from stemma_registry.errors import Refused
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
@@ -41,22 +44,33 @@ class Given:
 
 @dataclass(frozen=True)
 class Taken:
-    """One signed thing that is attached. `names` is what of the artifact it names."""
+    """One signed thing that is attached. `names` is what of the artifact it names.
+
+    `signers` are the keys that verify it, `identity` the one that does where it is keyless.
+    """
 
     label: str
     digest: Digest
     piece: Piece
     names: str | None
     signers: tuple[tuple[bytes, PublicKey], ...]
+    identity: Certified | None = None
+
+    @property
+    def signer(self) -> str | None:
+        """The id of the key or the identity that verifies it."""
+        if self.signers:
+            return self.signers[0][1].id
+        return self.identity.id if self.identity else None
 
     @property
     def note(self) -> str:
         """Why it is not verified, or counts for less; else empty."""
         if self.piece.note:
             return self.piece.note
-        if self.signers:
+        if self.signer is not None:
             return ""
-        return attached.KEYLESS if self.piece.keyless else "no known key verifies it"
+        return attached.unproven(self.piece) or "no known key verifies it"
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,16 @@ class _Document:
     taken: tuple[Taken, ...]
 
 
+@dataclass(frozen=True)
+class _Desk:
+    """What is on the table while files are read."""
+
+    view: Snapshot
+    given: Given
+    things: attached.Things
+    held: Held
+
+
 def attach(
     registry: Registry,
     trust: TrustRoot,
@@ -99,7 +123,7 @@ def attach(
         manifest = gate.load_manifest(registry, view, found)
         subject, name = attached.subject_of(view, found)
         things = attached.Things(registry.store, manifest)
-        documents, skipped = _read(view, given, things)
+        documents, skipped = _read(_Desk(view, given, things, Held.of(registry.catalogue.roots)))
     keys = {key.id: key for d in documents for t in d.taken for _, key in t.signers}
     stored, items = [], []
     for document in documents:
@@ -129,29 +153,27 @@ def attach(
     return Done(found.digest, name, entry, taken, tuple(skipped))
 
 
-def _read(
-    view: Snapshot, given: Given, things: attached.Things
-) -> tuple[list[_Document], list[str]]:
+def _read(desk: _Desk) -> tuple[list[_Document], list[str]]:
     """Every document that may be attached, and why others may not. Raises the first of those."""
     documents: list[_Document] = []
     skipped: list[str] = []
-    for name, raw in given.files:
+    for name, raw in desk.given.files:
         try:
             lines = attached.read_file(name, raw)
         except BadBundle as error:
-            _skip(given, skipped, BadBundle(f"{name}: {error}"))
+            _skip(desk.given, skipped, BadBundle(f"{name}: {error}"))
             continue
         texts = raw.split(b"\n")
         for line in lines:
             label = f"{name} line {line.number}" if line.number else name
             if line.problem is not None:
-                _skip(given, skipped, BadBundle(f"{label}: {line.problem}"))
+                _skip(desk.given, skipped, BadBundle(f"{label}: {line.problem}"))
                 continue
             own = texts[line.number - 1].removesuffix(b"\r") if line.number else raw
             try:
-                taken = [_take(view, given, things, (label, own), piece) for piece in line.pieces]
+                taken = [_take(desk, (label, own), piece) for piece in line.pieces]
             except Refused as error:
-                _skip(given, skipped, error)
+                _skip(desk.given, skipped, error)
                 continue
             documents.append(_Document(name, line.number or None, own, tuple(taken)))
     if not documents:
@@ -165,27 +187,25 @@ def _skip(given: Given, skipped: list[str], problem: BadBundle | Refused) -> Non
     skipped.append(str(problem))
 
 
-def _take(
-    view: Snapshot,
-    given: Given,
-    things: attached.Things,
-    place: tuple[str, bytes],
-    piece: Piece,
-) -> Taken:
+def _take(desk: _Desk, place: tuple[str, bytes], piece: Piece) -> Taken:
     """A piece with its signers. Raises Refused where it is about something else."""
     label, raw = place
-    names = piece.names(things.for_piece(piece))
+    names = attached.names_of(piece, desk.things)
     # A link of an earlier step names what that step made, which need not be in here: the
     # layout says how the steps hang together, and the gate where they must end.
     if names is None and piece.link is None:
         said = next((s.name or s.uri for s in piece.subjects if s.name or s.uri), "other bytes")
         raise Refused(
             f"{label}: it is about {said:.80}, whose digests are none of this artifact's "
-            "(its manifest, its files, its OMS root)"
+            "(its manifest, its files; of a model signature, all of its files)"
         )
     along = [PublicKey.parse(piece.key)] if piece.key and _is_key(piece.key) else []
-    keys = attached.known_keys(view, [*given.keys, *along])
-    return Taken(label, Digest.of(raw), piece, names, tuple(links.signers(piece, keys)))
+    keys = attached.known_keys(desk.view, [*desk.given.keys, *along])
+    signers = tuple(links.signers(piece, keys))
+    bundle = attached.bundle_of(piece)
+    proven = keyless_facts.prove(bundle, desk.held.roots) if bundle is not None else None
+    identity = proven.certified if proven else None
+    return Taken(label, Digest.of(raw), piece, names, signers, identity)
 
 
 def _is_key(pem: bytes) -> bool:

@@ -18,13 +18,14 @@ from stemma_attestations.foreign import Piece, Thing
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
-from stemma_attestations.predicates import attachment
+from stemma_attestations.predicates import attachment, signature
 from stemma_attestations.predicates.attachment import Attachment, Item
 from stemma_attestations.statement import ResourceDescriptor
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry import links
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import dated_facts, query
 from stemma_registry.catalogue.query import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
@@ -33,7 +34,10 @@ from stemma_registry.reference import Resolved, best_version
 from stemma_registry.registry import Registry, Snapshot
 
 UNVERIFIED = "unverified"
-KEYLESS = "keyless, not verified here"
+KEYLESS = "keyless, and no trusted root of this machine verifies it"
+NO_PROOF = "keyless, and nothing in it proves that a log saw it"
+OTHER = "keyless, and no Statement v1: not verified by this version"
+CHAINED = "signed with a certificate: a claim, unless the key of that certificate is known"
 # Digests of a file that a subject may have beside SHA-256, or instead of it.
 _MORE = ("sha384", "sha512", "sha1", "md5")
 
@@ -50,7 +54,8 @@ class Noted:
 class Seen:
     """One signed thing in what is attached.
 
-    `names` is what of the artifact it names, `key_id` the key whose signature verifies.
+    `names` is what of the artifact it names, `key_id` the id of the key or the identity
+    whose signature verifies.
     `assurance` is `unverified` where there is none.
     """
 
@@ -191,16 +196,72 @@ def _seen(
     known: tuple[Things, dict[str, PublicKey]],
 ) -> Seen:
     things, keys = known
-    key = next((key for _, key in links.signers(piece, keys)), None)
+    found = _signer(view, piece, keys)
     assurance, signer = UNVERIFIED, "(keyless)" if piece.keyless else "-"
-    if key is not None:
-        worth = view.trust.assurance(key.id, piece.says, fact.name, None)
+    if found is not None:
+        worth = view.trust.assurance(found[0], piece.says, fact.name, None, found[1])
         # Only what is a statement of today's version can count as more than signed.
         assurance = str(worth if piece.statement else Assurance.SIGNED)
-        signer = signer_label(view, key.id)
-    note = piece.note or (KEYLESS if piece.keyless and key is None else "")
-    names = piece.names(things.for_piece(piece))
-    return Seen(piece, item, fact, names, key.id if key else None, signer, assurance, note)
+        signer = signer_label(view, found[0])
+    note = piece.note or ("" if found else unproven(piece))
+    names = names_of(piece, things)
+    return Seen(piece, item, fact, names, found[0] if found else None, signer, assurance, note)
+
+
+def _signer(view: Snapshot, piece: Piece, keys: dict[str, PublicKey]) -> tuple[str, Times] | None:
+    """The key or identity that signed a piece, and when: the catalogue knows the identities."""
+    key = next((key for _, key in links.signers(piece, keys)), None)
+    if key is not None:
+        return key.id, ()
+    raw = bundle_of(piece)
+    return dated_facts.signer_of(view.connection, Digest.of(raw)) if raw is not None else None
+
+
+def bundle_of(piece: Piece) -> bytes | None:
+    """The keyless bundle of a statement, as this version can verify it."""
+    if not piece.keyless or piece.statement is None:
+        return None
+    return piece.bundle or (piece.raw if piece.form == foreign.SIGSTORE else None)
+
+
+def unproven(piece: Piece) -> str:
+    """Why nothing verifies what was signed with a certificate; else empty."""
+    if piece.chained:
+        return CHAINED
+    if not piece.keyless:
+        return ""
+    if bundle_of(piece) is not None:
+        return KEYLESS
+    return NO_PROOF if piece.form in {foreign.DSSE, foreign.COSIGN} else OTHER
+
+
+def names_of(piece: Piece, things: Things) -> str | None:
+    """What of the artifact a piece names, or None."""
+    if piece.says not in {signature.TYPE, signature.TYPE_V0}:
+        return piece.names(things.for_piece(piece))
+    return _signed_files(piece, things.manifest)
+
+
+def _signed_files(piece: Piece, manifest: Manifest) -> str | None:
+    """A model signature names an artifact whose files it lists, by path and digest.
+
+    The root alone leaves the paths out. The signature may be one of the files, and what it
+    ignores may be others.
+    """
+    if piece.statement is None:
+        return None
+    try:
+        signed = signature.parse(piece.statement)
+    except BadStatement:
+        return None
+    files = {entry.path: entry.sha256 for entry in manifest.entries}
+    if any(files.get(path) != digest for path, digest in signed.files.items()):
+        return None
+    own = Digest.of(piece.raw)
+    left = sorted(files.keys() - signed.files.keys())
+    if any(files[path] != own and not signature.covers(signed.ignored, path) for path in left):
+        return None
+    return f"its files but {', '.join(left):.80}" if left else "all its files"
 
 
 def known_keys(

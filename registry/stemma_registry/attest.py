@@ -67,17 +67,20 @@ def attest(
     signer: Signer,
     said: tuple[str, str, bytes],
     now: datetime,
+    expected: Digest | None = None,
 ) -> Attested:
     """Sign (REF, predicate type, predicate as JSON) as a statement, and append it.
 
     The same statement by the same signer is there only once. Raises NotFound, Refused,
-    BadStatement, LedgerBroken, Unavailable.
+    BadStatement, LedgerBroken, Unavailable; Refused too where REF is not `expected`.
     """
     text, predicate_type, raw = said
     check_type(predicate_type)
     uploads = Uploads.begin(registry.store, registry.catalogue)
     with take(registry, trust, now) as view:
         found = resolve(view, text)
+        if expected not in (None, found.digest):
+            raise Refused(f"{text} is {found.digest.short} by now, not {expected}")
         gate.load_manifest(registry, view, found)  # an artifact, not a file or a commit
         subject, name = attached.subject_of(view, found)
     statement = _statement(subject, predicate_type, raw)

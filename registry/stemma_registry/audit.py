@@ -31,6 +31,7 @@ from stemma_registry.lineage.erased import stated
 from stemma_registry.trusted_roots import TrustedRoots
 
 MISSING, DAMAGED, LEDGER, UNREADABLE = "missing", "damaged", "ledger", "unreadable"
+CATALOGUE = "catalogue"
 _STATUS = frozenset({heads.CHECKPOINT, snapshots.KEY})
 
 
@@ -38,7 +39,8 @@ _STATUS = frozenset({heads.CHECKPOINT, snapshots.KEY})
 class Finding:
     """One thing that is wrong, and what cannot be had because of it.
 
-    `what` is missing, damaged, truncated, swapped, unreadable or ledger.
+    `what` is missing, damaged, truncated, swapped, unreadable, ledger, or catalogue
+    where that says something else than the store does.
     `needed_by` lists the first of `needs` dependents.
     """
 

@@ -11,6 +11,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
+from stemma_attestations.guarding import guarded
 from stemma_attestations.names import subject_name
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import Dated, Times
@@ -67,7 +68,7 @@ class Belief:
 
 
 @dataclass(frozen=True)
-class _Verified:
+class Verified:
     id: str
     certified: Certified | None
     statement: Statement
@@ -85,9 +86,7 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
     `roots` are the Sigstore trusted roots at hand. Raises BadBundle, and
     SignatureRefused where no signature verifies.
     """
-    bundle = Bundle.parse(raw)
-    by_key = bundle.certificate is None
-    found = (_by_key if by_key else _by_certificate)(bundle, trust, roots)
+    found = identify(raw, trust, roots)
     known, statement = trust.introducing(found.certified), found.statement
     kind, signed, words = statement.predicate_type, found.signed, []
     for subject in statement.subjects:
@@ -108,8 +107,18 @@ def examine(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes], now: da
     )
 
 
-def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> _Verified:
-    key = trust.key(bundle.hint)
+def identify(raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
+    """Verify a bundle with whatever key or identity of a trust root signed it.
+
+    Whether that one may say so is another question. Raises BadBundle, SignatureRefused.
+    """
+    bundle = Bundle.parse(raw)
+    by_key = bundle.certificate is None
+    return (_by_key if by_key else _by_certificate)(bundle, trust, roots)
+
+
+def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
+    key = guarded(lambda: trust.key(bundle.hint))
     if key is None:
         raise SignatureRefused(f"key {bundle.hint:.12} is not in the trust root")
     statement, times, untimed = bundle.verify(key), list[Testimony](), list[str]()
@@ -128,10 +137,10 @@ def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> 
         times += [Testimony(one.time, one.by, digest, counts) for one in who]
         if counts and not who:
             untimed.append(f"trusted root {digest.short}: none of its authorities says so")
-    return _Verified(key.id, None, statement, tuple(times), tuple(untimed))
+    return Verified(key.id, None, statement, tuple(times), tuple(untimed))
 
 
-def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> _Verified:
+def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
     found = keyless.verify_each(bundle.raw, trust.roots, roots)
     who, _ = keyless.speaker(found)
     listed = {entry.root for entry in trust.introducing(who).entries(who.id)}
@@ -141,4 +150,4 @@ def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, byt
         times = [(time, "timestamp authority") for time in proof.timestamps]
         times += [(proof.log_time, f"log {proof.log.url}")] if proof.log_time else []
         said += [Testimony(time, by, digest, counts) for time, by in sorted(times)]
-    return _Verified(who.id, who, found[who.root].statement, tuple(said))
+    return Verified(who.id, who, found[who.root].statement, tuple(said))

@@ -24,6 +24,7 @@ class Limits:
     transfers: int = 8  # files that are read or written at once
     readers: int = 2  # blobs that an audit hashes at once
     dependents: int = 20  # of what needs a damaged blob, that many are listed
+    listed: int = 20  # changes that an audit of signatures lists for each signer
     attached: int = 1_000  # attached documents that are looked at for one artifact
     layout_choices: int = 64  # ways to choose among a functionary's links of one step
     inspection_seconds: int = 600  # one inspection of a layout
@@ -44,6 +45,9 @@ class Limits:
     restore_tries: int = 10  # how often a writer puts what was collected under its hands
     segment_bytes: int = 64 * 1024 * 1024  # a larger thousand of entries is read one by one
     snapshot_entries: int = 100  # a catalogue that is behind by fewer projects the ledger itself
+    root_update_seconds: float = 60.0  # all that a TUF repository is asked together
+    root_update_bytes: int = 32 * 1024 * 1024
+    root_rotations: int = 64
     snapshot_chunk_bytes: int = 8 * 1024 * 1024
 
 
@@ -89,6 +93,11 @@ class Home:
     def roots(self) -> Path:
         """Sigstore trusted roots, each named by its digest."""
         return self.path / "roots"
+
+    @property
+    def tuf(self) -> Path:
+        """What TUF repositories have said, so that none of them goes back."""
+        return self.path / "tuf"
 
     @property
     def heads(self) -> Path:

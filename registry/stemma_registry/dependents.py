@@ -14,7 +14,7 @@ from stemma_attestations.predicates import provenance
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, StoreError
-from stemma_registry.ledger.entry import Event, LedgerEntry
+from stemma_registry.ledger.entry import TRUST, Event, LedgerEntry
 from stemma_registry.ledger.survey import survey
 
 
@@ -68,6 +68,9 @@ def uses_in(
                 yield artifact, f"{labels[artifact]}, whose files it lists ({where})"
         for digest in sorted(direct.intersection(event.bundles)):
             yield digest, f"a signed statement about {about} ({where})"
+        if event.type == TRUST:
+            yield from ((digest, f"the trust root of {where}") for digest in sorted(direct))
+            continue
         for digest in sorted(direct.intersection(event.keys)):
             yield digest, f"the signatures of the statements about {about} ({where})"
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import settings, trust_file
+from stemma_registry import settings, trust_file, trust_source
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.errors import NotFound, StoreError
+from stemma_registry.errors import BadSettings, NotFound, StoreError
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 from stemma_registry.ledger.survey import last_number
+from stemma_registry.registry import open_store
 
 _EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before this version was written
 
@@ -72,7 +73,7 @@ def examine(location: str, home: Home, now: datetime) -> Iterator[Check]:
     yield _clock(now)
     yield from _home(home)
     yield _settings(home)
-    yield from _trust(home, now)
+    yield from _trust(location, home, now)
     yield _space(home.path, "space in the home")
     yield from _programs()
     if is_remote(location):
@@ -137,16 +138,21 @@ def _settings(home: Home) -> Check:
     return ok("configuration", str(home.configuration) if there else "none: the defaults hold")
 
 
-def _trust(home: Home, now: datetime) -> Iterator[Check]:
+def _trust(location: str, home: Home, now: datetime) -> Iterator[Check]:
     add = f"`stemma trust add {home.public_key} --principal NAME`"
     try:
-        trust = trust_file.load(home.trust, required=True)
-    except NotFound:
-        yield failed("trust root", f"{home.trust} is not there: nobody is believed", add)
+        source = trust_source.told(home)
+        trust = trust_source.of_home(home, lambda: open_store(location, home), required=True)
+    except BadSettings:
+        return  # said before, and it may say which trust root holds
+    except NotFound as error:
+        yield failed("trust root", f"{error}: nobody is believed", add)
         return
     except StemmaError as error:
         yield failed("trust root", str(error), f"edit {home.trust}")
         return
+    if source is not None:
+        add = "add it to the trust root that is reviewed, and pin that"
     if not trust.signers:
         yield failed("trust root", "it trusts nobody", add)
         return
@@ -229,7 +235,7 @@ def _registry(location: str, home: Home) -> Iterator[Check]:
 def _ledger(store: Store, home: Home, entry: LedgerEntry) -> Check:
     trust = trust_file.NOBODY
     with contextlib.suppress(StemmaError):  # said before
-        trust = trust_file.load(home.trust, required=False)
+        trust = trust_source.of_home(home, lambda: store)
     try:
         head = Head(entry.n, entry.digest)
         heads.check_checkpoint(store, head, heads.read_checkpoint(store, trust))

@@ -11,32 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from stemma_attestations.bundle import MAX_BYTES, Bundle
-from stemma_attestations.errors import BadBundle, BadPath, Malformed, SignatureRefused
-from stemma_attestations.keys import PublicKey
+from stemma_attestations.bundle import MAX_BYTES
+from stemma_attestations.errors import BadPath, Malformed, SignatureRefused
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import signature
 from stemma_attestations.predicates.signature import ModelSignature
-from stemma_attestations.statement import Statement
 from stemma_registry import files
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.directory import Tree, manifest_of, observe, scan
-from stemma_registry.errors import AlreadyThere, Refused
-from stemma_registry.signing import KeyHolder
-
-SCHEME = "ecdsa-sha2-nistp256"  # of what model_signing reads, the one that we have
-
-# Checks the signature of a bundle's bytes, by whatever the caller believes, and gives what was
-# signed. Raises SignatureRefused.
-Believe = Callable[[bytes], Statement]
+from stemma_registry.errors import AlreadyThere
+from stemma_registry.oms_signers import Believe, Believed, Seal
 
 
 @dataclass(frozen=True)
 class Written:
-    """A signature that was written, and what it is over."""
+    """A signature that was written, what it is over, and who made it (for people)."""
 
     manifest: Manifest
     ignored: tuple[str, ...]
+    signer: str
 
 
 @dataclass(frozen=True)
@@ -46,23 +39,16 @@ class Checked:
     signed: ModelSignature
     differences: tuple[str, ...]
     passed_over: tuple[str, ...]
+    by: Believed
 
 
 def sign(
-    root: Path,
-    out: Path,
-    ignore: Sequence[str],
-    signer: KeyHolder,
-    progress: Progress | None = None,
+    root: Path, out: Path, ignore: Sequence[str], seal: Seal, progress: Progress | None = None
 ) -> Written:
     """Sign every file of a directory but those below `ignore`, and write the signature to `out`.
 
-    Raises AlreadyThere, BadPath, BadTree, NotFound, Refused, Unavailable.
+    Raises AlreadyThere, BadPath, BadTree, NotFound, Refused, SignatureRefused, Unavailable.
     """
-    if signer.public.scheme != SCHEME:
-        raise Refused(
-            f"a model signature is made by an ECDSA P-256 key, not {signer.public.scheme}"
-        )
     if os.path.lexists(out):
         raise AlreadyThere(f"{out} exists, and a signature is not overwritten")
     inside = _inside(root, out)
@@ -70,10 +56,9 @@ def sign(
     tree = _without(scan(root), lambda path: signature.covers(ignored, path) is not None)
     manifest = manifest_of(root, observe(tree, progress))
     statement = signature.build(manifest, root.resolve().name or "model", ignored)
-    raw = signature.bundle(signer.sign(statement), signer.public)
-    by_key(signer.public)(raw)  # as everybody else will read it
+    raw, by = seal(statement)
     files.write_new(out, "signature", raw)
-    return Written(manifest, ignored)
+    return Written(manifest, ignored, by)
 
 
 def verify(
@@ -86,7 +71,7 @@ def verify(
     SignatureRefused, Unavailable.
     """
     said = tuple(_plain(one) for one in ignore)
-    signed = _read(path, believe)
+    signed, by = _read(path, believe)
     inside = _inside(root, path)
     left: list[str] = []
 
@@ -102,24 +87,13 @@ def verify(
     lines = signature.differences(
         signed, {e.path: e.sha256 for e in observed.entries}, dict(observed.oddities), said
     )
-    return Checked(signed, lines, tuple(sorted(left)))
+    return Checked(signed, lines, tuple(sorted(left)), by)
 
 
-def by_key(key: PublicKey) -> Believe:
-    """Believe what this key signed."""
-
-    def believe(raw: bytes) -> Statement:
-        try:
-            return Bundle.parse(raw).verify(key)
-        except BadBundle as error:
-            raise SignatureRefused(str(error)) from error
-
-    return believe
-
-
-def _read(path: Path, believe: Believe) -> ModelSignature:
+def _read(path: Path, believe: Believe) -> tuple[ModelSignature, Believed]:
+    by = believe(files.read(path, "signature", MAX_BYTES))
     try:
-        return signature.parse(believe(files.read(path, "signature", MAX_BYTES)))
+        return signature.parse(by.statement), by
     except Malformed as error:
         raise SignatureRefused(f"not a model signature: {error}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import trust_file
+from stemma_registry import trust_source
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue import keyless_facts
@@ -94,7 +94,7 @@ def open_registry(location: str, home: Home) -> Registry:
     if not path.exists():
         from stemma_registry.catalogue import snapshots  # lazily: once for each registry
 
-        snapshots.adopt(store, path, lambda: trust_file.load(home.trust, required=False))
+        snapshots.adopt(store, path, lambda: trust_source.of_home(home, lambda: store))
     return Registry(store, Catalogue.open(path, store, TrustedRoots(home.roots)), home)
 
 

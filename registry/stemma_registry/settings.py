@@ -1,7 +1,10 @@
 """The user's configuration file, `$STEMMA_HOME/config.yaml`: how stores are used from here.
 
+It may also say which trust root holds, where that is not `trust.yaml` in the home.
+
     cache_size: 20 GiB
     stat_cache: true
+    trust: sha256:DIGEST
     stores:
       s3://bucket/prefix:
         server_side_encryption: aws:kms
@@ -56,6 +59,7 @@ class Settings:
     cache_size: int = DEFAULT_CACHE_SIZE
     stat_cache: bool = True
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
+    trust: str | None = None  # as stemma_registry.trust_source reads it
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -85,7 +89,7 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    top = _section(document, "the file", ("cache_size", "stat_cache", "stores"))
+    top = _section(document, "the file", ("cache_size", "stat_cache", "stores", "trust"))
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
         raise BadSettings("stores: a section for each location is expected")
@@ -99,7 +103,12 @@ def parse(raw: bytes) -> Settings:
     if not isinstance(stat_cache, bool):
         raise BadSettings("stat_cache is true or false")
     size = top.get("cache_size")
-    return Settings(DEFAULT_CACHE_SIZE if size is None else _bytes(size), stat_cache, stores)
+    return Settings(
+        DEFAULT_CACHE_SIZE if size is None else _bytes(size),
+        stat_cache,
+        stores,
+        _word(top, "trust"),
+    )
 
 
 def _store(name: str, section: object) -> S3Settings:

@@ -138,9 +138,9 @@ def test_the_examples_are_the_fixtures_and_are_read(name: str) -> None:
 
 
 def test_every_page_with_an_example_of_ours_is_checked() -> None:
-    # The pages of the ML-BOM and the verdict have tests of their own beside their predicates.
+    # The pages of the ML-BOM, the verdict and the format scan have tests of their own.
     with_examples = {path.name for path in FORMATS.glob("*.md") if blocks_of(path)}
-    assert with_examples - {"ml-bom.md", "verdict.md"} == set(EXAMPLES)
+    assert with_examples - {"ml-bom.md", "verdict.md", "format-scan.md"} == set(EXAMPLES)
 
 
 def blocks_of(path: Path) -> list[tuple[str, str]]:

@@ -102,7 +102,6 @@ def test_parse_is_the_inverse_of_to_json(
         envelope(signatures=[{"sig": ""}]),
         envelope(signatures=[{"sig": None}]),
         envelope(signatures=[{"sig": "c2ln", "keyid": 7}]),
-        envelope(signatures=[{"sig": "c2ln", "keyid": None}]),
         envelope(signatures=[{"sig": "c2ln"}, {"sig": "not base64"}]),
         envelope(signatures=[{"sig": "c2ln"}] * (MAX_SIGNATURES + 1)),
     ],
@@ -114,7 +113,8 @@ def test_refused(document: object) -> None:
 
 def test_near_misses_are_read() -> None:
     assert len(Envelope.parse(envelope(signatures=[{"sig": "c2ln"}] * 64)).signatures) == 64
-    assert Envelope.parse(envelope(signatures=[{"sig": "c2ln"}])).signatures[0].keyid == ""
+    for signature in ({"sig": "c2ln"}, {"sig": "c2ln", "keyid": None}):
+        assert Envelope.parse(envelope(signatures=[signature])).signatures[0].keyid == ""
     assert Envelope.parse(envelope(extension={"a": 1})).payload == b"hello world"
 
 

@@ -76,7 +76,7 @@ def test_attach_and_attestations(model: Run) -> None:
     assert "skipped: a.intoto.jsonl line 2" in done.err
     assert "line 1: https://example.org/t about the artifact  verified" in done.out
     assert "line 3: https://example.org/t about the artifact  unverified" in done.out
-    assert "keyless, not verified here" in done.out
+    assert "keyless, and no trusted root of this machine verifies it" in done.out
     again = model(
         "attach", "models/m:1", "a.intoto.jsonl", "--key", "maker.pub", "--skip-bad", "--json"
     )

@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
 SHOWN_HOME = "/home/ada"
 WIDTH = 80
+# Puts something into the home before a page is run, and says what its environment has more.
+Prepare = Callable[[Path], Mapping[str, str]]
 _FENCE = re.compile(r"^```(\w+)(?: +(\S+))?\s*$")
 _HEX = r"(?<![0-9A-Za-z])[0-9a-f]{12,64}(?![0-9A-Za-z])"
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -198,10 +200,11 @@ class Digests:
 class Shell:
     """One bash in a scratch folder, in which `stemma` is the real command in a real process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prepare: Prepare | None = None) -> None:
         self.home = folder / "h"
         self.work = self.home / "work"
         self.work.mkdir(parents=True)
+        more = prepare(self.home) if prepare else {}
         programs = folder / "bin"
         programs.mkdir()
         shim = SHIM.format(python=sys.executable, door=str(_door()))
@@ -211,7 +214,7 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-s"],
             cwd=self.work,
-            env={**_GIT, "PATH": os.pathsep.join(path), **self._environment()},
+            env={**_GIT, "PATH": os.pathsep.join(path), **self._environment(), **more},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -300,11 +303,13 @@ _GIT = {
 }
 
 
-def play(page: Path, digests: Digests | None = None) -> Iterator[Ran]:
+def play(
+    page: Path, digests: Digests | None = None, prepare: Prepare | None = None
+) -> Iterator[Ran]:
     """Run a page from top to bottom."""
     digests = digests or Digests()
     with tempfile.TemporaryDirectory(prefix="stemma-") as folder:
-        shell = Shell(Path(folder).resolve())
+        shell = Shell(Path(folder).resolve(), prepare)
         try:
             for example in examples(page):
                 if isinstance(example, File):
@@ -325,10 +330,10 @@ def _narrow(line: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 4] + "[..]"
 
 
-def write(page: Path) -> int:
+def write(page: Path, prepare: Prepare | None = None) -> int:
     """Put what is really printed into a page wherever it differs; how many times that was."""
     lines, digests, shift, count = page.read_text(encoding="utf-8").splitlines(), Digests(), 0, 0
-    for ran in play(page, digests):
+    for ran in play(page, digests, prepare):
         if digests.matches(ran.command.expected, ran.lines) is None:
             continue
         shown = [_narrow(digests.shown(line)) for line in ran.lines]

@@ -5,6 +5,7 @@ How examples are written is said in `console.py`.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Iterator
@@ -271,6 +272,19 @@ def test_every_promise_names_the_tests_that_try_to_break_it() -> None:
         for span in code_spans(row[-1]):
             text = (ROOT / span).read_text(encoding="utf-8")
             assert re.search(r"^(def test_|Test\w+ = )", text, re.MULTILINE), span
+
+
+def test_every_forgery_names_the_cases_that_show_it_and_every_case_has_its_place() -> None:
+    forged = {path.name for path in (ROOT / "tests/conformance/cases").glob("*_fail")}
+    shown: set[str] = set()
+    for *_, cell in table_of("threat-model.md", "forgery", "what refuses it", "shown by"):
+        assert code_spans(cell)
+        for span in code_spans(cell):
+            if not span.startswith("tests/"):  # those are checked with all other files
+                found = set(fnmatch.filter(forged, span))
+                assert found, span
+                shown |= found
+    assert forged - shown == set()
 
 
 def test_the_index_lists_every_page() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stemma_attestations.errors import BadPath, SignatureRefused
-from stemma_registry import oms, signing
+from stemma_registry import oms, oms_signers, signing
 from stemma_registry.errors import AlreadyThere, BadTree, NotFound, Refused
 from tests.cli.test_commands import Run, run  # noqa: F401 - a fixture
 
@@ -52,7 +52,7 @@ class Model:
 
     def check(self, *ignore: str) -> oms.Checked:
         """What our reader says."""
-        return oms.verify(self.root, self.sig, oms.by_key(self.public), ignore, None)
+        return oms.verify(self.root, self.sig, oms_signers.by_key(self.public), ignore, None)
 
     @property
     def signer(self) -> signing.Signer:
@@ -78,7 +78,7 @@ def model(tmp_path: Path) -> Model:
 
 
 def test_model_signing_accepts_ours_and_gives_the_same_root(model: Model, tmp_path: Path) -> None:
-    written = oms.sign(model.root, model.sig, (), model.signer)
+    written = oms.sign(model.root, model.sig, (), oms_signers.with_key(model.signer))
     assert model.verifies()
     assert model.check().signed.root == written.manifest.oms_root
     ours = model.sig.read_bytes()
@@ -94,7 +94,7 @@ def test_model_signing_accepts_ours_and_gives_the_same_root(model: Model, tmp_pa
 
 def test_ours_covers_what_model_signing_leaves_out(model: Model) -> None:
     model.write(**{".gitattributes": "*.bin filter=lfs\n", ".github/ci.yml": "on: push\n"})
-    oms.sign(model.root, model.sig, (), model.signer)
+    oms.sign(model.root, model.sig, (), oms_signers.with_key(model.signer))
     assert model.verifies("--no-ignore-git-paths")
     assert not model.verifies()  # it looks for neither and misses both
     assert model.check().differences == ()
@@ -106,7 +106,9 @@ def test_ours_covers_what_model_signing_leaves_out(model: Model) -> None:
 
 def test_what_ours_ignores_is_named_and_model_signing_agrees(model: Model) -> None:
     model.write(**{".gitattributes": "x", "logs/run.txt": "x"})
-    written = oms.sign(model.root, model.sig, ("logs/", "./.gitattributes"), model.signer)
+    written = oms.sign(
+        model.root, model.sig, ("logs/", "./.gitattributes"), oms_signers.with_key(model.signer)
+    )
     assert written.ignored == ("logs", ".gitattributes", "model.sig")
     assert model.verifies()
     assert len(model.check().differences) == 2
@@ -150,15 +152,15 @@ def test_links_and_pipes_are_refused(model: Model) -> None:
     ]
     model.sig.unlink()
     with pytest.raises(BadTree, match="symbolic link"):
-        oms.sign(model.root, model.sig, (), model.signer)
+        oms.sign(model.root, model.sig, (), oms_signers.with_key(model.signer))
     assert not model.sig.exists()
 
 
 def test_a_git_checkout_is_signed_without_its_git(model: Model) -> None:
     model.write(**{".git/HEAD": "ref: refs/heads/main\n"})
     with pytest.raises(BadTree, match=r"\.git"):
-        oms.sign(model.root, model.sig, (), model.signer)
-    oms.sign(model.root, model.sig, (".git",), model.signer)
+        oms.sign(model.root, model.sig, (), oms_signers.with_key(model.signer))
+    oms.sign(model.root, model.sig, (".git",), oms_signers.with_key(model.signer))
     assert model.verifies()
     assert len(model.check().differences) == 1
     assert model.check(".git").differences == ()
@@ -178,7 +180,7 @@ def test_signatures_that_prove_nothing_are_refused(model: Model, tmp_path: Path)
     other = signing.new_key("ecdsa-p256", None)[1]
     model.signs()
     with pytest.raises(SignatureRefused, match="names key"):
-        oms.verify(model.root, model.sig, oms.by_key(other), (), None)
+        oms.verify(model.root, model.sig, oms_signers.by_key(other), (), None)
     good = json.loads(model.sig.read_bytes())
     payload = good["dsseEnvelope"]["payload"]
     for bad in (
@@ -207,13 +209,13 @@ def test_what_cannot_be_signed_is_refused_before_it_is_read(model: Model, tmp_pa
         signing.write_key(path, *signing.new_key(kind, None))
         signer = signing.load_signer(f"key:{path}", lambda: None)
         with pytest.raises(Refused, match="ECDSA P-256"):
-            oms.sign(model.root, model.sig, (), signer)
+            oms.sign(model.root, model.sig, (), oms_signers.with_key(signer))
     for path_ in ("", ".", "/", "/etc", "..", "a/../..", "a\nb"):
         with pytest.raises(BadPath):
-            oms.sign(model.root, model.sig, (path_,), model.signer)
+            oms.sign(model.root, model.sig, (path_,), oms_signers.with_key(model.signer))
     model.sig.write_text("there already")
     with pytest.raises(AlreadyThere):
-        oms.sign(model.root, model.sig, (), model.signer)
+        oms.sign(model.root, model.sig, (), oms_signers.with_key(model.signer))
     assert model.sig.read_text() == "there already"
 
 

@@ -98,3 +98,19 @@ def test_what_is_no_trusted_root(tmp_path: Path, bad: bytes) -> None:
     with pytest.raises(BadTrustRoot):
         TrustedRoots(tmp_path).add(bad)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_signer_leaves_what_people_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "trust.yaml"
+    text = """# Ours.
+format: urn:stemma:trust-root:v0.1
+thresholds:
+  - predicates: ["*"]
+    names: [prod/**]
+    principals: 2
+signers: []  # nobody yet
+"""
+    path.write_text(text)
+    root = trust_file.add(path, "ada", new_signer().public)
+    assert [rule.principals for rule in root.thresholds] == [2]
+    assert path.read_text().startswith(text.partition("signers:")[0] + "signers:\n  - principal")

@@ -28,6 +28,7 @@ THEIRS = "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"
     [
         ("trusted_root.json", public_good.trusted_root),
         ("signing_config.v0.2.json", public_good.signing_config),
+        ("root.json", public_good.tuf_root),
     ],
 )
 def test_it_is_what_the_pinned_sigstore_ships(name: str, ours: Any) -> None:

@@ -189,6 +189,40 @@ def test_a_root_that_verifies_it_too_is_no_substitute(desk: Desk) -> None:
     assert desk.verify("models/k:1") == 11
 
 
+def test_who_is_listed_under_the_old_root_and_the_new_one(desk: Desk) -> None:
+    """As it is while a root is renewed: the machines that lack one of the two go on."""
+    desk.push()
+    old, new = desk.root, renewed(desk, first=True)
+    for desk.root in (old, new):
+        assert desk.believe() == 0
+    for desk.root in (old, new):
+        raw = kept(desk).read_bytes()
+        kept(desk).unlink()
+        assert desk.verify() == 0
+        rebuilt_says_the_same(desk)
+        kept(desk).write_bytes(raw)
+    assert (
+        desk.run(
+            "trust",
+            "add",
+            "--identity",
+            ALICE,
+            "--issuer",
+            desk.stack.oidc.url,
+            "--root",
+            old,
+            "--principal",
+            ALICE,
+            "--predicates",
+            "urn:x:more",
+        )[0]
+        == 0
+    )
+    desk.root = old
+    kept(desk).unlink()
+    assert desk.verify() == 14, "under the old one she may say more"
+
+
 def test_a_root_that_is_missing_for_somebody_who_never_spoke(desk: Desk) -> None:
     keyed(desk)
     renewed(desk, first=True)

@@ -12,7 +12,7 @@ from stemma_cli.session import Session, pass_session, read_file
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from stemma_registry.attach import Done, Taken
+    from stemma_registry.attach import Done
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -78,8 +78,8 @@ def attach(
 ) -> None:
     """Keep what other tools signed about the artifact REF, as it came.
 
-    FILE is a Sigstore bundle, a DSSE envelope, an in-toto link, a PEP 740 or npm
-    attestation, a cosign bundle, or a collection of such lines (.jsonl).
+    FILE is a Sigstore bundle, an OpenSSF model signature, a DSSE envelope, an in-toto link,
+    a PEP 740 or npm attestation, a cosign bundle, or a collection of such lines (.jsonl).
     """
     from stemma_attestations.bundle import MAX_BYTES
     from stemma_attestations.keys import PublicKey
@@ -106,7 +106,7 @@ def report(session: Session, done: Done) -> None:
     output.line(f"{done.name or done.artifact.short}  {_outcome(done.entry, 'attached')}")
     for taken in done.taken:
         about = f" about {taken.names}" if taken.names else ""
-        state = "verified" if _key(taken) else "unverified"
+        state = "verified" if taken.signer else "unverified"
         output.line(f"  {taken.label}: {taken.piece.says}{about}  {state}")
         if taken.note:
             output.line(f"    {taken.note}")
@@ -125,8 +125,8 @@ def document(done: Done) -> dict[str, Any]:
                 "form": taken.piece.form,
                 "says": taken.piece.says,
                 "names": taken.names,
-                "verified": _key(taken) is not None,
-                "key_id": _key(taken),
+                "verified": taken.signer is not None,
+                "key_id": taken.signer,
                 "note": taken.note or None,
                 "digest": str(taken.digest),
             }
@@ -134,10 +134,6 @@ def document(done: Done) -> dict[str, Any]:
         ],
         "skipped": list(done.skipped),
     }
-
-
-def _key(taken: Taken) -> str | None:
-    return taken.signers[0][1].id if taken.signers else None
 
 
 def _outcome(entry: int | None, what: str) -> str:

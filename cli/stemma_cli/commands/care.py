@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,56 @@ SHOWN = 20
     metavar="LOCATION",
     help="Take good bytes from this registry, or from the files of this directory.",
 )
+@click.option("--signatures", is_flag=True, help="Verify every signed statement again.")
+@click.option(
+    "--trust",
+    metavar="SOURCE",
+    help="With --signatures: what this trust root would change (FILE or sha256:DIGEST).",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Of what --signatures finds, list so much of each kind.",
+)
 @pass_session
-def audit(session: Session, read_data: bool, repair_from: str | None) -> None:
+def audit(
+    session: Session,
+    read_data: bool,
+    repair_from: str | None,
+    signatures: bool,
+    trust: str | None,
+    limit: int,
+) -> None:
     """Check that the registry is whole: the ledger's chain, and every blob it refers to.
 
     Names everything that is damaged, missing, truncated or swapped, with what
-    needs it. Exit code 12 if there is any, 14 if the ledger is broken.
+    needs it; with --signatures also what the catalogue says and no signature
+    does. Exit code 12 if there is any, 14 if the ledger is broken.
     """
+    if trust is not None and not signatures:
+        raise click.UsageError("--trust says what would change: it needs --signatures")
+    report, mended = _audited(session, read_data, repair_from)
+    again = None
+    if signatures:
+        from stemma_cli import signatures as verifying
+
+        again = verifying.run(session, report, trust, limit)
+    failure = exits.BYTES_DIFFER if report.decided else exits.UNDECIDED
+    code = exits.DONE if report.whole else failure
+    if session.json:
+        found = {"signatures": again.document() if again else None}
+        output.document({"whole": report.whole, "code": code, **_document(report, mended), **found})
+    else:
+        _print(report, read_data, mended, again.lines() if again else ())
+    click.get_current_context().exit(code)
+
+
+def _audited(
+    session: Session, read_data: bool, repair_from: str | None
+) -> tuple[Report, list[str]]:
+    """The report on the store, and what was mended before it was made."""
     from stemma_registry.audit import audit as run
     from stemma_registry.blobs.opening import is_remote, store_at
     from stemma_registry.registry import open_store
@@ -55,13 +99,7 @@ def audit(session: Session, read_data: bool, repair_from: str | None) -> None:
         with progress("repairing") as advance:
             report, mended = repair_all(store, home, trust, report, source, read_data, advance)
         open_store(session.location, home, cached=False)  # or there is no registry, and was none
-    failure = exits.BYTES_DIFFER if report.decided else exits.UNDECIDED
-    code = exits.DONE if report.whole else failure
-    if session.json:
-        output.document({"whole": report.whole, "code": code, **_document(report, mended)})
-    else:
-        _print(report, read_data, mended)
-    click.get_current_context().exit(code)
+    return report, mended
 
 
 def _document(report: Report, mended: list[str]) -> dict[str, Any]:
@@ -83,7 +121,9 @@ def _document(report: Report, mended: list[str]) -> dict[str, Any]:
     }
 
 
-def _print(report: Report, read_data: bool, mended: list[str]) -> None:
+def _print(
+    report: Report, read_data: bool, mended: list[str], signatures: Iterable[str] = ()
+) -> None:
     read = f", {output.size(report.bytes_read)} hashed" if read_data else ""
     output.line(f"{report.entries} ledger entries, {report.blobs} blobs{read}")
     for subject in mended:
@@ -101,6 +141,8 @@ def _print(report: Report, read_data: bool, mended: list[str]) -> None:
     if report.strays:
         output.line(f"{len(report.strays)} things that are not Stemma's:")
         _listed([f"{stray.name}  {output.size(stray.size)}" for stray in report.strays])
+    for text in signatures:
+        output.line(text)
     for warning in report.warnings:
         output.line(f"note  {warning.subject}: {warning.detail}")
     for finding in report.findings:

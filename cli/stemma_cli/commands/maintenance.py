@@ -33,7 +33,7 @@ def replicate(session: Session, source: str, target: str, verify: bool) -> None:
     from stemma_registry.replicate import open_target
     from stemma_registry.replicate import replicate as run
 
-    home, trust = session.home, session.trust()
+    home, trust = session.home, session.trust(location=source)
     origin = open_store(source, home, cached=False)
     store, report, mended = open_target(target, home), None, list[str]()
     with progress("copying") as advance:

@@ -24,7 +24,7 @@ FORMATS = ("tree", "table", "json", "dot", "mermaid")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option(
-    "--trust", type=click.Path(path_type=Path), help="The trust root (else the one in the home)."
+    "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @pass_session
 def trace(
@@ -34,7 +34,7 @@ def trace(
     depth: int | None,
     target: str | None,
     form: str,
-    trust: Path | None,
+    trust: str | None,
 ) -> None:
     """Show every descendant of REF, or of a FILE on disk, with the word behind each edge.
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import output
+from stemma_cli.commands.roots import roots
 from stemma_cli.session import Session, pass_session, read_file
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_trust = click.option("--trust", "trust_path", type=_PATH, help="Another trust root.")
+_trust = click.option("--trust", "trust_path", type=_PATH, help="Another trust root's file.")
+_source = click.option(
+    "--trust", "source", metavar="SOURCE", help="Another trust root: FILE or sha256:DIGEST."
+)
 
 
 @click.group()
@@ -27,11 +32,11 @@ def trust() -> None:
 
 
 @trust.command("show")
-@_trust
+@_source
 @pass_session
-def trust_show(session: Session, trust_path: Path | None) -> None:
+def trust_show(session: Session, source: str | None) -> None:
     """Show who is believed, for what, about which names, and when."""
-    root = session.trust(trust_path)
+    root = session.trust(source)
     if session.json:
         output.document(
             {
@@ -135,10 +140,10 @@ def trust_add(
     For all names and predicates unless told otherwise.
     """
     from stemma_attestations.keys import PublicKey
-    from stemma_registry import trust_file
+    from stemma_registry import trust_file, trust_source
     from stemma_registry.trust_file import Grants
 
-    path = trust_path or session.home.trust
+    path = trust_source.writable(session.home, trust_path)
     key_id = None
     if public_key is not None and not (identity or issuer or claim or root):
         public = PublicKey.parse(public_key.read_bytes())
@@ -192,9 +197,9 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
     nothing of it is.
     """
     from stemma_attestations.times import parse_time
-    from stemma_registry import trust_file
+    from stemma_registry import trust_file, trust_source
 
-    path = trust_path or session.home.trust
+    path = trust_source.writable(session.home, trust_path)
     time = parse_time(at) if at else session.now.replace(microsecond=0)
     root, revoked = trust_file.revoke(path, who, time)
     if session.json:
@@ -210,9 +215,9 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
 
 @trust.command("test")
 @click.argument("bundle", type=_FILE)
-@_trust
+@_source
 @pass_session
-def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
+def trust_test(session: Session, bundle: Path, source: str | None) -> None:
     """Say whether a bundle would be believed, for what, and why not.
 
     Exit code 0 if all of it would, 13 if not.
@@ -222,7 +227,7 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
     from stemma_registry import belief
     from stemma_registry.trusted_roots import TrustedRoots
 
-    root = session.trust(trust_path)
+    root = session.trust(source)
     roots = TrustedRoots(session.home.roots).all()
     found = belief.examine(read_file(bundle, MAX_BYTES), root, roots, session.now)
     if session.json:
@@ -273,6 +278,29 @@ def trust_test(session: Session, bundle: Path, trust_path: Path | None) -> None:
         raise SignatureRefused("not all of it is believed")
 
 
+@trust.command("publish")
+@click.argument("file", type=_FILE)
+@signing("Who signs the head behind it (else the home's key).")
+@pass_session
+def trust_publish(session: Session, file: Path, sign: Choice) -> None:
+    """Put a trust root's bytes into the registry, and print the digest to pin.
+
+    Who pins it reads it from there, and nothing else: `--trust sha256:DIGEST`,
+    or `trust: sha256:DIGEST` in config.yaml.
+    """
+    from stemma_attestations.yaml_strict import MAX_BYTES
+    from stemma_registry import trust_source
+    from stemma_registry.trust_publish import publish
+
+    raw, signer = read_file(file, MAX_BYTES), session.signer(sign)
+    root = trust_source.with_bytes(session.home, raw, session.store)
+    done = publish(session.open(), root, signer, raw, session.now)
+    if session.json:
+        output.document({"trust": str(file), "digest": str(done.digest), "entry": done.entry})
+        return
+    output.line(str(done.digest))
+
+
 @trust.group("time")
 def trust_time() -> None:
     """Whose word counts about when a key signed: the logs and authorities of Sigstore instances."""
@@ -288,7 +316,7 @@ def time_add(session: Session, root: str, trust_path: Path | None) -> None:
     ROOT is the digest of a Sigstore trusted root of this machine, or a file with one,
     which is kept. That believes nobody who signs.
     """
-    from stemma_registry import trust_file
+    from stemma_registry import trust_file, trust_source
     from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
 
     if root.startswith("sha256:"):
@@ -297,7 +325,7 @@ def time_add(session: Session, root: str, trust_path: Path | None) -> None:
         digest = TrustedRoots(session.home.roots).add(read_file(Path(root), MAX_BYTES))
     else:
         raise click.UsageError(f"{root!r:.80} is neither a file nor a digest (sha256:...)")
-    path = trust_path or session.home.trust
+    path = trust_source.writable(session.home, trust_path)
     new = trust_file.add_time(path, digest)
     if session.json:
         document = {"trust": str(path), "digest": str(new.digest), "root": str(digest)}
@@ -307,39 +335,4 @@ def time_add(session: Session, root: str, trust_path: Path | None) -> None:
     output.line(f"trust root {path}")
 
 
-@trust.group("root")
-def trust_root() -> None:
-    """The Sigstore trusted roots of this machine: which authorities and logs an instance has."""
-
-
-@trust_root.command("add")
-@click.argument("file", type=_FILE)
-@pass_session
-def root_add(session: Session, file: Path) -> None:
-    """Keep a trusted root (or the one in a trust configuration) under its digest.
-
-    That believes nobody yet: `trust add --identity ... --root DIGEST` does.
-    """
-    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
-
-    digest = TrustedRoots(session.home.roots).add(read_file(file, MAX_BYTES))
-    if session.json:
-        output.document({"root": str(digest)})
-        return
-    output.line(str(digest))
-
-
-@trust_root.command("list")
-@pass_session
-def root_list(session: Session) -> None:
-    """List them by digest."""
-    from stemma_registry import public_good
-    from stemma_registry.trusted_roots import TrustedRoots
-
-    digests = TrustedRoots(session.home.roots).digests()
-    if session.json:
-        output.document({"roots": [str(digest) for digest in digests]})
-        return
-    for digest in digests:
-        public = digest == public_good.TRUSTED_ROOT
-        output.line(f"{digest}{'  the public instance' if public else ''}")
+trust.add_command(roots)

@@ -22,7 +22,9 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("subject", metavar="REF|DIR")
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
-@click.option("--trust", type=_PATH, help="The trust root (else the one in the home).")
+@click.option(
+    "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
+)
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
 @signing("Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle).")
 @click.option(
@@ -41,7 +43,7 @@ def verify(
     session: Session,
     subject: str,
     expected: str | None,
-    trust: Path | None,
+    trust: str | None,
     vsa: Path | None,
     sign: Choice,
     layout: Path | None,
@@ -95,7 +97,7 @@ def _verdict(
     session: Session,
     subject: str,
     expected: str | None,
-    trust: Path | None,
+    trust: str | None,
     condition: Condition | None,
 ) -> Verdict:
     from stemma_attestations.names import NameVersion

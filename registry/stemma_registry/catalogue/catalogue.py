@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
@@ -75,8 +76,8 @@ class Catalogue:
                     schema.upgrade(connection)
         return catalogue
 
-    def catch_up(self) -> Head:
-        """Project what is new in the ledger and return its head.
+    def catch_up(self, progress: Progress | None = None) -> Head:
+        """Project what is new in the ledger and return its head; `progress` counts entries.
 
         Several processes may do this at once: each entry is projected by
         whoever holds the write lock when it is next. Raises LedgerBroken where
@@ -103,7 +104,18 @@ class Catalogue:
                 check_again(connection, self.store, held)
                 Projector(connection, self.store, held).project(entry)
                 _save_head(connection, head, before, held.names)
+            if progress is not None:
+                progress(1)
         return head
+
+    def hurry(self) -> None:
+        """Wait for no disk from now on: for a database that nobody needs after a crash."""
+
+        @event.listens_for(self.engine, "connect")
+        def _carelessly(dbapi_connection, _record):  # type: ignore[no-untyped-def]
+            dbapi_connection.execute("PRAGMA synchronous=OFF")
+
+        self.engine.dispose()  # what is open already would go on waiting
 
     def is_of(self, connection: Connection, held: Held) -> bool:
         """Whether what `connection` sees was held against exactly these trusted roots."""

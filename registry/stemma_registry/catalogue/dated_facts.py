@@ -50,6 +50,18 @@ def times_of(row: Any) -> Times:
     return tuple(sorted((*first, *others)))
 
 
+def signer_of(connection: Connection, bundle: Digest) -> tuple[str, Times] | None:
+    """Who signed the statement in a bundle, and what is proven about the time.
+
+    None where the bundle is not in the catalogue, or its signature does not verify.
+    """
+    query = select(t.statement.c.signer, *TIMES).where(
+        t.is_one_of(t.statement.c.bundle, [bundle.value]), t.statement.c.signer.is_not(None)
+    )
+    row = connection.execute(query).first()
+    return (row.signer, times_of(row)) if row else None
+
+
 def mark(bundle: Bundle) -> str | None:
     """The column `root` of a key bundle."""
     return "" if dating.has_evidence(bundle) else None

@@ -7,14 +7,15 @@ missing, damaged or cannot be read, nothing can be decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from sqlalchemy import Connection, exists, select
 
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
-from stemma_attestations.trust import TrustRoot
+from stemma_attestations.trust import Signer, TrustRoot
 from stemma_attestations.trusted_root import TrustedRoot
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
@@ -54,16 +55,26 @@ def _readable(raw: bytes | None) -> bool:
 def _might_speak(connection: Connection, trust: TrustRoot, root: Digest) -> bool:
     """Whether there is a keyless bundle that this root may verify.
 
-    One that no root verifies, or one of an identity that is listed under it.
+    One that no root verifies, or one of an identity that is listed under it, and may say
+    there what it may say under no root that is here.
     """
     unproven = select(1).where(t.statement.c.root == "", t.statement.c.signer.is_(None)).limit(1)
     if connection.execute(unproven).first() is not None:
         return True
-    patterns = [s.identity for s in trust.signers if s.root == root and s.identity is not None]
+    entries = [s for s in trust.signers if s.root == root and s.identity is not None]
     spoke = exists().where(t.statement.c.signer == t.identity.c.id)
     documents = connection.execute(select(t.identity.c.document).where(spoke)).scalars()
-    people = (read_identity(document).identity for document in documents)
-    return any(pattern.matches(who) for who in people for pattern in patterns)
+    return any(_would_gain(trust, read_identity(text), entries) for text in documents)
+
+
+def _would_gain(trust: TrustRoot, who: Certified, entries: Sequence[Signer]) -> bool:
+    known = trust.introducing(who).entries(who.id)
+    heard = [entry.grants for entry in known if entry.revoked is None]
+    return any(
+        entry.grants not in heard
+        for entry in entries
+        if entry.identity is not None and entry.identity.matches(who.identity)
+    )
 
 
 def _might_be_older(connection: Connection, trust: TrustRoot) -> bool:

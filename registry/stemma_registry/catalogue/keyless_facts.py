@@ -37,6 +37,14 @@ class Proven:
         """In order: what is kept does not hang on which root came first."""
         return sorted(self.times)
 
+    @property
+    def certified(self) -> Certified | None:
+        """Who that is; None where no root verifies the bundle."""
+        if self.identity is None or not self.times:
+            return None
+        first, *others = self.roots
+        return Certified(first, self.identity, tuple(others))
+
 
 def prove(raw: bytes, roots: Mapping[Digest, bytes]) -> Proven:
     """Verify a keyless bundle under every one of these roots."""
@@ -52,14 +60,13 @@ def prove(raw: bytes, roots: Mapping[Digest, bytes]) -> Proven:
 
 def columns(connection: Connection, proven: Proven) -> dict[str, object]:
     """The columns of a statement that say so; the identity gets its row."""
-    if proven.identity is None or not proven.times:
+    who = proven.certified
+    if who is None:
         return {"signer": None, "root": "", "signed": None}
-    first, *others = proven.roots
-    who = Certified(first, proven.identity, tuple(others))
     values = {"id": who.id, "document": who.encode().decode()}
     connection.execute(insert(t.identity).values(values).on_conflict_do_nothing())
-    signed = dated_facts.micros_of(proven.times[first])
-    return {"signer": who.id, "root": first.value, "signed": signed}
+    signed = dated_facts.micros_of(proven.times[who.root])
+    return {"signer": who.id, "root": who.root.value, "signed": signed}
 
 
 def record(connection: Connection, row: int, proven: Proven) -> None:

@@ -21,9 +21,10 @@ FORMAT = "urn:stemma:ledger-entry:v0.1"
 MAX_EVENTS = 10_000
 # What this version understands. An unknown event that is marked critical stops every reader.
 INIT, PUSH, STATUS = "init", "push", "status"
+TRUST = "trust"  # keeps a trust root in the store, for those who pin its digest
 # On the way out of the store; see docs/store.md.
 CONDEMN, COLLECT, COLLECTED, ERASE = "condemn", "collect", "collected", "erase"
-KNOWN = frozenset({INIT, PUSH, STATUS, CONDEMN, COLLECT, COLLECTED, ERASE})
+KNOWN = frozenset({INIT, PUSH, STATUS, TRUST, CONDEMN, COLLECT, COLLECTED, ERASE})
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -32,7 +33,7 @@ class Event:
     """Something that happened, by digests.
 
     `artifacts` are manifests, `bundles` signed statements, `keys` the public
-    keys (DER) that verify them. `blobs` are on their way out of the store: to
+    keys (DER) that verify them, or a trust root. `blobs` are on their way out of the store: to
     be named there is no reference.
     """
 

@@ -1,0 +1,1 @@
+"""What the project's own cases are made of; `python -m tests.conformance.generate` writes them."""
