@@ -18,6 +18,7 @@ PACKAGES = {
     "openssl": "openssl",
     "mount": "mount",
     "softhsm2-util": "softhsm2",
+    "faketime": "faketime",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
@@ -44,3 +44,24 @@ def parse_time(text: str) -> datetime:
 def format_time(time: datetime) -> str:
     """`time` as RFC 3339 in UTC, to the second."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])\Z")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> timedelta:
+    """A length of time from `90s`, `15m`, `12h` or `7d`. Raises Malformed."""
+    match = _DURATION.match(text)
+    if match is None:
+        raise Malformed(f"{text!r:.40} is not a length of time (90s, 15m, 12h, 7d)")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def format_duration(length: timedelta) -> str:
+    """The same for people, in the largest unit that gives at least two."""
+    seconds = int(length.total_seconds())
+    for unit in ("d", "h", "m"):
+        if abs(seconds) >= 2 * _UNITS[unit]:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return f"{seconds}s"

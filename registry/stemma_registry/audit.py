@@ -28,6 +28,7 @@ from stemma_registry.ledger.log import Head, read_entry
 from stemma_registry.ledger.segments import SIZE, segment_key, split
 from stemma_registry.ledger.survey import Chain, last_number, number, survey
 from stemma_registry.lineage.erased import stated
+from stemma_registry.status.documents import is_feed_key
 from stemma_registry.trusted_roots import TrustedRoots
 
 MISSING, DAMAGED, LEDGER, UNREADABLE = "missing", "damaged", "ledger", "unreadable"
@@ -255,7 +256,7 @@ class _Audit:
         for key in self.store.keys(""):
             if (k := segment_number(key)) is not None:
                 self.segments.append(k)
-            elif number(key) is None and key not in _STATUS:
+            elif number(key) is None and key not in _STATUS and not is_feed_key(key):
                 strays[key] = Stray(key, _length(self.store, key), False)
         for stray in self.store.strays():
             if stray.unfinished:

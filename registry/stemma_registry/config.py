@@ -49,6 +49,13 @@ class Limits:
     root_update_bytes: int = 32 * 1024 * 1024
     root_rotations: int = 64
     snapshot_chunk_bytes: int = 8 * 1024 * 1024
+    feed_root_bytes: int = 512_000  # what the TUF client reads of a root
+    feed_target_bytes: int = 64 * 1024 * 1024  # one target file of a status feed
+    feed_tries: int = 50  # of a publisher that others keep overtaking
+    feed_failures: int = 4  # of the store, before a publisher gives up
+    feed_kept: int = 16  # versions of a feed that stay, for readers who are under way
+    feed_seconds: float = 60.0  # one file of a feed, over HTTP
+    feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be
 
 
 LIMITS = Limits()
@@ -103,6 +110,16 @@ class Home:
     def heads(self) -> Path:
         """The highest ledger head seen of each registry."""
         return self.path / "heads"
+
+    @property
+    def feeds(self) -> Path:
+        """The status feeds that are pinned, and what was seen of each."""
+        return self.path / "feeds"
+
+    @property
+    def feed_key(self) -> Path:
+        """The key that signs the status feed online, mode 0600."""
+        return self.path / "feed.pem"
 
     @property
     def configuration(self) -> Path:

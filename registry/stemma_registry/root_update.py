@@ -27,7 +27,7 @@ from stemma_registry.errors import NotFound, Unavailable
 from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
 
 if TYPE_CHECKING:
-    from tuf.ngclient import Updater  # type: ignore[attr-defined]
+    from tuf.ngclient import Updater
     from tuf.ngclient.fetcher import FetcherInterface
 
 TARGET = "trusted_root.json"
@@ -94,7 +94,7 @@ def _in_time(work: Callable[[], T]) -> T:
 
 def _fetch(repository: Repository, work: Path) -> bytes:
     from tuf.api import exceptions
-    from tuf.ngclient import Updater, UpdaterConfig  # type: ignore[attr-defined]
+    from tuf.ngclient import Updater, UpdaterConfig
 
     url = repository.url.rstrip("/")
     (work / "targets").mkdir()

@@ -14,6 +14,9 @@ It may also say which trust root holds, where that is not `trust.yaml` in the ho
           mode: GOVERNANCE
           days: 30
         addressing_style: path
+    feed:
+      online_key: key:/etc/stemma/feed.pem
+      timestamp_key: awskms:alias/feed-timestamp
 
 Everything may be left out; a key that is not known is refused. A section holds
 for its location and all below it; the longest one that fits is the one that
@@ -53,6 +56,14 @@ class S3Settings:
 
 
 @dataclass(frozen=True)
+class FeedSettings:
+    """Which keys sign the status feed from here (URIs); None: the default."""
+
+    online_key: str | None = None
+    timestamp_key: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the file says, or what holds without one. `cache_size` is in bytes."""
 
@@ -60,6 +71,7 @@ class Settings:
     stat_cache: bool = True
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
     trust: str | None = None  # as stemma_registry.trust_source reads it
+    feed: FeedSettings = FeedSettings()
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -89,7 +101,8 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    top = _section(document, "the file", ("cache_size", "stat_cache", "stores", "trust"))
+    known = ("cache_size", "stat_cache", "stores", "trust", "feed")
+    top = _section(document, "the file", known)
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
         raise BadSettings("stores: a section for each location is expected")
@@ -108,7 +121,15 @@ def parse(raw: bytes) -> Settings:
         stat_cache,
         stores,
         _word(top, "trust"),
+        _feed(top.get("feed")),
     )
+
+
+def _feed(section: object) -> FeedSettings:
+    if section is None:
+        return FeedSettings()
+    values = _section(section, "feed", ("online_key", "timestamp_key"))
+    return FeedSettings(_word(values, "online_key"), _word(values, "timestamp_key"))
 
 
 def _store(name: str, section: object) -> S3Settings:

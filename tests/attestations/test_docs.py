@@ -40,6 +40,7 @@ from stemma_registry.config import LIMITS
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key
+from stemma_registry.status.documents import FeedHead
 from tests.building import FIXTURES
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats"
@@ -125,6 +126,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
         ("ledger/000008.json", lambda raw: LedgerEntry.parse(raw, 8)),
         ("seen-head.json", check_seen),
     ],
+    "feed.md": [("feed/head.json", FeedHead.parse)],
 }
 
 

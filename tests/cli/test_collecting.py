@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_cli.main import main
 from stemma_registry import leases
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.local import LocalStore
+from tests.calling import Call as Run
+from tests.calling import caller
 from tests.world import commit_all
 
-Run = Callable[..., tuple[int, str, str]]
 PERSONAL = b"ada,1815\n"
 
 
@@ -32,12 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(work)
     monkeypatch.setenv("STEMMA_HOME", str(tmp_path / "home"))
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
+    call = caller(capsys)
     assert call("init")[0] == 0
     assert call("push", "people", "acme/people:1", "--kind", "dataset")[0] == 0
     return call

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stemma_cli.main import main
 from stemma_registry.catalogue import snapshots
 from stemma_registry.config import Limits
+from tests.calling import Call as Run
+from tests.calling import caller
 from tests.world import commit_all
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -27,12 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("STEMMA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STEMMA_REGISTRY", str(tmp_path / "registry"))
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
+    call = caller(capsys)
     assert call("init")[0] == 0
     assert call("push", "data", "acme/data:1", "--kind", "dataset")[0] == 0
     return call

@@ -11,9 +11,9 @@ import pytest
 from stemma_attestations import keyless
 from stemma_attestations.errors import NotVerified, StemmaError, Undecided
 from stemma_attestations.verify import Request, verify
-from stemma_cli.main import main
 from tests.attestations.scene import refusal
 from tests.attestations.scene import request as scene_request
+from tests.calling import caller
 from tests.conformance.case import Case
 from tests.conformance.generate import HERE
 from tests.conformance.judging import judge
@@ -158,9 +158,8 @@ def test_a_panic_that_nobody_expected_is_one_line_too(
 
 def ran(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Exit code and what went to stderr."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    return int(caught.value.code or 0), capsys.readouterr().err
+    code, _, err = caller(capsys)(*arguments)
+    return code, err
 
 
 @pytest.mark.parametrize("make", ERRORS, ids=lambda make: type(make()).__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stemma_registry.blobs.contract import Store
-from stemma_registry.errors import AlreadyThere, NotFound
+from stemma_registry.errors import AlreadyThere, NotFound, StoreError
 from stemma_registry.ledger.log import entry_key
 from tests.contracts.places import Place
 from tests.threads import together
@@ -215,3 +215,54 @@ def test_sweeping_a_store_harms_nothing(store: Store) -> None:
     store.create(KEY, b"{}")
     assert store.sweep(0) == 0
     assert store.read(KEY) == b"{}"
+
+
+# Promise 11: `swap` is atomic, and `remove` takes away what is under status/ only.
+
+
+def test_11_an_object_is_swapped_only_for_what_it_holds(store: Store, place: Place) -> None:
+    assert not store.swap("status/feed/t", b"old", b"new")
+    assert store.swap("status/feed/t", None, b"first")
+    assert not store.swap("status/feed/t", None, b"second")
+    for wrong in (b"", b"firs", b"firstt", b"fIrst"):
+        assert not store.swap("status/feed/t", wrong, b"second")
+    assert place.open().read("status/feed/t") == b"first"
+    assert place.open().swap("status/feed/t", b"first", b"second")
+    assert store.read("status/feed/t") == b"second"
+    assert place.leftovers() == []
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_11_of_eight_that_swap_exactly_one_wins(
+    store: Store, place: Place, old: bytes | None
+) -> None:
+    key = "status/feed/timestamp.json"
+    if old is not None:
+        store.replace(key, old)
+    handles = [place.open() for _ in range(8)]
+    won = together(
+        [
+            lambda i=i, handle=handle: handle.swap(key, old, letters(i))  # type: ignore[misc]
+            for i, handle in enumerate(handles)
+        ]
+    )
+    assert sum(won) == 1
+    assert store.read(key) == letters(won.index(True))
+
+
+def test_11_what_is_removed_is_gone_and_may_come_back(store: Store, place: Place) -> None:
+    store.create("status/feed/1.json", b"first")
+    store.remove("status/feed/1.json")
+    store.remove("status/feed/1.json")
+    store.remove("status/nothing/like/that")
+    with pytest.raises(NotFound):
+        place.open().read("status/feed/1.json")
+    store.create("status/feed/1.json", b"again")
+    assert store.read("status/feed/1.json") == b"again"
+
+
+def test_11_the_ledger_is_never_removed(store: Store) -> None:
+    store.create(KEY, b"first")
+    with pytest.raises(StoreError):
+        store.remove(KEY)
+    assert store.read(KEY) == b"first"

@@ -28,6 +28,7 @@ MANY: Mapping[str, bytes] = {
     **{f"more/{i}/part.txt": b"part %d\n" % i for i in range(4)},
     "large.bin": b"\x00large\xff" * (9 * 1024 * 1024 // 7),
 }
+FEED = ("feed", "publish", "--json")
 PUSH_MANY = ("push", "many", "data/many:1", "--kind", "dataset", "--json")
 
 
@@ -123,6 +124,41 @@ def after_release(scene: Scene, done: bool) -> None:
     if not there:
         scene.run(*RELEASE).expect(0)
     assert (scene.verify("data/raw:1"), scene.verify("models/m:1")) == (0, 0)
+    scene.assert_whole()
+
+
+# The status feed.
+
+
+def feed_before(scene: Scene) -> None:
+    """There is a feed, and the ledger has gone on since."""
+    scene.run("key", "new", "--out", "root.pem").expect(0)
+    scene.run("feed", "init", "--root-key", "key:root.pem", "--out", "ROOT.json").expect(0)
+    scene.run(*PUSH_NEW).expect(0)
+
+
+def fed(scene: Scene) -> tuple[int, bool]:
+    """The ledger entry that the feed names, and whether it stops `data/raw:1`; it is whole."""
+    scene.run("feed", "trust", "ROOT.json").expect(0)
+    found = scene.run("feed", "fetch", "--json").expect(0).document
+    return found["entry"], any(one["label"] == "data/raw:1" for one in found["quarantines"])
+
+
+def after_feed(scene: Scene, done: bool) -> None:
+    entry, _ = fed(scene)
+    assert entry in (2, 3)
+    assert entry == 3 or not done, "an acknowledged feed was lost"
+    scene.run("feed", "refresh").expect(0)
+    assert fed(scene) == (3, False)
+    scene.assert_whole()
+
+
+def after_quarantine_with_feed(scene: Scene, done: bool) -> None:
+    there, (_, stopped) = scene.entry(4).exists(), fed(scene)
+    assert there or not (done or stopped)
+    assert stopped or not done, "it was acknowledged before the feed said so"
+    scene.run("feed", "refresh").expect(0)
+    assert fed(scene)[1] == there
     scene.assert_whole()
 
 
@@ -258,6 +294,10 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "replicate more": Command(
         REPLICATE, after_replicate, replicated_before, kills=4, syncs=4, stores=("replica",)
+    ),
+    "feed publish": Command(FEED, after_feed, feed_before, kills=6),
+    "quarantine, with a feed": Command(
+        QUARANTINE, after_quarantine_with_feed, feed_before, kills=4
     ),
     "pull": Command(PULL, after_pull),
     "rebuild": Command(("rebuild", "--json"), after_rebuild),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stemma_cli.main import main
+from tests.calling import caller
 from tests.sigstore.desk import Desk
 from tests.sigstore.stack import LocalSigstore
 
@@ -24,10 +24,10 @@ def desk(
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
+    call = caller(capsys)
+
     def run(*arguments: str) -> tuple[int, Any]:
-        with pytest.raises(SystemExit) as caught:
-            main([*arguments, "--json"])
-        out, _ = capsys.readouterr()
-        return int(caught.value.code or 0), json.loads(out)
+        code, out, _ = call(*arguments, "--json")
+        return code, json.loads(out)
 
     return Desk(tmp_path, sigstore, run)

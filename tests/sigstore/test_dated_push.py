@@ -16,6 +16,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.times import format_time
 from stemma_cli.main import main
 from stemma_registry.signing import posting
+from tests.calling import caller
 from tests.sigstore import rekor as rekor_module
 from tests.sigstore import tsa as tsa_module
 from tests.sigstore.dated import T
@@ -100,10 +101,8 @@ def desk(
     monkeypatch.chdir(tmp_path / "work")
 
     def run(*arguments: str) -> tuple[int, Any]:
-        with pytest.raises(SystemExit) as caught:
-            main([*arguments, "--json"])
-        out, _ = capsys.readouterr()
-        return int(caught.value.code or 0), json.loads(out) if out.startswith(("{", "[")) else out
+        code, out, _ = caller(capsys)(*arguments, "--json")
+        return code, json.loads(out) if out.startswith(("{", "[")) else out
 
     return Desk(tmp_path, sigstore, run)
 

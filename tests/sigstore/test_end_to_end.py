@@ -131,3 +131,28 @@ def test_trust_test_says_why(desk: Desk) -> None:
 def test_what_only_keys_may_do(desk: Desk) -> None:
     uri = desk.sign()
     assert desk.run("snapshot", "--sign", uri)[0] == 1
+
+
+def test_a_quarantine_by_an_identity_is_in_the_status_feed(desk: Desk) -> None:
+    assert desk.run("push", "model", "models/m:1", "--kind", "model")[0] == 0
+    for name in ("one", "two"):
+        assert desk.run("key", "new", "--out", f"{name}.pem")[0] == 0
+    assert (
+        desk.run("feed", "init", "--root-key", "key:one.pem", "--root-key", "key:two.pem")[0] == 0
+    )
+    stop = ("quarantine", "models/m:1", "--reason", "poison", "--sign", desk.sign())
+    assert desk.run(*stop)[1]["feed"]["published"]
+    assert desk.run("feed", "fetch")[1]["quarantines"] == [], "nobody believes Alice"
+    assert desk.believe() == 0
+    assert desk.run("feed", "refresh")[1]["changed"]
+    code, said = desk.run("feed", "fetch")
+    assert (code, {one["by"] for one in said["quarantines"]}) == (0, {ALICE})
+    folder = desk.folder / "home" / "roots"
+    (kept,) = folder.glob("*.json")
+    kept.rename(desk.folder / kept.name)
+    _, said = desk.run("feed", "fetch")
+    assert "is not on this machine" in said["undecided"], "a stop that cannot be judged"
+    (desk.folder / kept.name).rename(kept)
+    lift = ("release", "models/m:1", "--reason", "good", "--sign", desk.sign())
+    assert desk.run(*lift)[1]["feed"]["published"]
+    assert desk.run("feed", "fetch")[1]["quarantines"] == []

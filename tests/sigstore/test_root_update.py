@@ -14,12 +14,12 @@ import pytest
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTrustRoot, SignatureRefused
-from stemma_cli.main import main
 from stemma_registry import public_good, root_update
 from stemma_registry.config import LIMITS, Home, Limits
 from stemma_registry.errors import Unavailable
 from stemma_registry.root_update import Repository, changes, update
 from stemma_registry.trusted_roots import TrustedRoots
+from tests.calling import caller
 from tests.sigstore.stack import LocalSigstore
 from tests.sigstore.tuf_repository import TufRepository
 
@@ -297,9 +297,8 @@ def test_the_command(
     anchor.write_bytes(repository.anchor)
 
     def run(*arguments: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(["trust", "root", "update", *arguments])
-        return int(caught.value.code or 0), capsys.readouterr().out
+        code, out, _ = caller(capsys)("trust", "root", "update", *arguments)
+        return code, out
 
     code, out = run("--url", url, "--root", str(anchor), "--json")
     found: Any = json.loads(out)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import output
+from stemma_cli.commands import feeding
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
@@ -43,18 +44,19 @@ def quarantine(
     with session.view() as (registry, view):
         seen = custody.preview(view, ref, signer, include, artifact_only)
         trust = view.trust
-    statement = entry = None
+    statement = entry = said = None
     if not dry_run:
         statement, entry = custody.quarantine(
             registry, trust, signer, seen.targets, reason, session.now
         )
+        said = feeding.announce(session, registry, trust)
     if session.json:
         done = {
             "dry_run": dry_run,
             "entry": entry,
             "quarantine": str(statement) if statement else None,
         }
-        output.document({**done, **_document(seen)})
+        output.document({**done, **_document(seen), "feed": said})
         return
     _print(seen, dry_run)
     if statement is not None:
@@ -76,8 +78,9 @@ def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
 
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     done = custody.release(registry, trust, signer, ref, reason, session.now)
+    said = feeding.announce(session, registry, trust)
     if session.json:
-        output.document({"released": str(done.quarantine), "entry": done.entry})
+        output.document({"released": str(done.quarantine), "entry": done.entry, "feed": said})
         return
     output.line(f"released: ledger entry {done.entry}, quarantine {done.quarantine.short}")
 

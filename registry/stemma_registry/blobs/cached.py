@@ -135,6 +135,12 @@ class Cached:
     def replace(self, key: str, data: bytes) -> None:
         self.below.replace(key, data)
 
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        return self.below.swap(key, old, data)
+
+    def remove(self, key: str) -> None:
+        self.below.remove(key)
+
     def settle(self, key: str) -> None:
         self.below.settle(key)
 

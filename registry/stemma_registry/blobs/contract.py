@@ -28,6 +28,9 @@ stores; the numbers below are the ones it cites.
 9. `delete` is durable, and nothing for a blob that is not there. It is for
    collecting, erasing and repairing; nobody else takes bytes away.
 10. One store may be used by many threads at once.
+11. `swap` is atomic and durable: of any number of writers that expect the same bytes under
+   a key exactly one writes, and the others are told. It is for keys that nobody writes by
+   `replace`. `remove` is durable, and takes away objects under `status/` only.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ from typing import BinaryIO, Protocol
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.streams import CHUNK, Progress
-from stemma_registry.errors import Damaged
+from stemma_registry.errors import Damaged, StoreError
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,14 @@ class Store(Protocol):
         """Write an object, new or not."""
         ...
 
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        """Write an object where it holds `old` (None: where none is); whether that was so."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Take an object under `status/` away, durably. No error if it is not there."""
+        ...
+
     def settle(self, key: str) -> None:
         """Return when an object that can be seen is durable too. Raises NotFound."""
         ...
@@ -144,6 +155,13 @@ class Store(Protocol):
     def sweep(self, older_than_seconds: float) -> int:
         """Remove what interrupted writers left behind; how many things that was."""
         ...
+
+
+def check_removable(key: str) -> str:
+    """The key, where its object may be taken away. Raises StoreError."""
+    if not key.startswith("status/"):
+        raise StoreError(f"only what is under status/ is taken away, not {key!r:.80}")
+    return key
 
 
 def put_bytes(store: Store, data: bytes) -> Digest:

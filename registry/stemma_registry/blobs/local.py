@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.contract import Stray, hashed, pieces
+from stemma_registry.blobs.contract import Stray, check_removable, hashed, pieces
 from stemma_registry.blobs.strays import strays_in
 from stemma_registry.blobs.streams import Progress, copy_hashed, hash_stream, reserve, write_all
 from stemma_registry.errors import (
@@ -171,6 +172,25 @@ class LocalStore:
         parts = _key_parts(key)
         with _wrapped(f"cannot write {key}"), self._directory(parts[:-1], True) as d:
             self._write(data, lambda tmp, t: os.replace(tmp, parts[-1], src_dir_fd=t, dst_dir_fd=d))
+            os.fsync(d)
+
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        parts = _key_parts(key)
+        with _wrapped(f"cannot write {key}"), self._directory(parts[:-1], True) as d:
+            fcntl.flock(d, fcntl.LOCK_EX)  # let go of when the directory is closed
+            with contextlib.suppress(NotFound):
+                if self.read(key) != old:
+                    return False
+                old = None
+            if old is None:
+                self.replace(key, data)
+            return old is None
+
+    def remove(self, key: str) -> None:
+        parts = _key_parts(check_removable(key))
+        gone = contextlib.suppress(FileNotFoundError)
+        with _wrapped(f"cannot remove {key}"), gone, self._directory(parts[:-1]) as d:
+            os.unlink(parts[-1], dir_fd=d)
             os.fsync(d)
 
     def settle(self, key: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.contract import Store, Stray, hashed, pieces
+from stemma_registry.blobs.contract import Store, Stray, check_removable, hashed, pieces
 from stemma_registry.blobs.streams import CHUNK, Progress, write_chunks
 from stemma_registry.errors import AlreadyThere, BlobMissing, Damaged, NotFound
 
@@ -86,6 +86,16 @@ class MemoryStore:
 
     def replace(self, key: str, data: bytes) -> None:
         self.objects[key] = data
+
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        with self._lock:
+            if self.objects.get(key) != old:
+                return False
+            self.objects[key] = data
+            return True
+
+    def remove(self, key: str) -> None:
+        self.objects.pop(check_removable(key), None)
 
     def settle(self, key: str) -> None:
         self.read(key)

@@ -7,8 +7,8 @@ and every success earns a part of one, so a server that fails for everybody is
 asked little more often than without repetition, and not as many times more as
 there are tries.
 
-`create` is never repeated: whether an append of the ledger arrived is a
-question for the ledger, which knows its own entry again.
+`create` and `swap` are never repeated: whether an append of the ledger arrived
+is a question for the ledger, which knows its own entry again.
 """
 
 from __future__ import annotations
@@ -152,6 +152,12 @@ class Retrying:
 
     def replace(self, key: str, data: bytes) -> None:
         self._again(lambda: self.below.replace(key, data))
+
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        return self.below.swap(key, old, data)
+
+    def remove(self, key: str) -> None:
+        self._again(lambda: self.below.remove(key))
 
     def settle(self, key: str) -> None:
         self._again(lambda: self.below.settle(key))

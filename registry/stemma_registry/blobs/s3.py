@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs import s3_care
-from stemma_registry.blobs.contract import Store, Stray, hashed
+from stemma_registry.blobs.contract import Store, Stray, check_removable, hashed
 from stemma_registry.blobs.s3_bucket import Bucket, composite, text_of
 from stemma_registry.blobs.s3_client import connect
 from stemma_registry.blobs.s3_fetch import into_file
@@ -163,7 +163,10 @@ class S3Store:
 
     def create(self, key: str, data: bytes) -> None:
         try:
-            self.bucket.write(self._object(key), data, True, self.bucket.kept(), None)
+            # What is under status/ is removed again, so nothing locks it.
+            ledger = key.startswith("ledger/")
+            extra = self.bucket.kept() if ledger else self.bucket.encryption()
+            self.bucket.write(self._object(key), data, True, extra, None)
         except AlreadyThere as error:
             raise AlreadyThere(f"{key} is already there") from error
 
@@ -175,6 +178,12 @@ class S3Store:
 
     def replace(self, key: str, data: bytes) -> None:
         self.bucket.write(self._object(key), data, False, self.bucket.encryption(), None)
+
+    def swap(self, key: str, old: bytes | None, data: bytes) -> bool:
+        return s3_care.swap(self.bucket, self._object(key), old, data)
+
+    def remove(self, key: str) -> None:
+        s3_care.delete(self.bucket, self._object(check_removable(key)))
 
     def settle(self, key: str) -> None:
         # What S3 shows, it has stored.

@@ -210,19 +210,25 @@ class Bucket:
         return Range(wanted, total, answer["ETag"], answer["Body"], doing)
 
     def write(
-        self, key: str, data: bytes, new: bool, extra: Mapping[str, Any], digest: bytes | None
+        self,
+        key: str,
+        data: bytes,
+        new: bool,
+        extra: Mapping[str, Any],
+        digest: bytes | None,
+        etag: str | None = None,
     ) -> None:
-        """Write a whole object; with `new`, only where none is. `digest`: its SHA-256, if known.
+        """Write a whole object; with `new`, only where none is, with `etag`, over that one.
 
-        A conflict with another writer is no answer, so it is tried again. Raises
-        AlreadyThere, Unanswered.
+        `digest` is its SHA-256, if known. A conflict with another writer is no answer, so it
+        is tried again. Raises AlreadyThere, Unanswered; with `etag`, NotFound.
         """
-        condition = {"IfNoneMatch": "*"} if new else {}
+        condition = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag else {}
         again(
             lambda: self.call(
                 "put_object",
                 f"cannot write {key}",
-                creating=new,
+                creating=bool(condition),
                 Key=key,
                 Body=data,
                 ChecksumSHA256=text_of(hashlib.sha256(data).digest() if digest is None else digest),

@@ -14,7 +14,7 @@ from stemma_registry.blobs.contract import Stray
 from stemma_registry.blobs.s3_bucket import THREADS, Bucket
 from stemma_registry.blobs.s3_read import record_at
 from stemma_registry.blobs.s3_upload import remove, uploads
-from stemma_registry.errors import NotFound, Temporary
+from stemma_registry.errors import AlreadyThere, NotFound, Temporary
 
 KEY = re.compile(r"(?:ledger|status)(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+\Z")
 _BLOB = re.compile(r"([0-9a-f]{2})/([0-9a-f]{62})\Z")
@@ -93,6 +93,27 @@ def delete(bucket: Bucket, key: str) -> None:
     else:
         with contextlib.suppress(NotFound):
             bucket.call("delete_object", f"cannot delete {key}", Key=key)
+
+
+def swap(bucket: Bucket, key: str, old: bytes | None, data: bytes) -> bool:
+    """Write a small object where it holds `old` (None: where none is); whether that was so.
+
+    Raises Unanswered.
+    """
+    etag = None
+    if old is not None:
+        try:
+            found = bucket.piece(key, 0, len(old) + 1)
+        except NotFound:
+            return False
+        if found.data != old:
+            return False
+        etag = found.etag
+    try:
+        bucket.write(key, data, old is None, bucket.encryption(), None, etag)
+    except (AlreadyThere, NotFound):  # it was written, or taken away, meanwhile
+        return False
+    return True
 
 
 def _delete_versions(bucket: Bucket, key: str) -> None:

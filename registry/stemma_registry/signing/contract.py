@@ -8,8 +8,9 @@ from typing import Protocol
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
+from stemma_attestations.envelope import pae
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.statement import Statement
+from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 
 # Asks for a passphrase or a PIN, and only when it is needed; None where there is none.
 Secret = Callable[[], str | None]
@@ -72,8 +73,13 @@ class KeyHolder(ABC):
         return self
 
     @abstractmethod
+    def sign_bytes(self, message: bytes) -> bytes:
+        """The signature over `message`, not checked. Raises Refused, NotFound, Unavailable."""
+
     def sign(self, statement: Statement) -> Bundle:
         """As every signer does; what is returned verifies with `public`."""
+        message = pae(PAYLOAD_TYPE, statement.raw)
+        return sealed(statement, self.sign_bytes(message), self.public)
 
 
 def sealed(statement: Statement, signature: bytes, public: PublicKey) -> Bundle:

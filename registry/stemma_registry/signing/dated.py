@@ -49,6 +49,10 @@ class DatedSigner(KeyHolder):
         """The key alone."""
         return self.inner
 
+    def sign_bytes(self, message: bytes) -> bytes:
+        """The signature of the key alone. Raises what `inner` raises."""
+        return self.inner.sign_bytes(message)
+
     def sign(self, statement: Statement) -> Bundle:
         """Sign, stamp and log the statement's bytes, and check what comes back.
 

@@ -10,14 +10,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from stemma_attestations.bundle import Bundle
-from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 from stemma_registry import files
 from stemma_registry.errors import NotFound, Refused
-from stemma_registry.signing.contract import KeyHolder, Secret, sealed
+from stemma_registry.signing.contract import KeyHolder, Secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -35,16 +32,14 @@ class KeySigner(KeyHolder):
     private: Any
     public: PublicKey
 
-    def sign(self, statement: Statement) -> Bundle:
-        """Sign the statement's bytes and check the result. Raises Refused, SignatureRefused."""
+    def sign_bytes(self, message: bytes) -> bytes:
+        """The signature over `message`. Raises Refused."""
         from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
-        message = pae(PAYLOAD_TYPE, statement.raw)
         try:
-            signature = bytes.fromhex(CryptoSigner(self.private).sign(message).signature)
+            return bytes.fromhex(CryptoSigner(self.private).sign(message).signature)
         except Exception as error:  # the library's errors have no common root
             raise Refused(f"signing failed: {error}") from error
-        return sealed(statement, signature, self.public)
 
 
 def load(file: str, passphrase: Secret) -> KeySigner:

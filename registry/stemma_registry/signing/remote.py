@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from stemma_attestations.bundle import Bundle
-from stemma_attestations.envelope import pae
 from stemma_attestations.errors import BadKey
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.statement import PAYLOAD_TYPE, Statement
 from stemma_registry.errors import NotFound, Refused
-from stemma_registry.signing.contract import KeyHolder, Secret, sealed
+from stemma_registry.signing.contract import KeyHolder, Secret
 from stemma_registry.signing.failing import told
 
 _SCHEMES = ("ecdsa-sha2-nistp256", "rsassa-pss-sha256")
@@ -46,15 +43,10 @@ class RemoteSigner(KeyHolder):
     where: str
     extra: str
 
-    def sign(self, statement: Statement) -> Bundle:
-        """Sign the statement's bytes and check the result.
-
-        Raises Refused, NotFound, Unavailable, SignatureRefused.
-        """
-        message = pae(PAYLOAD_TYPE, statement.raw)
+    def sign_bytes(self, message: bytes) -> bytes:
+        """The signature over `message`. Raises Refused, NotFound, Unavailable."""
         with told(self.where, self.extra):
-            signature = bytes.fromhex(self.backend.sign(message).signature)
-        return sealed(statement, signature, self.public)
+            return bytes.fromhex(self.backend.sign(message).signature)
 
 
 def load(uri: str, pin: Secret) -> RemoteSigner:

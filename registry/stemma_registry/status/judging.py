@@ -1,0 +1,245 @@
+"""What the status statements of a feed are worth: signatures, grants, releases, and whom they stop.
+
+No catalogue is asked: everything that counts is in the bundles and the reader's trust
+root. The rules are those of `lineage.status`, over statements instead of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from stemma_attestations import dating
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.names import subject_name
+from stemma_attestations.predicates import status as predicate
+from stemma_attestations.statement import Statement
+from stemma_attestations.times import Dated, Times
+from stemma_attestations.trust import Assurance, TrustRoot
+from stemma_attestations.verify import Stop
+from stemma_registry.status.documents import Custody
+
+
+class _RootMissing(SignatureRefused):
+    """It might verify under a trusted root that is asked for and is not at hand."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a quarantine stops, under the name it was said about (None: none)."""
+
+    digest: Digest
+    name: str | None
+    label: str
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A status statement whose signature verified; `lifts` is empty but for releases."""
+
+    bundle: Bundle
+    statement: Digest
+    signer: str
+    signed: Times
+    action: str
+    reason: str
+    targets: tuple[Target, ...]
+    lifts: frozenset[Digest] = frozenset()
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A node that a verdict depends on, and the NAME it is asked about under (None: none).
+
+    `path` explains how it was reached, a line a hop; `file` is set for a file of an
+    artifact, which is asked about under that artifact's name.
+    """
+
+    digest: Digest
+    asked: str | None = None
+    path: tuple[str, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every act of custody of a feed, under one trust root at one time.
+
+    `standing` are quarantines with those of their targets that no believed release has
+    lifted, whoever signed them; what each is worth depends on the question.
+    """
+
+    trust: TrustRoot
+    said: tuple[Said, ...]
+    standing: tuple[Said, ...]
+    refused: int  # bundles that no signature, or no key at hand, vouches for
+    undecided: str | None = None
+    known: frozenset[Digest] = field(default_factory=frozenset)
+
+    @property
+    def believed(self) -> tuple[Said, ...]:
+        """The standing quarantines that stop something, with the targets that they stop."""
+        found = []
+        for said in self.standing:
+            targets = tuple(t for t in said.targets if _is_believed(self.trust, said, t.name))
+            if targets:
+                found.append(replace(said, targets=targets))
+        return tuple(found)
+
+
+def judge(
+    custody: Custody, trust: TrustRoot, roots: Mapping[Digest, bytes], now: datetime
+) -> Judged:
+    """Verify every statement, and hold releases against quarantines.
+
+    `roots` are the bytes of the Sigstore trusted roots that `trust` asks for.
+    """
+    keys, people = _keys(custody), dict[str, Certified]()
+    trust = trust.knowing(people.get)
+    said, refused, undecided = list[Said](), 0, None
+    for raw in custody.bundles:
+        try:
+            statement, signer, who, signed, bundle = _verified(raw, keys, trust, roots)
+        except _RootMissing as error:
+            undecided = f"a status statement cannot be verified here: {error}"
+            refused += 1
+            continue
+        except (BadBundle, BadStatement, SignatureRefused):
+            refused += 1
+            continue
+        if statement.predicate_type != predicate.TYPE:
+            refused += 1
+            continue
+        if who is not None:
+            people[signer] = who
+        one = Said(bundle, statement.digest, signer, signed, "", "", _targets(statement))
+        try:
+            view = predicate.parse(statement.predicate)
+        except BadStatement as error:
+            if any(_is_believed(trust, one, target.name) for target in one.targets):
+                undecided = (
+                    f"status statement {bundle.digest.short} is of a kind that this version does "
+                    f"not understand ({error}); a newer stemma is needed"
+                )
+            continue
+        said.append(
+            replace(one, action=view.action, reason=view.reason, lifts=frozenset(view.releases))
+        )
+    standing = [
+        left
+        for one in said
+        if one.action == predicate.QUARANTINE and (left := _left(one, said, trust, now)) is not None
+    ]
+    known = frozenset(one.statement for one in said)
+    return Judged(trust, tuple(said), tuple(standing), refused, undecided, known)
+
+
+def stops(judged: Judged, reached: Iterable[Reached]) -> tuple[list[Stop], list[Stop]]:
+    """The quarantines that reach an artifact, and those that would if they were believed.
+
+    `reached` are the artifact, what is above it on edges that count, and the files of all
+    of these. For step 9 of the gate, where the registry cannot be asked.
+    """
+    places: dict[Digest, list[Reached]] = {}
+    for place in reached:
+        places.setdefault(place.digest, []).append(place)
+    found: list[Stop] = []
+    suspects: list[Stop] = []
+    for said in judged.standing:
+        hits = [(t, place) for t in said.targets for place in places.get(t.digest, ())]
+        counting = [hit for hit in hits if _worth(judged.trust, said, *hit)]
+        if hits:
+            target, place = (counting or hits)[0]
+            label = f"{place.file} ({target.digest.short})" if place.file else target.label
+            by = judged.trust.label(said.signer)
+            stop = Stop(label, said.reason, by, said.bundle.digest, place.path)
+            (found if counting else suspects).append(stop)
+    return found, suspects
+
+
+def _worth(trust: TrustRoot, said: Said, target: Target, place: Reached) -> bool:
+    """Whether it stops what is asked for under that name."""
+    worth = trust.assurance(said.signer, predicate.TYPE, target.name, place.asked, said.signed)
+    return worth is Assurance.ATTESTED
+
+
+def _is_believed(trust: TrustRoot, said: Said, name: str | None) -> bool:
+    return trust.has_authorised(said.signer, predicate.TYPE, name, said.signed)
+
+
+def _left(one: Said, said: Iterable[Said], trust: TrustRoot, now: datetime) -> Said | None:
+    """A quarantine without the targets that somebody who may do so today has released."""
+    lifts = [other for other in said if one.statement in other.lifts]
+    left = tuple(
+        target
+        for target in one.targets
+        if not any(
+            trust.authorises(other.signer, predicate.TYPE, target.name, now, other.signed)
+            for other in lifts
+        )
+    )
+    return replace(one, targets=left) if left else None
+
+
+def _keys(custody: Custody) -> dict[str, PublicKey]:
+    found: dict[str, PublicKey] = {}
+    for der in custody.keys:
+        try:
+            key = PublicKey.parse(der)
+            found.update(dict.fromkeys(key.hints, key))
+        except BadKey:
+            continue  # its statements are then refused
+    return found
+
+
+def _verified(
+    raw: bytes,
+    keys: Mapping[str, PublicKey],
+    trust: TrustRoot,
+    roots: Mapping[Digest, bytes],
+) -> tuple[Statement, str, Certified | None, Times, Bundle]:
+    """A bundle's statement, who signed it and what proves when. BadBundle, SignatureRefused."""
+    bundle = Bundle.parse(raw)
+    if bundle.certificate is None:
+        key = trust.key(bundle.hint) or keys.get(bundle.hint)
+        if key is None:
+            raise SignatureRefused(f"public key {bundle.hint:.12} is not known")
+        statement = bundle.verify(key)
+        times = dating.under_roots(bundle, key.id, trust.time, roots)
+        return statement, key.id, None, times, bundle
+    from stemma_attestations import keyless  # what it stands on takes a second to import
+
+    for digest in trust.roots:
+        if digest not in roots:
+            continue
+        try:
+            found = keyless.verify(raw, roots[digest], pin=digest)
+        except SignatureRefused:
+            continue
+        who = Certified(digest, found.identity)
+        return found.statement, who.id, who, (Dated(found.times[0], digest),), bundle
+    missing = [digest.short for digest in trust.roots if digest not in roots]
+    if missing:
+        raise _RootMissing(
+            f"the trusted root {missing[0]} is not on this machine (`stemma trust root add FILE`)"
+        )
+    raise SignatureRefused("no trusted root at hand verifies it")
+
+
+def _targets(statement: Statement) -> tuple[Target, ...]:
+    found = []
+    for subject in statement.subjects:
+        digest = subject.digest("sha256") or subject.digest("gitCommit")
+        if digest is None:
+            continue
+        name, path = subject_name(subject.name), subject.annotations.get("path")
+        path = path if isinstance(path, str) else None
+        label = f"{path} ({digest.short})" if path else subject.name or digest.short
+        found.append(Target(digest, name.name if name else None, label, path))
+    return tuple(found)
