@@ -324,6 +324,10 @@ def _warm_up() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(".env"):  # Alembic's own, which it runs by path
                 importlib.import_module(module.name)
+    for name in ("sign", "verify", "oidc", "dsse", "models"):  # of who signs with an identity
+        importlib.import_module(f"sigstore.{name}")
+    for name in ("sigstore_models.trustroot.v1", "rfc3161_client", "encodings.idna"):
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="stemma-zygote-") as folder:
         os.environ["STEMMA_HOME"] = f"{folder}/home"
         os.environ.pop("STEMMA_REGISTRY", None)

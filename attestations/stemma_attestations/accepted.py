@@ -15,7 +15,7 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.request import Evidence, Request
 from stemma_attestations.statement import Statement
-from stemma_attestations.times import Dated, Times
+from stemma_attestations.times import Times
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Step
 
@@ -64,10 +64,9 @@ def verified(evidence: Evidence, trust: TrustRoot, roots: Mapping[Digest, bytes]
     if bundle.certificate is not None:
         from stemma_attestations import keyless  # what it stands on takes a second to import
 
-        root, found = keyless.verify_under(bundle.raw, trust.roots, roots)
-        who = Certified(root, found.identity)
-        signed = (Dated(found.times[0], root),)
-        return Signed(bundle.digest, found.statement, who.id, who, signed)
+        found = keyless.verify_each(bundle.raw, trust.roots, roots)
+        who, signed = keyless.speaker(found)
+        return Signed(bundle.digest, found[who.root].statement, who.id, who, signed)
     key = trust.key(bundle.hint)
     if key is None and evidence.key is not None:
         key = PublicKey.parse(evidence.key)

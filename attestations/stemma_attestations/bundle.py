@@ -185,6 +185,8 @@ def _parse_hint(material: Any) -> str:
     key = material.get("publicKey")
     if not isinstance(key, dict) or not isinstance(key.get("hint"), str) or not key["hint"]:
         raise BadBundle("a bundle names its public key by a hint")
+    if not key["hint"].isprintable():  # it is shown to people, on terminals
+        raise BadBundle("a bundle's hint has characters that cannot be printed")
     return str(key["hint"])
 
 

@@ -32,7 +32,7 @@ from stemma_attestations.log_entry import LogEntry, timestamps
 from stemma_attestations.times import Dated
 from stemma_attestations.trusted_root import Log, TrustedRoot
 
-_ROOTS = 8  # kept per process
+_ROOTS = 32  # kept per process
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Digest:
     value: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.algorithm, str) or not isinstance(self.value, str):
+            raise BadDigest("a digest's algorithm and value are text")  # JSON holds anything
         lengths = LENGTHS.get(self.algorithm)
         if lengths is None:
             raise BadDigest(f"unknown digest algorithm {self.algorithm!r:.40}")

@@ -58,17 +58,24 @@ def _evidence(request: Request, accepted: Sequence[Signed], rule: EvidenceRule) 
     what = f"evidence {rule.predicate_type}"
 
     def judge(item: Signed) -> Judged:
-        wrong = [*_age(request, item, rule), *_result(item, rule)]
+        again = [one for one in accepted if _is_same(one, item)]
+        wrong = [*_age(request, again, rule), *_result(item, rule)]
         wrong += [line for check in rule.checks if (line := _fails(check, item))]
         return Judged(what, tuple(f"{what}: {line}" for line in wrong))
 
     return meet(request, accepted, Wanted(what, rule.predicate_type, rule.by, judge))
 
 
-def _age(request: Request, item: Signed, rule: EvidenceRule) -> list[str]:
+def _is_same(one: Signed, other: Signed) -> bool:
+    return one.statement.raw == other.statement.raw and one.signer == other.signer
+
+
+def _age(request: Request, again: Sequence[Signed], rule: EvidenceRule) -> list[str]:
+    """Of one statement in all its bundles: who dates an old signature anew makes it no younger."""
     if rule.max_age is None:
         return []
-    since = request.trust.introducing(item.certified).since(item.signer, item.signed)
+    times = [request.trust.introducing(i.certified).since(i.signer, i.signed) for i in again]
+    since = min((time for time in times if time is not None), default=None)
     if since is None:
         return ["no trusted time says how old it is (sign it with --timestamp)"]
     if since > request.now:

@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement, SignatureRefused
 from stemma_attestations.guarding import guarded
@@ -30,6 +31,7 @@ from stemma_attestations.identity import Identity
 from stemma_attestations.log_entry import LogEntry
 from stemma_attestations.message import MessageBundle, is_message
 from stemma_attestations.statement import PAYLOAD_TYPE, Statement
+from stemma_attestations.times import Dated, Times
 from stemma_attestations.trusted_root import TrustedRoot
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # Kept per process: a root is parsed once, not for every bundle.
-_ROOTS = 8
+_ROOTS = 32
 
 
 # What Rekor v1 and v2 record of an envelope, and of a message.
@@ -132,6 +134,40 @@ def verify_artifact(
     return verified
 
 
+def verify_each(
+    raw: bytes, wanted: Iterable[Digest], roots: Mapping[Digest, bytes]
+) -> dict[Digest, Verified]:
+    """Verify a bundle under every one of the `wanted` trusted roots: those that do, in order.
+
+    At least one does. `roots` are the bytes of those at hand. Raises SignatureRefused
+    with every reason.
+    """
+    found: dict[Digest, Verified] = {}
+    reasons = []
+    for digest in wanted:
+        if digest not in roots:
+            reasons.append(f"the trusted root {digest.short} is not on this machine")
+            continue
+        try:
+            found[digest] = verify(raw, roots[digest], pin=digest)
+        except SignatureRefused as error:
+            reasons.append(str(error))
+    if not found:
+        text = "; ".join(dict.fromkeys(reasons))
+        raise SignatureRefused(text or "it is keyless, and the trust root lists no identity")
+    return found
+
+
+def speaker(found: Mapping[Digest, Verified]) -> tuple[Certified, Times]:
+    """Who signed a bundle that verifies under these roots, and what each proves about when.
+
+    The certificate is one, so whom it names is the same under all of them.
+    """
+    (root, first), *more = found.items()
+    who = Certified(root, first.identity, tuple(digest for digest, _ in more))
+    return who, tuple(Dated(said.times[0], digest) for digest, said in found.items())
+
+
 def _opened(
     trusted_root: bytes, pin: Digest | None, work: Callable[[TrustedRoot, Verifier], T]
 ) -> T:
@@ -139,26 +175,6 @@ def _opened(
         raise SignatureRefused(f"the trusted root is not the one that is pinned ({pin.short})")
     root, verifier = guarded(lambda: _load(trusted_root))
     return guarded(lambda: work(root, verifier))
-
-
-def verify_under(
-    raw: bytes, wanted: Iterable[Digest], roots: Mapping[Digest, bytes]
-) -> tuple[Digest, Verified]:
-    """Verify a bundle under the first of the `wanted` trusted roots that does.
-
-    `roots` are the bytes of those at hand. Raises SignatureRefused with every reason.
-    """
-    reasons = []
-    for digest in wanted:
-        if digest not in roots:
-            reasons.append(f"the trusted root {digest.short} is not on this machine")
-            continue
-        try:
-            return digest, verify(raw, roots[digest], pin=digest)
-        except SignatureRefused as error:
-            reasons.append(str(error))
-    text = "; ".join(dict.fromkeys(reasons))
-    raise SignatureRefused(text or "it is keyless, and the trust root lists no identity")
 
 
 @lru_cache(maxsize=_ROOTS)

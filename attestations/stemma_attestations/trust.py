@@ -181,12 +181,15 @@ class TrustRoot:
     def since(self, signer_id: str, times: Times) -> datetime | None:
         """Since when a signature provably exists; None where no root proves it that counts.
 
-        For a key those of `time` count, for an identity the root that it verified under.
+        For a key those of `time` count, for an identity the roots that it is listed under,
+        or, where it is not, those that it verified under. For people: whether a signature
+        counts is asked of each entry, by the word of its own root.
         """
-        if not times or signer_id in self._by_key:
-            return time_roots.earliest(times, self.time)
+        heard = [since for _, since in self._heard(signer_id, times) if since is not None]
+        if heard or signer_id in self._by_key:
+            return min(heard, default=None)
         certified = self.who(signer_id)
-        return time_roots.earliest(times, (certified.root,) if certified else self.time)
+        return time_roots.earliest(times, certified.roots if certified else self.time)
 
     def entries(self, signer_id: str) -> Iterator[Signer]:
         """The signers that an id stands for: those of the key, or whose pattern fits."""
@@ -199,8 +202,14 @@ class TrustRoot:
             return
         for signer in self.signers:
             pattern, root = signer.identity, signer.root
-            if root == certified.root and pattern and pattern.matches(certified.identity):
+            if root in certified.roots and pattern and pattern.matches(certified.identity):
                 yield signer
+
+    def _heard(self, signer_id: str, times: Times) -> Iterator[tuple[Signer, datetime | None]]:
+        """`entries`, each with the time of the signature by the word that counts for it."""
+        for signer in self.entries(signer_id):
+            roots = self.time if signer.root is None else (signer.root,)
+            yield signer, time_roots.earliest(times, roots)
 
     def principal(self, signer_id: str) -> str | None:
         """Whose key or identity it is, for people to read."""
@@ -240,10 +249,9 @@ class TrustRoot:
         signed: Times = (),
     ) -> frozenset[str]:
         """As whom the signer may say this about `name`: as several where patterns overlap."""
-        since = self.since(signer_id, signed)
         return frozenset(
             signer.principal
-            for signer in self.entries(signer_id)
+            for signer, since in self._heard(signer_id, signed)
             if signer.valid_at(at, since)
             and any(g.covers(predicate_type, name) for g in signer.grants)
         )
@@ -264,15 +272,15 @@ class TrustRoot:
         if signer_id is None or speaker.certified is None:
             return signer_id == speaker.id
         before = self.who(signer_id)
-        return before is not None and before.voice == speaker.certified.voice
+        return before is not None and speaker.certified.voice in before.voices
 
     def refusal(self, signer_id: str, predicate_type: str, subject: str, signed: Times) -> str:
         """Why a signer is not believed about `subject`, for people."""
-        listed = list(self.entries(signer_id))
+        listed = list(self._heard(signer_id, signed))
         if not listed:
             return f"{self.label(signer_id)} is not in the trust root"
-        who = f"{listed[0].principal} ({listed[0].label})"
-        if not any(entry.stands(self.since(signer_id, signed)) for entry in listed):
+        who = f"{listed[0][0].principal} ({listed[0][0].label})"
+        if not any(entry.stands(since) for entry, since in listed):
             return f"{who} was revoked, and nothing proves that it had signed before"
         return f"{who} may not say {predicate_type} about {subject} at this time"
 
@@ -289,11 +297,14 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
-        since = self.since(signer_id, signed)
         return any(
             signer.stands(since) and any(g.covers(predicate_type, name) for g in signer.grants)
-            for signer in self.entries(signer_id)
+            for signer, since in self._heard(signer_id, signed)
         )
+
+    def might_matter(self, signer_id: str, signed: Times) -> bool:
+        """Whether a key's word could count if it were proven to be older than `signed` proves."""
+        return any(not signer.stands(since) for signer, since in self._heard(signer_id, signed))
 
     def assurance(
         self,

@@ -24,7 +24,7 @@ from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import attached, gate, links
 from stemma_registry.catalogue import keyless_facts
-from stemma_registry.catalogue.keyless_facts import Roots
+from stemma_registry.catalogue.held import Held
 from stemma_registry.errors import Refused
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
@@ -101,7 +101,7 @@ class _Desk:
     view: Snapshot
     given: Given
     things: attached.Things
-    roots: Roots
+    held: Held
 
 
 def attach(
@@ -123,7 +123,7 @@ def attach(
         manifest = gate.load_manifest(registry, view, found)
         subject, name = attached.subject_of(view, found)
         things = attached.Things(registry.store, manifest)
-        documents, skipped = _read(_Desk(view, given, things, registry.catalogue.roots))
+        documents, skipped = _read(_Desk(view, given, things, Held.of(registry.catalogue.roots)))
     keys = {key.id: key for d in documents for t in d.taken for _, key in t.signers}
     stored, items = [], []
     for document in documents:
@@ -203,7 +203,7 @@ def _take(desk: _Desk, place: tuple[str, bytes], piece: Piece) -> Taken:
     keys = attached.known_keys(desk.view, [*desk.given.keys, *along])
     signers = tuple(links.signers(piece, keys))
     bundle = attached.bundle_of(piece)
-    proven = keyless_facts.prove(bundle, desk.roots) if bundle is not None else None
+    proven = keyless_facts.prove(bundle, desk.held.roots) if bundle is not None else None
     identity = proven.certified if proven else None
     return Taken(label, Digest.of(raw), piece, names, signers, identity)
 

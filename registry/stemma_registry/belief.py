@@ -141,9 +141,13 @@ def _by_key(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> 
 
 
 def _by_certificate(bundle: Bundle, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Verified:
-    digest, found = keyless.verify_under(bundle.raw, trust.roots, roots)
-    who = Certified(digest, found.identity)
-    times = [(time, "timestamp authority") for time in found.timestamps]
-    times += [(found.log_time, f"log {found.log.url}")] if found.log_time else []
-    said = tuple(Testimony(time, by, digest, True) for time, by in sorted(times))
-    return Verified(who.id, who, found.statement, said)
+    found = keyless.verify_each(bundle.raw, trust.roots, roots)
+    who, _ = keyless.speaker(found)
+    listed = {entry.root for entry in trust.introducing(who).entries(who.id)}
+    said = []
+    for digest, proof in found.items():
+        counts = digest in listed or not listed
+        times = [(time, "timestamp authority") for time in proof.timestamps]
+        times += [(proof.log_time, f"log {proof.log.url}")] if proof.log_time else []
+        said += [Testimony(time, by, digest, counts) for time, by in sorted(times)]
+    return Verified(who.id, who, found[who.root].statement, tuple(said))

@@ -34,10 +34,11 @@ from stemma_attestations.errors import BadJSON, BadKey, SignatureRefused, Stemma
 from stemma_attestations.identity import Identity
 from stemma_attestations.statement import Statement
 from stemma_registry import files, public_good
+from stemma_registry.answers import bound
 from stemma_registry.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
     from sigstore.models import ClientTrustConfig
     from sigstore.oidc import IdentityToken
     from sigstore.sign import Signer, SigningContext
@@ -47,7 +48,6 @@ TOKEN_VARIABLE = "STEMMA_ID_TOKEN"  # noqa: S105 - the variable's name
 PARAMETERS = ("trust-config", "token-file")
 MAX_TOKEN_BYTES = 64 * 1024
 MAX_CONFIG_BYTES = 8 * 1024 * 1024
-TIMEOUT_SECONDS = 30.0  # for one answer of the authority or the log
 _CONFIG = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 _PASSING = frozenset({408, 425, 429})  # statuses below 500 that may be different next time
 
@@ -195,27 +195,15 @@ def _context(config: ClientTrustConfig) -> tuple[SigningContext, int]:
     services = config.signing_config
     authority, log = services.get_fulcio(), services.get_tlogs()[0]
     stampers: list[Any] = [_Stamper(client) for client in services.get_tsas()]
-    # Neither of these clients has a timeout of its own.
-    for session in (authority.session, getattr(log, "_session", None)):
+    clients = (log, *(stamper.client for stamper in stampers))
+    sessions = (authority.session, *(getattr(client, "_session", None) for client in clients))
+    for session in sessions:
         if session is not None:
-            _bound(session)
+            bound(session)
     context = SigningContext(
         fulcio=authority, rekor=log, trusted_root=config.trusted_root, tsa_clients=stampers
     )
     return context, len(stampers)
-
-
-def _bound(session: Session) -> None:
-    from requests.adapters import HTTPAdapter
-
-    class Bounded(HTTPAdapter):
-        def send(self, *args: Any, **options: Any) -> Response:
-            if options.get("timeout") is None:
-                options["timeout"] = TIMEOUT_SECONDS
-            return super().send(*args, **options)
-
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Bounded())
 
 
 class _Stamper:

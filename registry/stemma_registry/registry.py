@@ -18,6 +18,8 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
+from stemma_registry.catalogue.doubt import doubt
+from stemma_registry.catalogue.held import Held
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound, StoreError, Unavailable
 from stemma_registry.files import make_directory
@@ -49,13 +51,15 @@ class Snapshot:
     """One state of the catalogue, under one trust root, at one time.
 
     `n` is the ledger entry the state is of. Every question is put to a
-    snapshot, so that its answer cannot change half way.
+    snapshot, so that its answer cannot change half way. `doubt` says why statements
+    may count less here than they should: a Sigstore trusted root is not at hand.
     """
 
     connection: Connection
     n: int
     trust: TrustRoot
     now: datetime
+    doubt: str | None = None
 
 
 def initialise(location: str, home: Home) -> Registry:
@@ -141,14 +145,16 @@ def current(registry: Registry, trust: TrustRoot) -> Head:
 def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Snapshot]:
     """A snapshot at the ledger's head. Raises LedgerBroken, Unavailable."""
     for _ in range(SNAPSHOT_TRIES):
-        head = current(registry, trust)
+        head, held = current(registry, trust), Held.of(registry.catalogue.roots)
         with registry.catalogue.reading() as connection:
             n = registry.catalogue.projected(connection).n
-            if n >= head.n:
+            if n >= head.n and registry.catalogue.is_of(connection, held):
                 who = functools.partial(keyless_facts.certified, connection)
-                yield Snapshot(connection, n, trust.knowing(who), now)
+                known = trust.knowing(who)
+                yield Snapshot(connection, n, known, now, doubt(connection, known, held))
                 return
         # Somebody emptied the catalogue in between: it knows less than was just seen.
+        # Or a trusted root came or went.
     raise Unavailable("the catalogue is being rebuilt again and again; try again")
 
 

@@ -17,21 +17,19 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from stemma_attestations.digest import Digest
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.audit import CATALOGUE, Finding
-from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.again import noted
 from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.catalogue.compare import WHO, Difference, differences
-from stemma_registry.catalogue.keyless_facts import columns_of, prove
+from stemma_registry.catalogue.compare import differences
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Unavailable
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.trust_change import Change, compare
-from stemma_registry.trusted_roots import TrustedRoots
 
 
 @dataclass
@@ -86,11 +84,10 @@ def verify(
 
     Raises LedgerBroken where a bundle cannot be read, Unavailable.
     """
-    roots = TrustedRoots(registry.home.roots)
     if progress is not None:
         progress.expect(last_number(store) + 1)
     with _workshop(registry) as folder:
-        fresh = Catalogue.open(folder / "fresh.sqlite3", store, roots)
+        fresh = Catalogue.open(folder / "fresh.sqlite3", store, registry.catalogue.roots)
         with contextlib.closing(fresh):
             fresh.hurry()
             fresh.catch_up(progress)
@@ -119,16 +116,15 @@ def _workshop(registry: Registry) -> Iterator[Path]:
 def _compared(view: Snapshot, fresh: Catalogue, question: Question) -> Verified | None:
     """Both catalogues held against each other, where they are of the same entry; else None."""
     with fresh.reading() as there:
-        if fresh.projected(there).n != view.n:
-            return None
+        if fresh.projected(there).n != view.n or noted(there) != noted(view.connection):
+            return None  # written to meanwhile, or a trusted root came or went
         every, signed = select(func.count()).select_from(t.statement), t.statement.c.signer
         found = Verified(entry=view.n)
         found.statements = there.execute(every).scalar() or 0
         found.unsigned = there.execute(every.where(signed.is_(None))).scalar() or 0
         try:
             for difference in differences(view.connection, there):
-                if not _is_as_good(difference, fresh):
-                    found.note(f"sha256:{difference.blob}", str(difference), question.limit)
+                found.note(f"sha256:{difference.blob}", str(difference), question.limit)
         except (TypeError, ValueError, AttributeError) as error:
             text = f"it holds what no version of stemma writes ({error})"
             found.note("the catalogue", text, question.limit)
@@ -137,36 +133,3 @@ def _compared(view: Snapshot, fresh: Catalogue, question: Question) -> Verified 
             proved = replace(view, connection=there)
             found.change = compare(proved, question.trust, question.other, question.limit)
         return found
-
-
-def _is_as_good(difference: Difference, fresh: Catalogue) -> bool:
-    """Whether a keyless bundle was verified under another trusted root of this machine.
-
-    Several may verify it; which one is asked first depends on when each came.
-    """
-    changed = difference.changed
-    ours = dict(zip(difference.columns, difference.ours or (), strict=False))
-    if difference.kind != "statement" or not changed or not set(changed) <= set(WHO):
-        return False
-    if not ours["root"]:
-        return False
-    only = _Only(Digest("sha256", ours["root"]), fresh)
-    if only.root not in fresh.roots.digests():
-        return False
-    raw = get_bytes(fresh.store, Digest("sha256", difference.blob), LIMITS.small_object_bytes)
-    proven = columns_of(prove(raw, only))
-    return all(proven[name] == ours[name] for name in WHO)
-
-
-@dataclass(frozen=True)
-class _Only:
-    """One trusted root of several."""
-
-    root: Digest
-    catalogue: Catalogue
-
-    def digests(self) -> list[Digest]:
-        return [self.root]
-
-    def read(self, digest: Digest) -> bytes:
-        return self.catalogue.roots.read(digest)

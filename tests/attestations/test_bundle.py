@@ -171,6 +171,13 @@ def test_a_hint_that_names_nobody() -> None:
         assert refused(bundle_bytes(key("a"), STATEMENT.raw, hint=hint), key("a").public.der)
 
 
+@pytest.mark.parametrize("hint", ["a\nb", "\x1b[31mgood", "\u202eabc", "a\u2028", "\x00"])
+def test_a_hint_that_would_write_on_the_terminal(hint: str) -> None:
+    """Found by fuzzing: a refusal shows the hint, and is one line."""
+    with pytest.raises(BadBundle):
+        Bundle.parse(bundle_bytes(key("a"), STATEMENT.raw, hint=hint))
+
+
 def test_the_hint_of_model_signing_is_understood() -> None:
     """OpenSSF model-signing names a key by the SHA-256 of its PEM text."""
     hint = hashlib.sha256(key("a").public.pem.encode()).hexdigest()

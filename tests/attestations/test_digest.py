@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -91,6 +92,15 @@ def test_the_constructor_is_the_same_door() -> None:
         Digest("sha256", HEX[:64].upper())
     with pytest.raises(BadDigest):
         sha256(f"sha256:{HEX[:64]}")
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, ["a"] * 64, {}, b"a" * 64])
+def test_what_is_no_text_is_no_digest(value: Any) -> None:
+    """Found by fuzzing: JSON holds anything where a digest should be."""
+    with pytest.raises(BadDigest):
+        Digest("sha256", value)
+    with pytest.raises(BadDigest):
+        Digest(value, "a" * 64)
 
 
 def test_a_refusal_of_a_huge_text_has_a_short_message() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stemma_attestations.bundle import Bundle
 from stemma_attestations.errors import NotVerified, Undecided
 from stemma_attestations.policy_file import parse
 from stemma_attestations.request import (
@@ -226,6 +227,28 @@ def test_ages_are_held_against_the_question(monkeypatch: pytest.MonkeyPatch) -> 
         dated = (Dated(whole.now - timedelta(seconds=age), root),)
         monkeypatch.setattr(accepted.dating, "under_roots", lambda *_, dated=dated: dated)
         assert (verdict_of(whole)[1] is None) is passes, age
+
+
+def test_a_signature_that_is_dated_anew_is_no_younger(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stemma_attestations import accepted
+    from stemma_attestations.times import Dated
+
+    root = sha(b"root")
+    trust = TrustRoot.parse(
+        trust_bytes(signer(CI, "ci"), signer(ADA, "ada"), time=[{"root": str(root)}])
+    )
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
+    policy = parse((BASE + text).encode(), "test")
+    old, new = said(TESTS, result_of()), said(TESTS, result_of())
+    whole = request(trust=trust, policy=policy, evidence=[*GOOD, old, new])
+    ages = {old.digest: 2, new.digest: 0}
+
+    def under_roots(bundle: Bundle, *_: object) -> tuple[Dated, ...]:
+        return (Dated(whole.now - timedelta(hours=ages.get(bundle.digest, 0)), root),)
+
+    monkeypatch.setattr(accepted.dating, "under_roots", under_roots)
+    assert verdict_of(whole)[1] is NotVerified
+    assert verdict_of(replace(whole, evidence=[*GOOD, new]))[1] is None
 
 
 # --- approvals ------------------------------------------------------------------------------

@@ -166,3 +166,6 @@ def test_the_encoding_and_its_inverse() -> None:
     for bad in (b"{}", b"[]", b"", CI.encode().replace(b'"root"', b'"toor"')):
         with pytest.raises(BadStatement):
             Certified.parse(bad)
+    for root in (b"1", b"null", b"[]"):
+        with pytest.raises(BadStatement):
+            Certified.parse(CI.encode().replace(b'"%s"' % ROOT.value.encode(), root))

@@ -127,7 +127,7 @@ def poison(at: Place, false_root: bytes, false_trust: bytes) -> None:
         ("trust.yaml", false_trust),
         ("stemma.yaml", false_trust),
         (".stemma.yaml", false_trust),
-        ("config.yaml", false_trust),
+        ("config.yaml", b"trust: trust.yaml\n"),
         ("trusted_root.json", false_root),
         (f"roots/{Digest.of(false_root).value}.json", false_root),
         ("pyproject.toml", toml),

@@ -4,75 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from stemma_attestations import keyless
-from tests.calling import caller
-from tests.sigstore.stack import LocalSigstore
-from tests.world import commit_all
-
-ALICE = "alice@example.com"
-Run = Callable[..., tuple[int, Any]]
-
-
-class Desk:
-    """A home with a registry, a checkout with a model in it, and an instance to sign at."""
-
-    def __init__(self, folder: Path, stack: LocalSigstore, run: Run) -> None:
-        self.folder, self.stack, self.run = folder, stack, run
-        self.config = folder / "trust-config.json"
-        self.config.write_bytes(stack.trust_config(2))
-        work = folder / "work"
-        (work / "model").mkdir(parents=True)
-        (work / "model" / "w.bin").write_bytes(b"weights")
-        commit_all(work)
-        assert run("init")[0] == 0
-        self.root = run("trust", "root", "add", str(self.config))[1]["root"]
-
-    def sign(self, email: str = ALICE, subject: str = "alice") -> str:
-        """The URI that signs as somebody."""
-        token = self.folder / f"{subject}.token"
-        token.write_text(self.stack.oidc.token(subject, email=email))
-        return f"sigstore:?trust-config={quote(str(self.config))}&token-file={quote(str(token))}"
-
-    def believe(self, email: str = ALICE, **options: str) -> int:
-        more = [part for name, value in options.items() for part in (f"--{name}", value)]
-        issuer = ("--issuer", self.stack.oidc.url)
-        return self.run(
-            "trust", "add", "--identity", email, *issuer, "--root", self.root,
-            "--principal", email, *more,
-        )[0]  # fmt: skip
-
-    def push(self, name: str = "models/m:1", **who: str) -> Any:
-        code, said = self.run("push", "model", name, "--kind", "model", "--sign", self.sign(**who))
-        assert code == 0, said
-        return said
-
-    def verify(self, name: str = "models/m:1") -> int:
-        return self.run("verify", name)[0]
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path,
-    sigstore: LocalSigstore,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Desk:
-    monkeypatch.setenv("STEMMA_HOME", str(tmp_path / "home"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-    def run(*arguments: str) -> tuple[int, Any]:
-        code, out, _ = caller(capsys)(*arguments, "--json")
-        return code, json.loads(out)
-
-    return Desk(tmp_path, sigstore, run)
+from tests.sigstore.desk import ALICE, Desk
 
 
 def test_signed_by_an_identity_and_verified_without_a_network(

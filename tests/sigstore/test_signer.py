@@ -176,7 +176,7 @@ def test_an_authority_that_never_answers(
         done.wait(20)
         return in_json({}, 500)
 
-    monkeypatch.setattr("stemma_registry.keyless.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("stemma_registry.answers.TIMEOUT_SECONDS", 0.3)
     for route in (ISSUE, LOG[1], LOG[2]):
         with monkeypatch.context() as patch:
             patch.setitem(sigstore.front.routes, route, hang)

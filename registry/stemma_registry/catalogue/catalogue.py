@@ -22,9 +22,9 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.again import check_again
-from stemma_registry.catalogue.keyless_facts import Roots, fingerprint
-from stemma_registry.catalogue.project import NO_ROOTS, Projector
+from stemma_registry.catalogue.again import check_again, noted
+from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
+from stemma_registry.catalogue.project import Projector
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger import segments
@@ -86,7 +86,12 @@ class Catalogue:
         with self.reading() as connection:
             head = _head(connection)
         self._check_continues(head)
-        self._check_again()
+        held = Held.of(self.roots)
+        with self.reading() as connection:
+            good = self.is_of(connection, held)
+        if not good:
+            with self.writing() as connection:
+                check_again(connection, self.store, held)
         reader = segments.Reader(self.store)
         while (entry := reader.after(head)) is not None:
             with self.writing() as connection:
@@ -95,8 +100,10 @@ class Catalogue:
                     continue  # another process was here first
                 before = list(head.tree.peaks)
                 head.advance(entry)
-                Projector(connection, self.store, self.roots).project(entry)
-                _save_head(connection, head, before, fingerprint(self.roots))
+                # Somebody with other roots may have been here: all that is there is of one set.
+                check_again(connection, self.store, held)
+                Projector(connection, self.store, held).project(entry)
+                _save_head(connection, head, before, held.names)
             if progress is not None:
                 progress(1)
         return head
@@ -110,14 +117,9 @@ class Catalogue:
 
         self.engine.dispose()  # what is open already would go on waiting
 
-    def _check_again(self) -> None:
-        """Where the trusted roots are others than before, verify what that may change."""
-        wanted = fingerprint(self.roots)
-        with self.reading() as connection:
-            if connection.execute(select(t.state.c.roots)).scalar() in (None, wanted):
-                return
-        with self.writing() as connection:
-            check_again(connection, self.store, self.roots)
+    def is_of(self, connection: Connection, held: Held) -> bool:
+        """Whether what `connection` sees was held against exactly these trusted roots."""
+        return noted(connection) in (None, held.names)
 
     def projected(self, connection: Connection) -> Head:
         """How far the state that `connection` sees is projected."""

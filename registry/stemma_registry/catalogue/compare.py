@@ -17,7 +17,6 @@ from stemma_attestations.errors import BadStatement
 from stemma_registry.catalogue import tables as t
 
 AT_ONCE = 1_000  # rows that a query holds
-WHO = ("signer", "root", "signed")
 Row = tuple[Any, ...]
 
 

@@ -1,4 +1,4 @@
-"""When key bundles were signed: what the trusted roots of this machine prove about it.
+"""When bundles were signed: what the trusted roots of this machine prove about it.
 
 Every root is asked, and what each proves is kept beside its digest. Which of them a
 trust root believes about time is not known here, and may change.
@@ -6,6 +6,8 @@ trust root believes about time is not known here, and may change.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Text, case, cast, delete, func, insert, select
@@ -15,8 +17,9 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.times import Dated, Times
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.keyless_facts import Roots, micros_of, time_of
-from stemma_registry.errors import Damaged, NotFound
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 # The rows of `dated` as one text. Asked for only where a bundle says something about its time.
 _EACH = (
@@ -34,18 +37,17 @@ _ALL = (
 TIMES = (
     t.statement.c.root,
     t.statement.c.signed,
-    case((t.statement.c.root == "", _ALL), else_=None).label("dated"),
+    case((t.statement.c.root.is_not(None), _ALL), else_=None).label("dated"),
 )
 
 
 def times_of(row: Any) -> Times:
     """What is proven about the time of a statement, from the columns `TIMES`."""
-    if row.signed is not None:  # keyless: the root that names the signer dates him too
-        return (Dated(time_of(row.signed), sha256(row.root)),)
-    if not row.dated:
-        return ()
-    pairs = (part.split(":") for part in row.dated.lower().split(","))
-    return tuple(sorted(Dated(time_of(int(micros)), sha256(root)) for root, micros in pairs))
+    # Keyless: the roots that name the signer date him too, and one of them is in the row.
+    first = [] if row.signed is None else [Dated(time_of(row.signed), sha256(row.root))]
+    pairs = [part.split(":") for part in row.dated.lower().split(",")] if row.dated else []
+    others = (Dated(time_of(int(micros)), sha256(root)) for root, micros in pairs)
+    return tuple(sorted((*first, *others)))
 
 
 def signer_of(connection: Connection, bundle: Digest) -> tuple[str, Times] | None:
@@ -65,23 +67,28 @@ def mark(bundle: Bundle) -> str | None:
     return "" if dating.has_evidence(bundle) else None
 
 
-def record(connection: Connection, row: int, bundle: Bundle, key_id: str, roots: Roots) -> None:
-    """Keep what this machine's roots prove about a bundle that verified with the key."""
+def prove(bundle: Bundle, key_id: str, roots: Mapping[Digest, bytes]) -> dict[Digest, datetime]:
+    """What each of these roots proves about a bundle that verified with the key."""
+    return {one.root: one.time for one in dating.under_roots(bundle, key_id, roots, roots)}
+
+
+def forget(connection: Connection, row: int) -> None:
+    """Keep nothing of a statement."""
     connection.execute(delete(t.dated).where(t.dated.c.statement_id == row))
-    if not dating.has_evidence(bundle):
-        return
-    digests = list(roots.digests())
-    proven = dating.under_roots(bundle, key_id, digests, _present(roots, digests))
-    for one in proven:
-        values = {"statement_id": row, "root": one.root.value, "signed": micros_of(one.time)}
+
+
+def record(connection: Connection, row: int, times: Mapping[Digest, datetime]) -> None:
+    """Keep these of a statement that has none yet."""
+    for root, time in times.items():
+        values = {"statement_id": row, "root": root.value, "signed": micros_of(time)}
         connection.execute(insert(t.dated).values(values))
 
 
-def _present(roots: Roots, digests: list[Digest]) -> dict[Digest, bytes]:
-    found = {}
-    for digest in digests:
-        try:
-            found[digest] = roots.read(digest)
-        except (NotFound, Damaged):
-            continue
-    return found
+def micros_of(time: datetime) -> int:
+    """How a time is kept: microseconds of Unix time."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def time_of(micros: int) -> datetime:
+    """The inverse."""
+    return _EPOCH + micros * _MICROSECOND

@@ -30,15 +30,15 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import lineage, provenance, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection, dated_facts
+from stemma_registry.catalogue import collection, dated_facts, keyless_facts
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.keyless_facts import NoRoots, Roots, columns, prove
+from stemma_registry.catalogue.held import NONE_HELD, Held
+from stemma_registry.catalogue.keyless_facts import Proven
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
 UNKNOWN = "unknown"
-NO_ROOTS = NoRoots()
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Projector:
 
     connection: Connection
     store: Store
-    roots: Roots = NO_ROOTS
+    held: Held = NONE_HELD
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -124,13 +124,14 @@ class Projector:
             return
         raw = self._blob(digest, entry)
         who: dict[str, object] = {"signer": None}
-        statement, verified = None, None
+        statement, verified, proven = None, None, Proven()
         try:
             bundle = Bundle.parse(raw)
             statement = bundle.statement()
             key = keys.get(bundle.hint)
             if bundle.certificate is not None:
-                who = columns(self.connection, prove(raw, self.roots))
+                proven = keyless_facts.prove(raw, self.held.roots)
+                who = keyless_facts.columns(self.connection, proven)
             elif key is not None:
                 statement = bundle.verify(key)
                 who = {"signer": key.id, "root": dated_facts.mark(bundle)}
@@ -148,7 +149,10 @@ class Projector:
             },
         )
         if verified is not None:
-            dated_facts.record(self.connection, row, *verified, self.roots)
+            times = dated_facts.prove(*verified, self.held.roots)
+            dated_facts.record(self.connection, row, times)
+        else:
+            keyless_facts.record(self.connection, row, proven)
         if statement is not None:
             self._subjects(row, statement)
             self._says(row, statement)
@@ -169,7 +173,8 @@ class Projector:
                 change = update(t.statement).where(t.statement.c.id == row.id)
                 values = {"signer": key.id, "root": dated_facts.mark(bundle)}
                 self.connection.execute(change.values(values))
-                dated_facts.record(self.connection, row.id, bundle, key.id, self.roots)
+                times = dated_facts.prove(bundle, key.id, self.held.roots)
+                dated_facts.record(self.connection, row.id, times)
         except (BadBundle, SignatureRefused):
             pass
         return True

@@ -122,8 +122,8 @@ class Coded(TypeDecorator[str]):
 
 
 # How far the ledger is projected: one row. `peaks` are those of the Merkle tree over entries 0
-# to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of). `roots` is of
-# the Sigstore trusted roots that keyless bundles were held against.
+# to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of). `roots` are
+# the digests of the Sigstore trusted roots that bundles were held against, 32 bytes each, in order.
 state = Table(
     "state",
     metadata,
@@ -168,9 +168,9 @@ manifest_entry = Table(
 
 # A signed statement. `signer` is the id of the key or of the identity that made the signature,
 # where it verifies, else null. `root` is null for a key bundle that says nothing about its time,
-# and empty for one that does (see `dated`). For keyless bundles it is the digest of the Sigstore
-# trusted root under which it verifies, empty where it does under none of this machine's, and
-# `signed` is since when it provably exists, in microseconds of Unix time.
+# and empty for one that does (see `dated`). For keyless bundles it is the digest of the first
+# Sigstore trusted root under which it verifies, empty where it does under none of this machine's,
+# and `signed` is since when it provably exists by that one, in microseconds of Unix time.
 statement = Table(
     "statement",
     metadata,
@@ -185,9 +185,9 @@ statement = Table(
 )
 Index("ix_statement_head", head(statement.c.bundle))
 
-# Since when a key bundle provably exists (microseconds of Unix time), and the Sigstore trusted
-# root that vouches for it: one row for each of this machine's that does. Which of them is
-# believed about time is asked of a trust root later.
+# Since when a bundle provably exists (microseconds of Unix time), and the Sigstore trusted root
+# that vouches for it: one row for each of this machine's that does, but for the one that is in a
+# keyless bundle's own row. Which of them is believed is asked of a trust root later.
 dated = Table(
     "dated",
     metadata,

@@ -203,7 +203,13 @@ def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[Fact]) -> bool:
 
 
 def _unknown(snapshot: Snapshot) -> str | None:
-    """Why nothing can be decided: a believed status that this version does not understand."""
+    """Why nothing can be decided, whatever is asked about.
+
+    Somebody may have stopped it and cannot be verified here, or there is a believed
+    status that this version does not understand.
+    """
+    if snapshot.doubt is not None:
+        return snapshot.doubt
     for row in query.statuses(snapshot.connection, UNKNOWN):
         if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:
             return (

@@ -20,7 +20,7 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
-from stemma_attestations.times import Dated, Times
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_registry.status.documents import Custody
 
@@ -118,6 +118,12 @@ def judge(
             continue
         if who is not None:
             people[signer] = who
+        missing = [root for root in trust.time if root not in roots and who is None]
+        if missing and dating.has_evidence(bundle) and trust.might_matter(signer, signed):
+            undecided = (
+                f"the trusted root {missing[0].short} is not on this machine: "
+                "whether a revoked key had signed before is not known"
+            )
         one = Said(bundle, statement.digest, signer, signed, "", "", _targets(statement))
         try:
             view = predicate.parse(statement.predicate)
@@ -215,15 +221,13 @@ def _verified(
         return statement, key.id, None, times, bundle
     from stemma_attestations import keyless  # what it stands on takes a second to import
 
-    for digest in trust.roots:
-        if digest not in roots:
-            continue
-        try:
-            found = keyless.verify(raw, roots[digest], pin=digest)
-        except SignatureRefused:
-            continue
-        who = Certified(digest, found.identity)
-        return found.statement, who.id, who, (Dated(found.times[0], digest),), bundle
+    try:
+        found = keyless.verify_each(raw, [one for one in trust.roots if one in roots], roots)
+    except SignatureRefused:
+        pass
+    else:
+        who, proven = keyless.speaker(found)
+        return found[who.root].statement, who.id, who, proven, bundle
     missing = [digest.short for digest in trust.roots if digest not in roots]
     if missing:
         raise _RootMissing(

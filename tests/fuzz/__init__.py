@@ -1,0 +1,1 @@
+"""Fuzzing: bytes into every reader, and properties that hold for whatever comes out."""
