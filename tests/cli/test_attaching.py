@@ -186,7 +186,10 @@ def test_verify_with_a_layout(model: Run) -> None:
     assert model("attach", "models/m:1", "1.link").code == 0
     assert model(*asked).code == 0
     document = model(*asked, "--json").json
-    assert (document["verified"], [s["number"] for s in document["steps"]][-2:]) == (True, [7, 9])
+    assert (document["verified"], [s["number"] for s in document["steps"]][-5:]) == (
+        True,
+        [7, 7, 8, 9, 10],
+    )
     Path("owner.pub").write_bytes(pem(chain.trainer))
     refused = model(*asked, "--json")
     assert (refused.code, refused.json["kind"]) == (13, "SignatureRefused")

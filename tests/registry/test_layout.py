@@ -60,11 +60,13 @@ def judge(
     code = 0
     with world.view() as view:
         try:
-            verdict = gate.verify_reference(world.registry, view, ref, condition=condition)
+            verdict = gate.verify_reference(
+                world.registry, view, ref, terms=gate.Terms(condition=condition)
+            )
         except NotVerified as error:
             verdict, code = error.verdict, exits.code_of(error)
-    (step,) = [step for step in verdict.steps if step.number == NUMBER]
-    assert step.title == TITLE
+    (step,) = [step for step in verdict.steps if step.title == TITLE]
+    assert step.number == NUMBER
     assert (step.outcome is Outcome.PASSED) == (code not in (10, 11, 13))
     assert all("\n" not in line for line in step.details)
     return verdict, code, step.details[0]
@@ -78,7 +80,7 @@ def test_links_of_three_steps_by_two_functionaries(world: World, chain: Chain) -
     verdict, code, said = judge(world, chain)
     assert code == 0
     assert "signed by key" in said
-    assert [step.number for step in verdict.steps] == [1, 2, 3, 4, 5, 6, 7, 9]
+    assert [step.number for step in verdict.steps] == [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10]
     vsa = gate.summary(verdict).predicate
     assert vsa["verificationResult"] == "PASSED"
     assert TITLE in [step["title"] for step in vsa["urn:stemma:verdict-steps:v0.1"]]
@@ -91,10 +93,11 @@ def test_a_directory_is_judged_by_the_layout_too(
     root = world.directory({"model.bin": MODEL})
     good = Condition(plain.signed(), (pem(plain.owner),))
     bad = Condition(plain.signed(plain.layout(expires=BEFORE)), (pem(plain.owner),))
+    passing, failing = gate.Terms(condition=good), gate.Terms(condition=bad)
     with world.view() as view:
-        assert gate.verify_directory(world.registry, view, root, None, condition=good).passed
+        assert gate.verify_directory(world.registry, view, root, None, terms=passing).passed
         with pytest.raises(NotVerified, match="expired"):
-            gate.verify_directory(world.registry, view, root, None, condition=bad)
+            gate.verify_directory(world.registry, view, root, None, terms=failing)
 
 
 def test_links_may_come_one_by_one_in_a_collection_or_from_anybody(
@@ -110,7 +113,7 @@ def test_links_may_come_one_by_one_in_a_collection_or_from_anybody(
 
 
 def test_without_a_layout_nothing_is_asked(world: World) -> None:
-    assert [step.number for step in world.verify(REF).steps] == [1, 2, 3, 4, 5, 6, 9]
+    assert [step.number for step in world.verify(REF).steps] == list(range(1, 11))
 
 
 def test_a_quarantine_is_not_hidden_by_a_layout(world: World, plain: Chain) -> None:
@@ -118,7 +121,7 @@ def test_a_quarantine_is_not_hidden_by_a_layout(world: World, plain: Chain) -> N
     world.quarantine(REF)
     condition = Condition(plain.signed(), (pem(plain.owner),))
     with world.view() as view, pytest.raises(Quarantined):
-        gate.verify_reference(world.registry, view, REF, condition=condition)
+        gate.verify_reference(world.registry, view, REF, terms=gate.Terms(condition=condition))
 
 
 # --- links ----------------------------------------------------------------------------------
@@ -412,7 +415,7 @@ def test_nothing_is_left_behind(
 def test_the_failure_of_the_layout_is_one_of_the_tables(world: World, plain: Chain) -> None:
     condition = Condition(plain.signed(None, person()), (pem(plain.owner),))
     with world.view() as view, pytest.raises(SignatureRefused, match="not signed by key") as caught:
-        gate.verify_reference(world.registry, view, REF, condition=condition)
+        gate.verify_reference(world.registry, view, REF, terms=gate.Terms(condition=condition))
     assert gate.summary(caught.value.verdict).predicate["verificationResult"] == "FAILED"
 
 
@@ -424,6 +427,6 @@ def test_another_command_is_told_and_nothing_of_a_link_reaches_the_terminal(
     give(world, plain.links())
     verdict, code, _ = judge(world, plain, plain.signed(plain.layout(steps=steps)))
     assert code == 0
-    (told,) = [step.details for step in verdict.steps if step.number == NUMBER]
+    (told,) = [step.details for step in verdict.steps if step.title == TITLE]
     assert [line for line in told if "not the one that the layout expects" in line] == [told[1]]
     assert capfd.readouterr() == ("", "")
