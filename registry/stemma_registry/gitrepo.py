@@ -12,14 +12,15 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
-
-import pygit2
-from pygit2.enums import FileStatus
 
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
 from stemma_attestations.predicates.provenance import GitSource
+
+if TYPE_CHECKING:
+    import pygit2
 
 MAX_POINTER = 1024
 _POINTER = re.compile(
@@ -44,6 +45,10 @@ def capture(working_directory: Path, pushed: Path) -> Captured:
     not. Never raises: a checkout that cannot be read is recorded as none.
     """
     try:
+        import pygit2
+    except Exception as error:  # noqa: BLE001 - libgit2 reads certificates as it starts
+        return Captured(None, f"libgit2 does not start ({' '.join(str(error).split())})")
+    try:
         found = pygit2.discover_repository(str(working_directory))
         if found is None:
             return Captured(None, "not inside a Git checkout")
@@ -67,10 +72,49 @@ def capture(working_directory: Path, pushed: Path) -> Captured:
         return Captured(None, f"the Git checkout cannot be read ({error})")
 
 
+def cited(path: Path, raw: bytes) -> dict[str, str]:
+    """The commit that a file stands in as it is, and where in it.
+
+    In a repository, but not like that: `uncommitted`. Outside of any, or where the
+    repository cannot be read: nothing.
+    """
+    try:
+        import pygit2
+    except Exception:  # noqa: BLE001 - as above
+        return {}
+    try:
+        found = pygit2.discover_repository(str(path.resolve().parent))
+        if found is None:
+            return {}
+        repository = pygit2.Repository(found)
+        if repository.workdir is None or repository.is_empty or repository.head_is_unborn:
+            return {}
+        inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
+        commit = repository.head.peel(pygit2.Commit)
+        blob = _blob(commit, inside)
+        committed = blob is not None and blob.data == raw
+    except (pygit2.GitError, ValueError, OSError):
+        return {}
+    return {"gitCommit": str(commit.id), "path": inside} if committed else {"uncommitted": inside}
+
+
+def _blob(commit: pygit2.Commit, path: str) -> pygit2.Blob | None:
+    """The file that is committed at `path`, if one is."""
+    import pygit2
+
+    try:
+        found = commit.tree[path]
+    except KeyError:
+        return None
+    return found if isinstance(found, pygit2.Blob) else None
+
+
 def _changed(
     repository: pygit2.Repository, commit: pygit2.Commit, pushed: Path
 ) -> list[dict[str, str | None]]:
     """Tracked paths that differ from the commit, with the SHA-256 of what is there now."""
+    from pygit2.enums import FileStatus
+
     if repository.workdir is None:
         return []
     top = os.path.realpath(repository.workdir)
@@ -103,11 +147,8 @@ def _pointed(commit: pygit2.Commit, path: str) -> str | None:
 
     libgit2 has no LFS filter: to it a smudged file differs from its pointer.
     """
-    try:
-        blob = commit.tree[path]
-    except KeyError:
-        return None
-    if not isinstance(blob, pygit2.Blob) or blob.size > MAX_POINTER:
+    blob = _blob(commit, path)
+    if blob is None or blob.size > MAX_POINTER:
         return None
     match = _POINTER.match(blob.data)
     return match.group(1).decode() if match else None
