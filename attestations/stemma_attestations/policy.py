@@ -167,7 +167,6 @@ class Policy:
     stages: tuple[str, ...] = ("dev", "staging", "prod")
     max_age: timedelta | None = None
     stale_ok: bool = False
-    recheck: bool = False  # whether a re-check may believe the digest cache
     on_suspect: Suspects = Suspects.WARN
     source: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,11 +176,6 @@ class Policy:
         """The rules that must all hold, those for further names too; none: not allowed."""
         names = (name, *also)
         return tuple(rule for rule in self.rules if any(rule.covers(one, stage) for one in names))
-
-    def age_limit(self, name: str | None, stage: str | None) -> timedelta | None:
-        """How old the status may be for a name at a stage; None: it is read fresh."""
-        limits = [rule.max_age for rule in self.rules_for(name, stage)]
-        return min((limit for limit in (self.max_age, *limits) if limit is not None), default=None)
 
 
 # As it is written in `policies`, without the price of reading YAML in every process.

@@ -37,7 +37,6 @@ TOP = (
     "stages",
     "max_age",
     "stale_ok",
-    "recheck",
     "on_suspect",
     "rules",
 )
@@ -71,7 +70,6 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
         stages=stages,
         max_age=_maybe(fields, "max_age", Placed.length),
         stale_ok=_maybe(fields, "stale_ok", Placed.flag) or False,
-        recheck=_maybe(fields, "recheck", Placed.flag) or False,
         on_suspect=Suspects(
             _maybe(fields, "on_suspect", lambda at: at.choice(*Suspects)) or Suspects.WARN
         ),

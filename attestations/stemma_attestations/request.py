@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Manifest
@@ -40,13 +40,16 @@ class StatusView:
     """What is quarantined upstream, as of ledger entry `entry`.
 
     `suspects` would stop the artifact if the word they rest on were believed.
-    `undecided` says why the answer is not known.
+    `undecided` says why the answer is not known. Where somebody asked how new it is,
+    `age` is what was proved, or `stale` why it was not.
     """
 
     entry: int
     stops: tuple[Stop, ...] = ()
     suspects: tuple[Stop, ...] = ()
     undecided: str | None = None
+    age: timedelta | None = None
+    stale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Request:
     now: datetime
     policy: Policy = BUILTIN
     stage: str | None = None
+    stale_ok: str | None = None  # why an old status will do, if the policy lets it
     roots: Mapping[Digest, bytes] = field(default_factory=dict)
     files: Sequence[FileLook] | None = None
     ancestors: Sequence[Ancestor] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from stemma_attestations.digest import Digest
@@ -60,8 +60,9 @@ class Step:
 class Verdict:
     """The whole result, for one artifact under one trust root at one ledger entry.
 
-    `entry` is the ledger entry the status was taken at, `accepted` the bundles
-    whose statements counted, `warnings` what is worth a look but decides nothing.
+    `entry` is the ledger entry the status was taken at, `age` how old that provably is
+    (None where nobody asked), `accepted` the bundles whose statements counted, `warnings`
+    what is worth a look but decides nothing.
     """
 
     resource: str
@@ -75,6 +76,7 @@ class Verdict:
     accepted: tuple[Digest, ...] = ()
     warnings: tuple[str, ...] = ()
     stage: str | None = None
+    age: timedelta | None = None
 
     @property
     def passed(self) -> bool:

@@ -14,6 +14,7 @@ from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Un
 from stemma_attestations.observed import differences
 from stemma_attestations.policy import Suspects
 from stemma_attestations.request import Request, Stop
+from stemma_attestations.times import format_duration
 from stemma_attestations.verdict import Step, Verdict
 
 
@@ -44,7 +45,11 @@ def verify(request: Request) -> Verdict:
         time=request.now,
         accepted=tuple(sorted(item.bundle for item in good)),
         stage=request.stage,
-        warnings=tuple(_suspicion(stop) for stop in request.status.suspects),
+        age=request.status.age,
+        warnings=(
+            *_broken_glass(request),
+            *(_suspicion(stop) for stop in request.status.suspects),
+        ),
     )
     return verdict.require()
 
@@ -84,7 +89,23 @@ def _status(request: Request) -> Step:
         return Step.failed(9, title, Quarantined, *lines)
     if status.undecided is not None:
         return Step.failed(9, title, Undecided, status.undecided)
-    return Step.passed(9, title, f"as of ledger entry {status.entry}")
+    entry = f"as of ledger entry {status.entry}"
+    if status.stale is not None:
+        if request.stale_ok is None:
+            return Step.failed(9, title, Undecided, status.stale)
+        if not request.policy.stale_ok:
+            refused = f"and {request.policy.name} permits no stale status"
+            return Step.failed(9, title, Undecided, status.stale, refused)
+        return Step.passed(9, title, entry, *_broken_glass(request))
+    age = "" if status.age is None else f", at most {format_duration(status.age)} old"
+    return Step.passed(9, title, entry + age)
+
+
+def _broken_glass(request: Request) -> tuple[str, ...]:
+    """What is said, loudly, where somebody let an old status do."""
+    if request.status.stale is None or request.stale_ok is None or not request.policy.stale_ok:
+        return ()
+    return (f"STALE: {request.status.stale}", f"let pass because: {request.stale_ok}")
 
 
 def _allowed(request: Request) -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain, verify
-from stemma_registry import directory, stored
+from stemma_registry import directory, freshness, stored
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
@@ -53,6 +54,8 @@ class Terms:
     policy: Policy = BUILTIN
     stage: str | None = None
     condition: Condition | None = None
+    max_age: timedelta | None = None  # of the status; else what the policy says
+    stale_ok: str | None = None  # why an older one will do, if the policy lets it
 
 
 TERMS = Terms()
@@ -219,11 +222,12 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
         now=view.now,
         policy=terms.policy,
         stage=terms.stage,
+        stale_ok=terms.stale_ok,
         roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
     if found.name is None:
         request = replace(request, also_named=_names(view, found.node))
-    request = _looked_at(registry, view, found, request)
+    request = _looked_at(registry, view, found, _fresh(registry, view, request, terms))
     if condition is None:
         return verify(request)
     from stemma_registry import layout  # lazily: few verdicts need it
@@ -235,6 +239,16 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
             condition = replace(condition, run_inspections=False)
     step = layout.check(registry, view, found, subject.manifest, condition)
     return verify(replace(request, further=(step,)))
+
+
+def _fresh(registry: Registry, view: Snapshot, request: Request, terms: Terms) -> Request:
+    """With how old the status is, where somebody asks: the option, or the policy."""
+    rules = (rule.max_age for rule in request.rules)
+    asked = (terms.max_age, request.policy.max_age, *rules)
+    limits = [limit for limit in asked if limit is not None]
+    if not limits:
+        return request
+    return replace(request, status=freshness.at_most(registry, view, request.status, min(limits)))
 
 
 def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Request) -> Request:

@@ -33,7 +33,6 @@ WHOLE = (
 stages: [dev, canary, prod]
 max_age: 1h
 stale_ok: true
-recheck: true
 on_suspect: deny
 rules:
   - names: [models/**]
@@ -75,7 +74,7 @@ def read(text: str) -> Policy:
 def test_everything_that_can_be_asked() -> None:
     policy = read(WHOLE)
     assert policy.stages == ("dev", "canary", "prod")
-    assert (policy.max_age, policy.stale_ok, policy.recheck) == (timedelta(hours=1), True, True)
+    assert (policy.max_age, policy.stale_ok) == (timedelta(hours=1), True)
     assert policy.on_suspect is Suspects.DENY
     first, second = policy.rules
     assert first.provenance == ProvenanceRule(("training ci",), ("train", "fine-tune"), False)
@@ -93,7 +92,7 @@ def test_everything_that_can_be_asked() -> None:
     )
     assert vulnerabilities.max_severity == 6.9
     assert second.approvals == ApprovalRule(2, ("ada", "bob", "eve"))
-    assert second.label == "rules[2], line 18"
+    assert second.label == "rules[2], line 17"
 
 
 def test_every_rule_that_matches_holds_and_none_is_no() -> None:
@@ -104,8 +103,7 @@ def test_every_rule_that_matches_holds_and_none_is_no() -> None:
     assert policy.rules_for("models/a", "dev") == (first,)
     assert policy.rules_for("data/a", "prod") == ()
     assert policy.rules_for(None, None) == ()
-    assert policy.age_limit("models/a", "prod") == timedelta(minutes=15)
-    assert policy.age_limit("models/a", "dev") == timedelta(hours=1)
+    assert second.max_age == timedelta(minutes=15)
     assert read(HEAD + "rules: []").rules_for("a", None) == ()
     assert BUILTIN.rules_for(None, None) == BUILTIN.rules_for("any/thing", "prod") != ()
 

@@ -40,6 +40,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--policy", metavar="FILE|NAME", help="What must be true (else the home's policy).")
 @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
+@click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
+@click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
@@ -56,6 +58,8 @@ def verify(
     policy: str | None,
     stage: str | None,
     coverage: bool,
+    max_age: str | None,
+    stale_ok: str | None,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -63,13 +67,15 @@ def verify(
     it is judged as whatever its bytes are known as.
     """
     from stemma_attestations.errors import NotVerified
+    from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
     try:
-        terms = Terms(session.policy(policy), stage, condition)
+        limit = parse_duration(max_age) if max_age else None
+        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:
         if error.verdict is None:
@@ -166,6 +172,7 @@ def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[st
         },
         "stage": verdict.stage,
         "entry": verdict.entry,
+        "status_age": None if verdict.age is None else int(verdict.age.total_seconds()),
         "warnings": list(verdict.warnings),
         "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
         "steps": [

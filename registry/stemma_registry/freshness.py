@@ -1,0 +1,50 @@
+"""How new the gate's answer is: the ledger that was read, held against the status feed.
+
+Whoever keeps the store can withhold its newest entries. The feed names the ledger's head
+under a signature that is minutes old; a ledger that ends before it, or has another entry
+there, is not the one that was published. With the ledger whole up to that head, every
+quarantine of the feed is in it, and the walk over the ledger has met it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from stemma_attestations.errors import StemmaError, Undecided
+from stemma_attestations.request import StatusView
+from stemma_registry.errors import NotFound
+from stemma_registry.ledger.log import read_entry
+from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.trusted_roots import TrustedRoots
+
+
+def at_most(registry: Registry, view: Snapshot, status: StatusView, limit: timedelta) -> StatusView:
+    """The status with its age, undecided where that is not proved to be within the limit."""
+    try:
+        age = _proved(registry, view, limit)
+    except NotFound as error:
+        return replace(status, stale=f"nothing proves how old the status is: {error}")
+    except StemmaError as error:
+        return replace(status, stale=str(error))
+    return replace(status, age=age)
+
+
+def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
+    """How old the feed is that names what was read. Raises NotFound, Undecided, Unavailable."""
+    from stemma_registry.status import pinning, reader, source  # python-tuf takes a while
+
+    pin = pinning.pinned(registry.home, registry.store.location)
+    roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
+    place = source.open_source(pin.source, registry.home)
+    found = reader.fetch(pin, place, view.trust, roots, view.now, limit)
+    head = found.head
+    if head.n > view.n:
+        raise Undecided(
+            f"the feed names ledger entry {head.n}, and the registry shows {view.n}: "
+            "its newest entries are withheld, or not here yet"
+        )
+    entry = read_entry(registry.store, head.n)
+    if entry is None or entry.digest != head.entry:
+        raise Undecided(f"ledger entry {head.n} is not the one that the feed names")
+    return found.age(view.now)

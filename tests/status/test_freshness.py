@@ -1,0 +1,158 @@
+"""`--max-age`: a verdict on a ledger that somebody withholds, or that nothing proves to be new."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from stemma_attestations.errors import NotVerified, Quarantined, Undecided
+from stemma_attestations.policy import Policy
+from stemma_attestations.policy_file import parse
+from stemma_attestations.verdict import Outcome, Verdict
+from stemma_registry import gate
+from stemma_registry.blobs.local import LocalStore
+from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.gate import Terms
+from stemma_registry.ledger.log import entry_key
+from stemma_registry.registry import Registry, snapshot
+from stemma_registry.status import pinning
+from tests.status.scene import FeedScene, utc
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> FeedScene:
+    """A model in a registry on disk, and its feed."""
+    store = tmp_path / "store"
+    store.mkdir()
+    made = FeedScene(tmp_path, LocalStore(store))
+    made.world.push("models/m:1", kind="model")
+    made.world.push("models/other:1", kind="model")
+    made.publish()
+    return made
+
+
+def place(scene: FeedScene) -> Path:
+    return scene.folder / "store"
+
+
+def asked(scene: FeedScene, terms: Terms, store: Path | None = None) -> Verdict:
+    """The verdict of a machine that sees the registry for the first time."""
+    world = scene.world
+    seen = LocalStore(store or place(scene))
+    # Known by the place of the true one, as a store that somebody rewound is.
+    fresh = Catalogue.open(scene.folder / f"seen-{world.count}.sqlite3", seen)
+    world.count += 1
+    registry = Registry(seen, fresh, world.home)
+    with snapshot(registry, world.trust, utc()) as view:
+        return gate.verify_reference(registry, view, "models/m:1", None, terms)
+
+
+def pin(scene: FeedScene, store: Path | None = None) -> None:
+    """The feed as the gate's home knows it: it is read where the true registry is."""
+    location = LocalStore(store or place(scene)).location
+    pinning.pin(scene.world.home, location, str(place(scene)), scene.root)
+
+
+def refused(scene: FeedScene, terms: Terms, said: str, store: Path | None = None) -> None:
+    with pytest.raises(Undecided) as caught:
+        asked(scene, terms, store)
+    verdict = caught.value.verdict
+    assert verdict is not None
+    (step,) = [s for s in verdict.steps if s.outcome is not Outcome.PASSED]
+    assert step.number == 9
+    assert said in step.details[0]
+
+
+def policy(text: str) -> Policy:
+    head = "format: urn:stemma:policy:v0.1\n"
+    return parse((head + text + "rules: [{names: ['**']}]\n").encode(), "test")
+
+
+def test_a_fresh_status_is_proved_and_said(scene: FeedScene) -> None:
+    pin(scene)
+    verdict = asked(scene, Terms(max_age=HOUR))
+    assert verdict.age is not None
+    assert timedelta() <= verdict.age < HOUR
+    assert any("at most" in line for step in verdict.steps for line in step.details)
+    assert asked(scene, Terms()).age is None
+
+
+def test_without_a_feed_nothing_proves_it(scene: FeedScene) -> None:
+    refused(scene, Terms(max_age=HOUR), "no feed of")
+    assert asked(scene, Terms()).passed
+
+
+def test_an_old_status_decides_nothing(scene: FeedScene) -> None:
+    pin(scene)
+    scene.publish(always=True, at=utc() - timedelta(minutes=5))
+    refused(scene, Terms(max_age=timedelta(minutes=4)), "at most")
+    assert asked(scene, Terms(max_age=timedelta(minutes=6))).passed
+
+
+def test_the_policy_asks_too_and_the_smallest_age_holds(scene: FeedScene) -> None:
+    pin(scene)
+    scene.publish(always=True, at=utc() - timedelta(minutes=5))
+    strict = policy("max_age: 4m\n")
+    refused(scene, Terms(strict), "at most")
+    refused(scene, Terms(strict, max_age=HOUR), "at most")
+    refused(scene, Terms(policy("max_age: 1h\n"), max_age=timedelta(minutes=4)), "at most")
+    assert asked(scene, Terms(policy("max_age: 1h\n"))).passed
+
+
+def test_a_quarantine_that_is_withheld(scene: FeedScene) -> None:
+    world, rewound = scene.world, scene.folder / "rewound"
+    shutil.copytree(place(scene), rewound)
+    pin(scene)
+    pin(scene, rewound)
+    world.quarantine("models/m:1")
+    # The feed does not know it yet: nobody can tell the rewound store from the true one.
+    assert asked(scene, Terms(max_age=HOUR), rewound).passed
+    with pytest.raises(Quarantined):
+        asked(scene, Terms(max_age=HOUR))
+    scene.publish()
+    refused(scene, Terms(max_age=HOUR), "withheld", rewound)
+    assert asked(scene, Terms(), rewound).passed, "which is what --max-age is for"
+
+
+def test_a_ledger_that_forked(scene: FeedScene) -> None:
+    world, fork = scene.world, scene.folder / "fork"
+    shutil.copytree(place(scene), fork)
+    pin(scene, fork)
+    world.quarantine("models/m:1")
+    scene.publish()
+    n = max(int(path.stem) for path in place(scene).glob("ledger/*/*/*.json"))
+    other = FeedScene.__new__(FeedScene)
+    other.folder, other.world = scene.folder, scene.world
+    true = world.registry
+    copied = LocalStore(fork)
+    world.registry = Registry(
+        copied, Catalogue.open(scene.folder / "fork.sqlite3", copied), world.home
+    )
+    world.push("models/third:1", kind="model")
+    world.registry = true
+    assert (fork / entry_key(n)).read_bytes() != (place(scene) / entry_key(n)).read_bytes()
+    refused(scene, Terms(max_age=HOUR), "not the one that the feed names", fork)
+
+
+def test_breaking_the_glass(scene: FeedScene) -> None:
+    lets, lets_not = policy("max_age: 1m\nstale_ok: true\n"), policy("max_age: 1m\n")
+    refused(scene, Terms(lets), "nothing proves")
+    refused(scene, Terms(lets_not, stale_ok="the feed is down"), "nothing proves")
+    verdict = asked(scene, Terms(lets, stale_ok="the feed is down"))
+    assert verdict.passed
+    assert any("STALE" in line for line in verdict.warnings)
+    assert any("the feed is down" in line for step in verdict.steps for line in step.details)
+    # It lets pass what is old, and nothing that is known to be stopped.
+    scene.world.quarantine("models/m:1")
+    with pytest.raises(NotVerified):
+        asked(scene, Terms(lets, stale_ok="the feed is down"))
+    # Nor is it said where nobody needs it.
+    scene.world.release("models/m:1")
+    scene.publish()
+    pin(scene)
+    assert asked(scene, Terms(lets, stale_ok="to be sure")).warnings == ()
