@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import signal
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -369,3 +371,35 @@ def test_json(template: Scene) -> None:
     assert document["verified"][0]["name"] == "models/m:1"
     done = serve(template, "models/no:1", "--json", "--", "ls", "{path}")
     assert done.document["error"]["code"] == done.code == 3
+
+
+COUNT = """
+import signal, sys, time
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+print("ready", flush=True)
+until = time.monotonic() + 20
+while not got and time.monotonic() < until:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("got", len(got), flush=True)
+"""
+
+
+def test_what_a_terminal_sends_is_not_sent_twice(template: Scene) -> None:
+    """It goes to all in the foreground, so the command has it already."""
+    program = (sys.executable, "-m", "stemma_cli.main", "exec", "models/m:1", "--")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(template.seat.environment)
+        os.execv(sys.executable, (*program, sys.executable, "-c", COUNT, "{path}"))
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1000)
+    os.write(terminal, b"\x03")
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(terminal, 1000):
+            said += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"got 1" in said

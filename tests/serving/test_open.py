@@ -208,3 +208,13 @@ def test_no_room_for_the_copy(scene: Scene, tmp_path: Path) -> None:
     place.write_text("no directory")
     with pytest.raises(Unavailable):
         opened(scene, folder=place)
+
+
+def test_a_fork_does_not_take_the_copy_away(scene: Scene) -> None:
+    with opened(scene) as model:
+        pid = os.fork()
+        if pid == 0:
+            model.close()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert tree(model.path) == FILES

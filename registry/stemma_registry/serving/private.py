@@ -64,6 +64,7 @@ class PrivateDirectory:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.path = base / f"{RUN}{secrets.token_hex(8)}"
+        self._made_by = os.getpid()
         try:
             _make_base(base)
             _sweep(base)
@@ -103,9 +104,13 @@ class PrivateDirectory:
         return root
 
     def close(self) -> None:
-        """Remove everything. What cannot be removed now is stale, and removed later."""
+        """Remove everything. What cannot be removed now is stale, and removed later.
+
+        A fork of the process that made it only lets go of it.
+        """
         if self.lock >= 0:
-            _remove(self.path)
+            if os.getpid() == self._made_by:
+                _remove(self.path)
             os.close(self.lock)
             self.lock = -1
 
