@@ -138,7 +138,7 @@ def refuse_lost(scene: Scene) -> None:
         (refuse_lost, 14),
     ],
 )
-@pytest.mark.parametrize("as_set", [False, True])
+@pytest.mark.parametrize("as_set", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_without_a_yes_nothing_runs(
     scene: Scene, spoil: Callable[[Scene], None], code: int, as_set: bool
 ) -> None:
@@ -303,6 +303,27 @@ def test_kill_9_takes_the_command_along_and_the_next_start_sweeps(scene: Scene) 
     assert copies(scene) == [left]
     serve(scene, "models/m:1", "--", "true", "{path}").expect(0)
     assert copies(scene) == []
+
+
+@pytest.mark.slow
+def test_killed_at_any_time_the_next_start_sweeps(scene: Scene) -> None:
+    scene.write("work/big", {f"{n}/w": bytes([n]) * 100_000 for n in range(200)})
+    scene.run("push", "big", "models/big:1", "--kind", "model").expect(0)
+    left = 0
+
+    def swept() -> bool:  # what the command itself started may live a moment longer
+        serve(scene, "models/m:1", "--", "true", "{path}").expect(0)
+        return all(name.startswith(".") for name in copies(scene))
+
+    for n in range(60):
+        argv = ("exec", "models/big:1", "--", "sh", "-c", "sleep 0.2", "{path}")
+        child = scene.zygote.start(scene.seat, *argv)
+        time.sleep(0.02 * n)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        left += bool(copies(scene))
+        until(swept)
+    assert left > 5
 
 
 def test_what_is_in_use_is_not_swept(scene: Scene) -> None:

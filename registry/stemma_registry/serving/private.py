@@ -164,7 +164,9 @@ def check_guarded(path: Path) -> None:
         # A group that is the user's own (its number is the user's), or root's, is nobody else.
         shared = found.st_mode & stat.S_IWGRP and found.st_gid not in (0, user)
         if (found.st_mode & stat.S_IWOTH or shared) and not found.st_mode & stat.S_ISVTX:
-            raise Refused(f"{path}: others may write to {one}, and replace what is there")
+            raise Refused(
+                f"{path}: others may write to {one}, and replace what is there (chmod +t)"
+            )
 
 
 def _make_base(base: Path) -> None:
