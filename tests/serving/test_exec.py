@@ -151,6 +151,23 @@ def test_without_a_yes_nothing_runs(
     assert copies(scene) == []
 
 
+def test_the_policy_is_asked(template: Scene, tmp_path: Path) -> None:
+    command = ("--", "cat", "{path}/w.bin")
+    serve(template, "models/m:1", "--policy", "builtin", *command).expect(0)
+    code = template.run("verify", "models/m:1", "--policy", "starter", "--stage", "no").code
+    done = serve(template, "models/m:1", "--policy", "starter", "--stage", "no", *command)
+    assert done.code == code != 0
+    assert done.out == ""
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    both = ("models/m:1", "--also", "base=data/raw:1", "--policy", empty, *command, "{base}")
+    assert (
+        serve(template, *both).code
+        == template.run("verify", "models/m:1", "--policy", empty).code
+        != 0
+    )
+
+
 def test_a_directory_is_copied_and_held_against_its_name(scene: Scene) -> None:
     good = ("model", "--as", "models/m:1", "--", "sh", "-c", 'cat "$0"/w.bin', "{path}")
     assert serve(scene, *good).expect(0).out == "weights"

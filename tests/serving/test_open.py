@@ -112,6 +112,8 @@ def test_a_large_file_is_the_private_copy(scene: Scene, monkeypatch: pytest.Monk
 def test_without_a_yes_nothing_is_opened(scene: Scene) -> None:
     with pytest.raises(NotFound):
         opened(scene, "models/no:1")
+    with pytest.raises(NotVerified):
+        opened(scene, policy="starter", stage="no such stage")
     with pytest.raises(NotFound), opened(scene) as model:
         model.open("../lock")
     with opened(scene) as model:

@@ -29,6 +29,8 @@ _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
+@click.option("--policy", metavar="FILE|NAME", help="What must be true (else the home's policy).")
+@click.option("--stage", metavar="STAGE", help="Where it is served: prod.")
 @click.option("--watch", metavar="INTERVAL", help="Ask again: 60s, 15m. A quarantine stops CMD.")
 @click.option(
     "--max-age",
@@ -55,6 +57,8 @@ def exec_(
     expected: str | None,
     also: tuple[str, ...],
     trust: str | None,
+    policy: str | None,
+    stage: str | None,
     watch: str | None,
     max_age: str | None,
     ending: str,
@@ -72,7 +76,7 @@ def exec_(
 
     serving = Serving(
         Place(session.location, session.home, trust),
-        Served.of(_question(subject, expected), also),
+        Served.of(_question(session, subject, expected, policy, stage), also),
         command,
         folder.absolute() if folder is not None else None,
         _rhythm(watch, max_age),
@@ -96,12 +100,16 @@ def _clear(advance: object) -> None:
         clear()
 
 
-def _question(subject: str, expected: str | None) -> Question:
+def _question(
+    session: Session, subject: str, expected: str | None, policy: str | None, stage: str | None
+) -> Question:
     """The seam to the gate: what `verify` would be asked."""
     from stemma_attestations.names import NameVersion
+    from stemma_registry.gate import Terms
     from stemma_registry.serving.asking import Question
 
-    return Question(subject, NameVersion.parse(expected) if expected else None)
+    name = NameVersion.parse(expected) if expected else None
+    return Question(subject, name, Terms(session.policy(policy), stage))
 
 
 def _rhythm(watch: str | None, max_age: str | None) -> Rhythm | None:

@@ -7,24 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stemma_attestations.errors import NotVerified, Quarantined, Undecided
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain
-from stemma_registry import gate, trust_source
+from stemma_registry import gate, policy_source, settings, trust_source
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS, Home
+from stemma_registry.gate import TERMS, Terms
 from stemma_registry.lineage import status
 from stemma_registry.reference import looks_like_reference
 from stemma_registry.registry import Registry, Snapshot, open_registry, snapshot
-
-if TYPE_CHECKING:
-    from stemma_registry.layout import Condition
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,13 @@ class Place:
         """What is not said comes from where the command line has it."""
         base = Home(home.absolute()) if home is not None else Home.of(environ)
         return cls(registry or environ.get("STEMMA_REGISTRY") or str(base.registry), base, trust)
+
+    def terms(self, policy: str | None = None, stage: str | None = None) -> Terms:
+        """What a verdict holds an artifact to: that policy, else the one the home names.
+
+        Raises NotFound, BadSettings, BadPolicy.
+        """
+        return Terms(policy_source.load(policy or settings.load(self.home).policy), stage)
 
     @contextlib.contextmanager
     def view(self) -> Iterator[tuple[Registry, Snapshot]]:
@@ -69,7 +73,7 @@ class Question:
 
     subject: str
     expected: NameVersion | None = None
-    condition: Condition | None = None
+    terms: Terms = TERMS
 
     @property
     def directory(self) -> Path | None:
@@ -94,10 +98,8 @@ def judge(
     """The gate's verdict. The only place in this room that asks for one. Raises as the gate."""
     root = question.directory
     if root is None:
-        return gate.verify_reference(registry, view, question.subject, progress, question.condition)
-    return gate.verify_directory(
-        registry, view, root, question.expected, progress, question.condition
-    )
+        return gate.verify_reference(registry, view, question.subject, progress, question.terms)
+    return gate.verify_directory(registry, view, root, question.expected, progress, question.terms)
 
 
 def approve(

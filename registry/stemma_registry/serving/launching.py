@@ -44,7 +44,7 @@ class Served:
                 )
             if name in found:
                 raise Malformed(f"{name} is there twice")
-            found[name] = Question(reference)
+            found[name] = Question(reference, terms=main.terms)
         return cls(found)
 
     def check(self, command: Sequence[str]) -> None:

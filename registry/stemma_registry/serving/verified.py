@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from stemma_attestations.errors import BytesDiffer
 from stemma_attestations.manifest import Entry
@@ -26,9 +26,6 @@ from stemma_registry.serving.private import (
     from_directory,
     from_store,
 )
-
-if TYPE_CHECKING:
-    from stemma_registry.layout import Condition
 
 MODEL = "model"
 
@@ -121,19 +118,20 @@ def open_verified(
     trust: str | None = None,
     home: Path | None = None,
     folder: Path | None = None,
-    condition: Condition | None = None,
+    policy: str | None = None,
+    stage: str | None = None,
     progress: Progress | None = None,
 ) -> VerifiedModel:
     """Judge a reference (text), or a directory (a Path, or `expected` says what it should be).
 
     What is not said comes from where the command line has it: $STEMMA_REGISTRY,
-    $STEMMA_HOME, the home's trust root. `folder` is where the private copy is made.
+    $STEMMA_HOME, the home's trust root and policy. `folder` is where the private copy is made.
     Raises NotVerified and its kin where the verdict is no yes, NotFound, Unavailable, Refused.
     """
     place = Place.of(os.environ, registry, home, trust)
     name = NameVersion.parse(expected) if expected is not None else None
     text = f"./{subject}" if isinstance(subject, Path) and not subject.is_absolute() else subject
-    question = Question(str(text), name, condition)
+    question = Question(str(text), name, place.terms(policy, stage))
     with place.view() as (store, view):
         (approved,) = approve(store, view, [question], progress)
         base = folder or base_for(place.home, os.environ, approved.manifest.size)
