@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("publishing", "Publish a directory as NAME:VERSION, with signed provenance."),
     "pull": ("publishing", "Materialise the verified bytes of a reference."),
     "verify": ("verifying", "Decide whether something may be served, and say why."),
+    "exec": ("serving", "Verify, and run a command on a private copy of just that."),
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
     "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
     "release": ("custody", "Lift a quarantine."),
@@ -61,7 +62,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"stemma_cli.commands.{COMMANDS[cmd_name][0]}")
-        name = cmd_name.replace("-", "_") if cmd_name != "list" else "list_"
+        name = cmd_name.replace("-", "_") + ("_" if cmd_name in ("list", "exec") else "")
         command: click.Command = getattr(module, name)
         _finish(command)
         return command

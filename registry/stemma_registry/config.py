@@ -56,6 +56,7 @@ class Limits:
     feed_kept: int = 16  # versions of a feed that stay, for readers who are under way
     feed_seconds: float = 60.0  # one file of a feed, over HTTP
     feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be
+    sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
 LIMITS = Limits()
@@ -135,6 +136,11 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def serving(self) -> Path:
+        """Private copies of what is being served; each goes with who serves it."""
+        return self.path / "serving"
 
     def catalogue(self, location: str) -> Path:
         """The catalogue of the registry at `location`.

@@ -48,6 +48,10 @@ class Malformed(ValueError):
     """Breaks a rule of the header."""
 
 
+class TooMuch(ValueError):
+    """A header that is longer than what is read."""
+
+
 def is_one(source: Source) -> bool:
     """Whether the file begins as one: a length that fits, and an object."""
     head = source.read_at(0, 10)
@@ -59,24 +63,37 @@ def is_one(source: Source) -> bool:
 
 def look(look: Look, source: Source) -> None:
     """Check the header against the file's size."""
-    length = int.from_bytes(source.read_at(0, 8), "little")
-    if source.size < 8 or not 2 <= length <= MAX_HEADER or 8 + length > source.size:
-        look.add(_RULE, f"a header of {length} bytes in a file of {source.size}")
-        return
-    if length > json_strict.MAX_BYTES:
-        look.add("too-much", f"a header of {length} bytes")
-        return
-    raw = source.read_at(8, length)
-    if not raw.startswith(b"{"):
-        look.add(_RULE, "a header that does not begin with {")
-        return
     try:
-        _check(json_strict.load_object(raw), source.size - 8 - length)
-    except (BadJSON, Malformed) as error:
+        tensors(source)
+    except TooMuch as error:
+        look.add("too-much", str(error))
+    except Malformed as error:
         look.add(_RULE, str(error)[:200])
 
 
+def tensors(source: Source) -> tuple[dict[str, Any], int]:
+    """What the header says of each tensor, checked, and where the first of them begins.
+
+    Raises Malformed, TooMuch.
+    """
+    length = int.from_bytes(source.read_at(0, 8), "little")
+    if source.size < 8 or not 2 <= length <= MAX_HEADER or 8 + length > source.size:
+        raise Malformed(f"a header of {length} bytes in a file of {source.size}")
+    if length > json_strict.MAX_BYTES:
+        raise TooMuch(f"a header of {length} bytes")
+    raw = source.read_at(8, length)
+    if not raw.startswith(b"{"):
+        raise Malformed("a header that does not begin with {")
+    try:
+        header = json_strict.load_object(raw)
+    except BadJSON as error:
+        raise Malformed(str(error)) from error
+    _check(header, source.size - 8 - length)
+    return header, 8 + length
+
+
 def _check(header: dict[str, Any], size: int) -> None:
+    """Hold a header against the bytes behind it, and leave nothing but tensors in it."""
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise Malformed("__metadata__ maps texts to texts")

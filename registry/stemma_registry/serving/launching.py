@@ -1,0 +1,147 @@
+"""From a question to a running command: verify, copy, ask again, run, watch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemma_attestations.errors import Malformed
+from stemma_registry.blobs.streams import Progress
+from stemma_registry.serving.asking import Approved, Place, Question, approve, check_standing
+from stemma_registry.serving.private import PrivateDirectory, base_for
+from stemma_registry.serving.running import NO_COMMAND, Ended, Job, clean, run, tidy_when_killed
+from stemma_registry.serving.verified import MODEL, fetch_for
+from stemma_registry.serving.watching import Rhythm, Watch
+
+MAIN = "path"  # what the first of a set is called in the command
+VARIABLE = "STEMMA_MODEL"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)\Z")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A set that is verified together: what `{path}` and each `{NAME}` of a command stand for."""
+
+    questions: Mapping[str, Question]
+
+    @classmethod
+    def of(cls, main: Question, also: Sequence[str]) -> Served:
+        """The main question, and each NAME=REF. Raises Malformed."""
+        found = {MAIN: main}
+        for text in also:
+            name, separator, reference = text.partition("=")
+            if not separator or not _NAME.match(name) or name in (MAIN, MODEL):
+                raise Malformed(
+                    f"{text!r:.80} is not NAME=REF with a NAME of small letters, digits and _ "
+                    f"(and none of {MAIN}, {MODEL})"
+                )
+            if name in found:
+                raise Malformed(f"{name} is there twice")
+            found[name] = Question(reference, terms=main.terms)
+        return cls(found)
+
+    def check(self, command: Sequence[str]) -> None:
+        """Raise Malformed where the command is not told where something is."""
+        for name in self.questions:
+            if not any("{" + name + "}" in part for part in command):
+                raise Malformed(
+                    f"the command has no {{{name}}}: write it where the command takes "
+                    f"the directory of {self.questions[name].subject}"
+                )
+
+    def fill(self, command: Sequence[str], places: Mapping[str, Path]) -> list[str]:
+        """The command with every {NAME} replaced, once: what comes in is not looked at again."""
+        pattern = re.compile("|".join(re.escape("{" + name + "}") for name in self.questions))
+        return [pattern.sub(lambda found: str(places[found[0][1:-1]]), part) for part in command]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a command is to be served: where from, with what, and until when."""
+
+    place: Place
+    served: Served
+    command: Sequence[str]
+    folder: Path | None = None
+    rhythm: Rhythm | None = None
+
+
+def serve(
+    serving: Serving,
+    job: Job,
+    environ: Mapping[str, str],
+    progress: Progress | None = None,
+    ready: Callable[[], None] | None = None,
+) -> tuple[list[Approved], Ended]:
+    """Verify a set, run the command of `job` on private copies of it, and end as it does.
+
+    The command of the job is filled in; `ready` is called before it starts. Nothing runs
+    unless every verdict is a yes, and still is when the copies are made. Raises Malformed,
+    NotVerified and its kin, NotFound, Unavailable, Refused.
+    """
+    served, program = serving.served, serving.command[0]
+    served.check(serving.command)
+    if _is_missing(program, environ):
+        return [], Ended(NO_COMMAND, note=f"no command {program:.200}")
+    with tidy_when_killed(), contextlib.ExitStack() as stack:
+        with serving.place.view() as (registry, view):
+            questions = list(served.questions.values())
+            approved = approve(registry, view, questions, progress)
+            size = sum(one.manifest.size for one in approved)
+            base = serving.folder or base_for(serving.place.home, environ, size)
+            private = stack.enter_context(PrivateDirectory(base))
+            places = {}
+            for name, one in zip(served.questions, approved, strict=True):
+                folder = MODEL if name == MAIN else name
+                fetch = fetch_for(registry, one)
+                places[name] = private.put(folder, one.manifest, fetch, progress)
+        _ask(serving.place, approved)  # copying may have taken long
+        if ready is not None:
+            ready()
+        filled = Job(
+            served.fill(serving.command, places),
+            {**clean(environ), VARIABLE: str(places[MAIN])},
+            job.signal,
+            job.grace,
+            (private.lock,),
+            job.stdout,
+        )
+        return approved, run(filled, _watch(serving, approved))
+
+
+def _is_missing(program: str, environ: Mapping[str, str]) -> bool:
+    """Whether hashing gigabytes for it is in vain. What else is wrong is told when it is tried."""
+    if "{" in program or os.path.lexists(program):
+        return False
+    return shutil.which(program, path=environ.get("PATH")) is None
+
+
+def _watch(
+    serving: Serving, approved: Sequence[Approved]
+) -> Callable[[Callable[[], None]], Watch] | None:
+    rhythm = serving.rhythm
+    if rhythm is None:
+        return None
+    return lambda wake: Watch(lambda: _ask(serving.place, approved), rhythm, wake)
+
+
+def _ask(place: Place, approved: Sequence[Approved]) -> None:
+    with place.view() as (_, view):
+        for one in approved:
+            check_standing(view, one)
+
+
+def seconds(text: str) -> float:
+    """A duration: a number with ms, s, m or h behind it. Raises Malformed."""
+    found = _DURATION.match(text)
+    length = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if length <= 0:
+        raise Malformed(f"{text!r:.40} is no duration: 500ms, 60s, 15m, 1h")
+    return length
