@@ -29,7 +29,7 @@ from pathlib import Path
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_attestations.names import NameVersion
-from stemma_registry import signing, trust_file
+from stemma_registry import signing
 from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import snapshots
 from stemma_registry.config import Home
@@ -37,6 +37,7 @@ from stemma_registry.ledger.entry import FORMAT, LedgerEntry
 from stemma_registry.ledger.log import Head, entry_key
 from stemma_registry.publish import Push, publish
 from stemma_registry.registry import Registry, initialise
+from stemma_registry.trust import file as trust_file
 from tests import seaweed
 from tests.world import commit_all
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from benchmarks.measure import Ratio, pair, wall
 from stemma_attestations.names import NameVersion
-from stemma_registry import custody, signing, trust_file
+from stemma_registry import custody, signing
 from stemma_registry.config import Home
 from stemma_registry.lineage import status
 from stemma_registry.publish import Push, publish
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Registry, initialise, snapshot
+from stemma_registry.trust import file as trust_file
 
 LENGTH = 60
 QUESTION = """

@@ -15,7 +15,7 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Verdict
 from stemma_cli import exits
-from stemma_registry import custody, gate, signing, trust_file
+from stemma_registry import custody, gate, signing
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue.catalogue import Catalogue, drop
@@ -25,6 +25,7 @@ from stemma_registry.ledger.log import Head, append
 from stemma_registry.publish import Published, Push, publish
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.signing import KeySigner, keyfile
+from stemma_registry.trust import file as trust_file
 
 
 def commit_all(folder: Path, message: str = "work") -> str:

@@ -62,7 +62,7 @@ class Session:
 
         One that is pinned by digest alone comes from the registry, or the one at `location`.
         """
-        from stemma_registry import trust_source
+        from stemma_registry.trust import source as trust_source
 
         def store() -> Store:
             return self.store(location)
@@ -100,7 +100,7 @@ class Session:
 
     def _dated(self, key: KeyHolder, sign: Choice) -> KeyHolder:
         from stemma_registry import signing
-        from stemma_registry.trusted_roots import TrustedRoots
+        from stemma_registry.trust.roots import TrustedRoots
 
         authority = signing.TimestampAuthority.at(sign.timestamp) if sign.timestamp else None
         log = signing.Log.at(sign.log) if sign.log else None

@@ -11,9 +11,9 @@ from stemma_cli.session import Session, progress
 
 if TYPE_CHECKING:
     from stemma_attestations.digest import Digest
-    from stemma_registry.audit import Report
-    from stemma_registry.signature_audit import Verified
-    from stemma_registry.trust_change import Affected, Change, Side
+    from stemma_registry.care.audit import Report
+    from stemma_registry.care.signature_audit import Verified
+    from stemma_registry.trust.change import Affected, Change, Side
 
 _KINDS = ("statements", "edges", "names")
 
@@ -54,9 +54,9 @@ class Again:
 def run(session: Session, report: Report, other: str | None, limit: int) -> Again:
     """Verify, and add what is wrong with the catalogue to the report."""
     from stemma_attestations.errors import StemmaError
-    from stemma_registry.audit import UNREADABLE, Finding
+    from stemma_registry.care.audit import UNREADABLE, Finding
+    from stemma_registry.care.signature_audit import Question, verify
     from stemma_registry.registry import open_store
-    from stemma_registry.signature_audit import Question, verify
 
     trust, then = session.trust(), session.trust(other) if other is not None else None
     store = open_store(session.location, session.home, cached=False)

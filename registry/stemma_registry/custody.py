@@ -18,6 +18,7 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact, PartRow, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
@@ -27,7 +28,6 @@ from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
 _DRAFT = Digest("sha256", "0" * 64)

@@ -32,7 +32,7 @@ from stemma_registry.reference import Resolved, best_version, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
 
 if TYPE_CHECKING:
-    from stemma_registry.attached import Seen
+    from stemma_registry.foreign.attached import Seen
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def attached(registry: Registry, view: Snapshot, text: str) -> list[Seen]:
     facts = query.facts_about(view.connection, found.node)
     if not any(fact.predicate_type == attachment.TYPE for fact in facts):
         return []
-    from stemma_registry.attached import seen  # lazily: it reads formats that few have
+    from stemma_registry.foreign.attached import seen  # lazily: it reads formats that few have
 
     return seen(registry, view, found, gate.load_manifest(registry, view, found))
 

@@ -16,7 +16,7 @@ from stemma_attestations.request import StatusView
 from stemma_registry.errors import NotFound
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust.roots import TrustedRoots
 
 
 def at_most(registry: Registry, view: Snapshot, status: StatusView, limit: timedelta) -> StatusView:

@@ -38,11 +38,11 @@ from stemma_registry.lineage.ancestry import Walk
 from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust.roots import TrustedRoots
 
 if TYPE_CHECKING:
+    from stemma_registry.foreign.layout import Condition
     from stemma_registry.formats.report import Scanned
-    from stemma_registry.layout import Condition
 
 VERIFIER = "urn:stemma:verifier:v0.1"
 
@@ -230,7 +230,7 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
     request = _looked_at(registry, view, found, _fresh(registry, view, request, terms))
     if condition is None:
         return verify(request)
-    from stemma_registry import layout  # lazily: few verdicts need it
+    from stemma_registry.foreign import layout  # lazily: few verdicts need it
 
     if condition.run_inspections:
         try:

@@ -33,9 +33,10 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadJSON, BadKey, SignatureRefused, StemmaError
 from stemma_attestations.identity import Identity
 from stemma_attestations.statement import Statement
-from stemma_registry import files, public_good
+from stemma_registry import files
 from stemma_registry.answers import bound
 from stemma_registry.errors import Refused, Unavailable
+from stemma_registry.trust import public_good
 
 if TYPE_CHECKING:
     from requests import Response

@@ -29,6 +29,7 @@ from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, TrustRoot, described
 from stemma_registry import directory, environment
 from stemma_registry.blobs.streams import Progress
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NameTaken, NotFound, Refused, Uncommitted
@@ -40,7 +41,6 @@ from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
 from stemma_registry.stat_cache import StatCache
-from stemma_registry.uploads import Uploads
 
 BUILDER = "urn:stemma:builder:push:v0.1"
 

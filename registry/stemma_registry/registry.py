@@ -13,9 +13,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import trust_source
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.catalogue.doubt import doubt
@@ -27,8 +27,8 @@ from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
 from stemma_registry.signing import Signer
-from stemma_registry.trusted_roots import TrustedRoots
-from stemma_registry.uploads import Uploads
+from stemma_registry.trust import source as trust_source
+from stemma_registry.trust.roots import TrustedRoots
 
 SNAPSHOT_TRIES = 100
 

@@ -72,7 +72,7 @@ class Settings:
     stat_cache: bool = True
     policy: str | None = None  # a file, or the name of one that comes with Stemma
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
-    trust: str | None = None  # as stemma_registry.trust_source reads it
+    trust: str | None = None  # as stemma_registry.trust.source reads it
     feed: FeedSettings = FeedSettings()
 
     def s3(self, location: str) -> S3Settings:

@@ -41,8 +41,8 @@ from stemma_attestations.predicates import (
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import letting
 from stemma_registry.config import LIMITS
+from stemma_registry.foreign import letting
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry import leases
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.local import LocalStore
+from stemma_registry.care import leases
 from tests.calling import Call as Run
 from tests.calling import caller
 from tests.world import commit_all

@@ -21,9 +21,9 @@ from stemma_attestations.bundle import MAX_BYTES
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.statement import Statement
-from stemma_registry import public_good
 from stemma_registry.errors import Refused
 from stemma_registry.keyless import Instance, KeylessSigner
+from stemma_registry.trust import public_good
 from tests.conformance import door
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")

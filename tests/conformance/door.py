@@ -16,7 +16,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import belief
+from stemma_registry.trust import belief
 
 
 def digest_of(artifact: bytes | Digest) -> Digest:

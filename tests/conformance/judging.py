@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError
-from stemma_registry import public_good
+from stemma_registry.trust import public_good
 from tests.conformance import door
 from tests.conformance.case import BadCase, Case
 

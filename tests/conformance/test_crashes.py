@@ -149,7 +149,7 @@ def test_a_panic_that_nobody_expected_is_one_line_too(
     """The last resort: a crash where no seam is."""
     folder = HERE / "cases" / KEY
     monkeypatch.setenv("STEMMA_HOME", str(tmp_path / "home"))
-    planted(monkeypatch, "stemma_registry.belief", "examine", Bomb(lambda: Panic("a crash")))
+    planted(monkeypatch, "stemma_registry.trust.belief", "examine", Bomb(lambda: Panic("a crash")))
     arguments = ["trust", "test", str(folder / BUNDLE), "--trust", str(folder / "trust.yaml")]
     assert ran(arguments, capsys) == (
         1,

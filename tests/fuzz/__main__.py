@@ -156,7 +156,7 @@ def main() -> None:
     atheris = None if options.plain else _atheris()
     watching: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     if atheris is not None:
-        ours = ["stemma_attestations", "stemma_registry.ledger", "stemma_registry.trusted_roots"]
+        ours = ["stemma_attestations", "stemma_registry.ledger", "stemma_registry.trust.roots"]
         watching = lambda: atheris.instrument_imports(include=ours)  # noqa: E731
     with watching():
         from tests.fuzz.properties import TARGETS

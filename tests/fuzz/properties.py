@@ -39,10 +39,12 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.paths import check_path, folded
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import links, settings, trusted_roots
+from stemma_registry import settings
 from stemma_registry.errors import BadSettings, LedgerBroken
+from stemma_registry.foreign import links
 from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import LedgerEntry
+from stemma_registry.trust import roots as trusted_roots
 from tests.fuzz import seeds
 from tests.fuzz.predicates import predicates
 

@@ -18,8 +18,8 @@ from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trusted_root import TrustedRoot
-from stemma_registry import public_good
 from stemma_registry.ledger import segments
+from stemma_registry.trust import public_good
 from tests import foreign_forms
 from tests.attestations.test_mlbom import built as built_bom
 from tests.building import compact, entries_of, manifest_of, sha, statement_about

@@ -13,12 +13,12 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import checkpoint, status
 from stemma_attestations.predicates.checkpoint import Checkpoint
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import trust_file
 from stemma_registry.errors import LedgerBroken
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.heads import CHECKPOINT
 from stemma_registry.ledger.log import Head, entry_key
 from stemma_registry.signing import KeySigner
+from stemma_registry.trust import file as trust_file
 from tests.ledger.simulator import Writer, fork, head_of, ledger, shorten
 from tests.world import new_signer
 

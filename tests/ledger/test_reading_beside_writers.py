@@ -12,8 +12,8 @@ import pytest
 
 from stemma_attestations.errors import Quarantined
 from stemma_registry import gate
-from stemma_registry.audit import audit
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import audit
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.errors import LedgerBroken, NameTaken
 from stemma_registry.ledger.heads import CHECKPOINT

@@ -22,11 +22,12 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
-from stemma_registry import custody, leases, publish
+from stemma_registry import custody, publish
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care import leases
+from stemma_registry.care.collect import Collector, collect
 from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.collect import Collector, collect
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.publish import Push

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from stemma_attestations.digest import Digest
-from stemma_registry.audit import audit
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import audit
+from stemma_registry.care.collect import Collector, Done, Plan, collect, plan
 from stemma_registry.catalogue.collection import (
     leaving,
 )
-from stemma_registry.collect import Collector, Done, Plan, collect, plan
 from stemma_registry.ledger.entry import (
     Event,
     LedgerEntry,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma_registry import leases
+from stemma_registry.care import leases
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.registry import Registry
 from tests.registry.collecting import Clock, Hooked

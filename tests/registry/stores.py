@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stemma_attestations.digest import Digest
-from stemma_registry.audit import Report, audit
 from stemma_registry.blobs.local import LocalStore
+from stemma_registry.care.audit import Report, audit
 from stemma_registry.ledger.log import entry_key
 from tests.world import World
 

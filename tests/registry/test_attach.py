@@ -14,17 +14,19 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, StemmaError
 from stemma_attestations.keys import PublicKey
-from stemma_registry import attached, describe, trust_file
-from stemma_registry.attach import Done, Given, attach
-from stemma_registry.attached import Seen
+from stemma_registry import describe
 from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import attached
+from stemma_registry.foreign.attach import Done, Given, attach
+from stemma_registry.foreign.attached import Seen
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import resolve
 from stemma_registry.registry import record
-from stemma_registry.uploads import Uploads
+from stemma_registry.trust import file as trust_file
 from tests import foreign_forms as forms
 from tests.foreign_forms import Maker, compact, statement
 from tests.world import World
@@ -388,7 +390,7 @@ def test_no_changed_byte_of_a_form_verifies_or_crashes(
     raw = forms_of(maker)[form][0]
     signed = {piece.envelope and piece.envelope.payload for piece in foreign.read(raw)}
     keys = {maker.public.id: maker.public}
-    from stemma_registry.links import signers
+    from stemma_registry.foreign.links import signers
 
     for place in range(0, len(raw), 23):
         changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]

@@ -14,16 +14,18 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.predicates import signature
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_registry import attached, describe, trust_file
-from stemma_registry.attach import Done, Given, attach
-from stemma_registry.attached import Seen
+from stemma_registry import describe
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import attached
+from stemma_registry.foreign.attach import Done, Given, attach
+from stemma_registry.foreign.attached import Seen
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Registry
-from stemma_registry.trust_file import Grants
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust.file import Grants
+from stemma_registry.trust.roots import TrustedRoots
 from tests import foreign_forms as forms
 from tests.authorities import chained, issue, signer
 from tests.building import manifest_of

@@ -8,11 +8,11 @@ import pytest
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.errors import BadStatement
-from stemma_registry.attest import OWN, Attested, attest
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import NotFound, Refused
+from stemma_registry.foreign.attest import OWN, Attested, attest
 from stemma_registry.reference import resolve
 from tests.world import World
 

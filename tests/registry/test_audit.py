@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Manifest
-from stemma_registry import audit as audit_module
-from stemma_registry.audit import Report
 from stemma_registry.blobs.contract import get_bytes, put_bytes
+from stemma_registry.care import audit as audit_module
+from stemma_registry.care.audit import Report
+from stemma_registry.care.collect import Collector
+from stemma_registry.care.dependents import Uses
+from stemma_registry.care.erase import erase, preview
+from stemma_registry.care.repair import RegistrySource, repair_all
+from stemma_registry.care.replicate import open_target, replicate
 from stemma_registry.catalogue import snapshots
-from stemma_registry.collect import Collector
-from stemma_registry.dependents import Uses
-from stemma_registry.erase import erase, preview
 from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.ledger.heads import CHECKPOINT
 from stemma_registry.ledger.log import Head, append, entries_after
-from stemma_registry.repair import RegistrySource, repair_all
-from stemma_registry.replicate import open_target, replicate
 from tests.registry.stores import Disk, contents, overwrite
 
 
@@ -157,7 +157,7 @@ def test_an_erasure_by_somebody_unknown_explains_nothing(disk: Disk) -> None:
     with disk.view() as view:
         seen = preview(disk.registry, view, str(digest), None, who.signer)
     erase(who, seen, "personal data")
-    from stemma_registry.trust_file import NOBODY
+    from stemma_registry.trust.file import NOBODY
 
     disk.trust = NOBODY
     (finding,) = disk.audit().findings

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Table, column, delete, insert, select, table
 
 from stemma_migrations import run
+from stemma_registry.care.collect import Done
 from stemma_registry.catalogue import snapshots
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.catalogue import Catalogue
@@ -18,7 +19,6 @@ from stemma_registry.catalogue.collection import (
     leaving,
     unreferenced,
 )
-from stemma_registry.collect import Done
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken
 from stemma_registry.ledger.entry import (

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry import leases
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care import leases
+from stemma_registry.care.collect import Done
 from stemma_registry.catalogue.collection import (
     COLLECTING,
     CONDEMNED,
@@ -17,7 +18,6 @@ from stemma_registry.catalogue.collection import (
     in_state,
     leaving,
 )
-from stemma_registry.collect import Done
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Temporary, Unavailable
 from stemma_registry.ledger.entry import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry import erase
-from stemma_registry.collect import Collector
+from stemma_registry.care import erase
+from stemma_registry.care.collect import Collector
 from tests.contracts.places import PLACES, Place
 from tests.registry.collecting import NEVER, NOW, gc, is_whole, planned
 from tests.world import World

@@ -8,10 +8,10 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.blobs.contract import put_bytes
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.registry import record
-from stemma_registry.uploads import Uploads
 from tests.world import World
 
 

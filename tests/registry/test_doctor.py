@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stemma_registry import doctor, doctor_s3, signing, trust_file
+from stemma_registry import signing
+from stemma_registry.care import doctor, doctor_s3
+from stemma_registry.care.doctor import Check, Outcome, examine
 from stemma_registry.config import Home
-from stemma_registry.doctor import Check, Outcome, examine
 from stemma_registry.ledger.log import entry_key
 from stemma_registry.registry import initialise, open_registry
+from stemma_registry.trust import file as trust_file
 from tests import seaweed
 
 

@@ -11,13 +11,14 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BytesDiffer
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import describe, erase, gate, leases, trust_file
-from stemma_registry.audit import audit
+from stemma_registry import describe, gate
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care import erase, leases
+from stemma_registry.care.audit import audit
+from stemma_registry.care.collect import Collector, collect, plan
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.collection import COLLECTING, GONE, leaving
-from stemma_registry.collect import Collector, collect, plan
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import COLLECTED, ERASE
@@ -26,6 +27,7 @@ from stemma_registry.lineage.erased import stated, tombstones
 from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Registry
+from stemma_registry.trust import file as trust_file
 from tests.world import World
 
 PERSONAL = b"name,born\nada,1815\n"

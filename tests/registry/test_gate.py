@@ -18,7 +18,7 @@ from stemma_cli import exits
 from stemma_registry import gate
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import NotFound
-from stemma_registry.trust_file import NOBODY
+from stemma_registry.trust.file import NOBODY
 from tests.world import World
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "sub/tokenizer.json": b"[]"}

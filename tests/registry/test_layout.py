@@ -16,9 +16,9 @@ from stemma_attestations.errors import BadBundle, NotVerified, Quarantined, Sign
 from stemma_attestations.verdict import Outcome, Verdict
 from stemma_cli import exits
 from stemma_registry import gate
-from stemma_registry.attach import Given, attach
-from stemma_registry.layout import NUMBER, TITLE, Condition, _signed
-from stemma_registry.links import metadata_of
+from stemma_registry.foreign.attach import Given, attach
+from stemma_registry.foreign.layout import NUMBER, TITLE, Condition, _signed
+from stemma_registry.foreign.links import metadata_of
 from tests.supply_chain import BEFORE, DATA, MODEL, Chain, key, pem, person
 from tests.world import World
 

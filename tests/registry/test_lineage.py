@@ -168,7 +168,7 @@ def test_an_expired_key_still_stops_and_no_longer_allows(world: World) -> None:
     from datetime import timedelta
 
     from stemma_attestations.times import format_time
-    from stemma_registry import trust_file
+    from stemma_registry.trust import file as trust_file
 
     until = format_time(world.now + timedelta(days=1))
     public = world.signer("temp").public

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from stemma_attestations.errors import BadPath, SignatureRefused
-from stemma_registry import oms, oms_signers, signing
+from stemma_registry import signing
 from stemma_registry.errors import AlreadyThere, BadTree, NotFound, Refused
+from stemma_registry.foreign import oms, oms_signers
 from tests.cli.test_commands import Run, run  # noqa: F401 - a fixture
 
 # Beside the interpreter: the test extra brings it.

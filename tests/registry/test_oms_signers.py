@@ -15,8 +15,9 @@ import pytest
 
 from stemma_attestations.errors import SignatureRefused
 from stemma_attestations.predicates import signature
-from stemma_registry import oms, oms_signers, signing
+from stemma_registry import signing
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import oms, oms_signers
 from stemma_registry.keyless import Instance, KeylessSigner
 from tests.authorities import DAY, SERVER, Holder, chained, issue, signer
 from tests.building import manifest_of
@@ -216,7 +217,7 @@ def test_an_identity_is_compared_exactly(keyless: Desk, sigstore: LocalSigstore,
 
 
 def test_an_identity_under_another_root_is_nobody(keyless: Desk, sigstore: LocalSigstore) -> None:
-    from stemma_registry import public_good
+    from stemma_registry.trust import public_good
 
     root = public_good.trusted_root()
     with pytest.raises(SignatureRefused, match="does not know"):

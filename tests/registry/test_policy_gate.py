@@ -16,8 +16,10 @@ from stemma_attestations.policy import Policy
 from stemma_attestations.predicates.admission import Admission
 from stemma_attestations.predicates.approval import Approval
 from stemma_attestations.verdict import Outcome, Verdict
-from stemma_registry import gate, letting, policy_source, trust_file
+from stemma_registry import gate, policy_source
 from stemma_registry.errors import NotFound, Refused
+from stemma_registry.foreign import letting
+from stemma_registry.trust import file as trust_file
 from tests.world import World, commit_all
 
 HEAD = "format: urn:stemma:policy:v0.1\nrules:\n"

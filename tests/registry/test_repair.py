@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stemma_registry.audit import Report
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import Report
+from stemma_registry.care.repair import DirectorySource, RegistrySource, open_source, repair_all
+from stemma_registry.care.replicate import replicate
 from stemma_registry.errors import NotFound
 from stemma_registry.ledger.heads import CHECKPOINT
-from stemma_registry.repair import DirectorySource, RegistrySource, open_source, repair_all
-from stemma_registry.replicate import replicate
 from tests.registry.stores import Disk, contents, overwrite
 
 

@@ -11,17 +11,17 @@ from typing import BinaryIO
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry.audit import audit
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.collect import Collector
+from stemma_registry.care.audit import audit
+from stemma_registry.care.collect import Collector
+from stemma_registry.care.erase import erase, preview
+from stemma_registry.care.replicate import Copied, open_target, replicate
 from stemma_registry.config import Home
-from stemma_registry.erase import erase, preview
 from stemma_registry.errors import LedgerBroken, Refused, StemmaError, Temporary
 from stemma_registry.ledger.heads import CHECKPOINT
 from stemma_registry.ledger.log import entry_key
-from stemma_registry.replicate import Copied, open_target, replicate
-from stemma_registry.trust_file import NOBODY
+from stemma_registry.trust.file import NOBODY
 from tests.registry.stores import Disk, contents
 from tests.world import World
 

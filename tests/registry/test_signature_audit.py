@@ -20,10 +20,10 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import trust_file
-from stemma_registry.audit import CATALOGUE
 from stemma_registry.blobs.contract import get_bytes, put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import CATALOGUE
+from stemma_registry.care.signature_audit import Question, Verified, verify
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken
@@ -32,10 +32,10 @@ from stemma_registry.ledger import heads
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.ledger.log import Head, append
 from stemma_registry.registry import Registry
-from stemma_registry.signature_audit import Question, Verified, verify
-from stemma_registry.trust_change import Change
-from stemma_registry.trust_file import Grants
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust.change import Change
+from stemma_registry.trust.file import Grants
+from stemma_registry.trust.roots import TrustedRoots
 from tests.sigstore.stack import LocalSigstore
 from tests.world import World
 

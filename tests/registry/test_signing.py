@@ -12,8 +12,9 @@ from stemma_attestations.errors import BadKey, BadTrustRoot
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import signing, trust_file
+from stemma_registry import signing
 from stemma_registry.errors import AlreadyThere, NotFound, Refused
+from stemma_registry.trust import file as trust_file
 
 STATEMENT = Statement.build(
     [ResourceDescriptor(name="x:1", digests=(Digest.of(b"x"),))], "https://example.org/p", {}

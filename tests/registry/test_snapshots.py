@@ -21,7 +21,6 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import checkpoint
 from stemma_attestations.predicates import snapshot as predicate
 from stemma_attestations.predicates.snapshot import CatalogueSnapshot, Chunk
-from stemma_registry import trust_file
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue import snapshots, tables
@@ -29,6 +28,7 @@ from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS, Limits
 from stemma_registry.errors import Refused
 from stemma_registry.signing import KeySigner
+from stemma_registry.trust import file as trust_file
 from tests.world import World
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -268,7 +268,7 @@ def test_the_blobs_of_the_newest_are_needed(scene: Scene) -> None:
 LOADER = """
 import os, sys, time
 from pathlib import Path
-from stemma_registry import trust_file
+from stemma_registry.trust import file as trust_file
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue import snapshots
 from stemma_registry.config import Limits

@@ -10,10 +10,11 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTrustRoot
 from stemma_attestations.identity import IdentityPattern
-from stemma_registry import public_good, trust_file
 from stemma_registry.errors import Damaged, NotFound, Refused
-from stemma_registry.trust_file import Grants
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust import public_good
+from stemma_registry.trust.file import Grants
+from stemma_registry.trust.roots import TrustedRoots
 from tests.sigstore.stack import LocalSigstore
 from tests.world import new_signer
 

@@ -10,17 +10,18 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadTrustRoot, BytesDiffer
 from stemma_cli import exits
-from stemma_registry import trust_file, trust_source
-from stemma_registry.audit import audit
 from stemma_registry.blobs.contract import Store, put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import audit
+from stemma_registry.care.replicate import replicate
 from stemma_registry.config import Home
 from stemma_registry.errors import BadSettings, Damaged, NotFound, Refused, Unavailable
 from stemma_registry.ledger.entry import TRUST, LedgerEntry
 from stemma_registry.ledger.log import Head, append
-from stemma_registry.replicate import replicate
-from stemma_registry.trust_publish import publish
-from stemma_registry.trust_source import Source
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust import source as trust_source
+from stemma_registry.trust.publishing import publish
+from stemma_registry.trust.source import Source
 from tests.registry.collecting import NOW, Clock, gc
 from tests.world import World, new_signer
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry.audit import Report, audit
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import store_at
-from stemma_registry.repair import RegistrySource, repair_all
-from stemma_registry.replicate import replicate
+from stemma_registry.care.audit import Report, audit
+from stemma_registry.care.repair import RegistrySource, repair_all
+from stemma_registry.care.replicate import replicate
 from tests import seaweed
 from tests.registry.stores import MODEL, Disk, contents, overwrite
 

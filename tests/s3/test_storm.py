@@ -12,8 +12,8 @@ import pytest
 
 from stemma_attestations.errors import StemmaError
 from stemma_cli import exits
-from stemma_registry.audit import audit
 from stemma_registry.blobs.cached import Cached
+from stemma_registry.care.audit import audit
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger.log import Head, entries_after
 from tests import fault_proxy as faults

@@ -13,9 +13,9 @@ from stemma_attestations import keyless
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused, UnknownLog
 from stemma_attestations.trusted_root import TrustedRoot
-from stemma_registry import public_good
 from stemma_registry.errors import Damaged
 from stemma_registry.keyless import Instance
+from stemma_registry.trust import public_good
 from tests.sigstore.forge import raw
 from tests.sigstore.scene import good
 from tests.sigstore.stack import LocalSigstore

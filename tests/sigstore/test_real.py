@@ -10,7 +10,7 @@ import pytest
 from stemma_attestations import keyless
 from stemma_attestations.errors import UnknownLog
 from stemma_attestations.identity import IdentityPattern
-from stemma_registry import public_good
+from stemma_registry.trust import public_good
 
 FILES = Path(__file__).resolve().parents[1] / "fixtures" / "sigstore"
 ISSUER = "https://token.actions.githubusercontent.com"

@@ -14,11 +14,11 @@ import pytest
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTrustRoot, SignatureRefused
-from stemma_registry import public_good, root_update
 from stemma_registry.config import LIMITS, Home, Limits
 from stemma_registry.errors import Unavailable
-from stemma_registry.root_update import Repository, changes, update
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust import public_good, root_update
+from stemma_registry.trust.root_update import Repository, changes, update
+from stemma_registry.trust.roots import TrustedRoots
 from tests.calling import caller
 from tests.sigstore.stack import LocalSigstore
 from tests.sigstore.tuf_repository import TufRepository

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry import registry, trusted_roots
+from stemma_registry import registry
 from stemma_registry.catalogue.again import check_again
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.config import Home
 from stemma_registry.ledger import segments
 from stemma_registry.ledger.log import Head
+from stemma_registry.trust import roots as trusted_roots
 from tests.sigstore.desk import ALICE, Desk
 from tests.world import commit_all
 

@@ -18,12 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import NotVerified, Quarantined
 from stemma_attestations.names import NameVersion
-from stemma_registry import custody, gate, trust_file, trusted_roots
+from stemma_registry import custody, gate
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.publish import Push, publish
 from stemma_registry.registry import Registry, snapshot
 from stemma_registry.signing import Signer
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust import roots as trusted_roots
+from stemma_registry.trust.roots import TrustedRoots
 from tests.sigstore.scene import signer
 from tests.sigstore.stack import LocalSigstore
 from tests.world import World

@@ -16,7 +16,6 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed, Undecided
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_registry import trust_file
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.errors import LedgerBroken, Refused
 from stemma_registry.status import offline, reader
@@ -25,6 +24,7 @@ from stemma_registry.status.judging import Reached
 from stemma_registry.status.metadata import Keys
 from stemma_registry.status.publish import TIMESTAMP
 from stemma_registry.status.reader import Status
+from stemma_registry.trust import file as trust_file
 from tests.status.scene import FeedScene, quarantine, release, stopped, utc
 from tests.world import new_signer
 

@@ -12,7 +12,7 @@ from stemma_cli.session import Session, pass_session, read_file
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from stemma_registry.attach import Done
+    from stemma_registry.foreign.attach import Done
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -29,7 +29,7 @@ def attest(session: Session, ref: str, predicate: Path, predicate_type: str, sig
     Saying the same again does nothing.
     """
     from stemma_attestations import json_strict
-    from stemma_registry.attest import attest as say
+    from stemma_registry.foreign.attest import attest as say
 
     said = (ref, predicate_type, read_file(predicate, json_strict.MAX_BYTES))
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
@@ -83,8 +83,8 @@ def attach(
     """
     from stemma_attestations.bundle import MAX_BYTES
     from stemma_attestations.keys import PublicKey
-    from stemma_registry.attach import Given
-    from stemma_registry.attach import attach as keep
+    from stemma_registry.foreign.attach import Given
+    from stemma_registry.foreign.attach import attach as keep
     from stemma_registry.signing import MAX_KEY_BYTES
 
     given = Given(

@@ -14,8 +14,8 @@ from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
-    from stemma_registry.audit import Report
-    from stemma_registry.repair import Source
+    from stemma_registry.care.audit import Report
+    from stemma_registry.care.repair import Source
 
 
 SHOWN = 20
@@ -78,8 +78,8 @@ def _audited(
     session: Session, read_data: bool, repair_from: str | None
 ) -> tuple[Report, list[str]]:
     """The report on the store, and what was mended before it was made."""
-    from stemma_registry.audit import audit as run
     from stemma_registry.blobs.opening import is_remote, store_at
+    from stemma_registry.care.audit import audit as run
     from stemma_registry.registry import open_store
 
     home, trust = session.home, session.trust()
@@ -90,7 +90,7 @@ def _audited(
     with progress("reading") as advance:
         report, mended = run(store, home, trust, read_data, advance), list[str]()
     if repair_from is not None:
-        from stemma_registry.repair import open_source, repair_all
+        from stemma_registry.care.repair import open_source, repair_all
 
         def source(seen: Report) -> Source:
             return open_source(repair_from, home, seen)

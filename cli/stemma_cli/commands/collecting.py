@@ -15,8 +15,8 @@ from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from stemma_registry.collect import Done, Item, Plan
-    from stemma_registry.erase import Erased, Preview
+    from stemma_registry.care.collect import Done, Item, Plan
+    from stemma_registry.care.erase import Erased, Preview
 
 SHOWN = 20
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
@@ -51,7 +51,7 @@ def gc(session: Session, yes: bool, dry_run: bool, grace: timedelta, sign: str |
     Safe beside pushes and beside itself. It also removes half uploads, and
     finishes what an interrupted `gc` or `erase` has left.
     """
-    from stemma_registry.collect import Collector, collect, plan
+    from stemma_registry.care.collect import Collector, collect, plan
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run exclude each other")
@@ -170,9 +170,9 @@ def erase(
     BLOB is sha256:HEX, or NAME:VERSION with --path. Every artifact that has the
     file can no longer be verified or pulled, and says why. There is no undo.
     """
-    from stemma_registry.collect import Collector
-    from stemma_registry.erase import erase as run
-    from stemma_registry.erase import preview
+    from stemma_registry.care.collect import Collector
+    from stemma_registry.care.erase import erase as run
+    from stemma_registry.care.erase import preview
 
     signer = session.signer(sign)
     with session.view() as (registry, view):

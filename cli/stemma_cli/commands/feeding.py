@@ -188,7 +188,7 @@ def feed_fetch(
     """Read the feed as a gate does: prove it, say how old it is and what it stops."""
     from stemma_attestations.times import format_duration, format_time
     from stemma_registry.status import pinning, reader, source
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trust.roots import TrustedRoots
 
     limit, trust = _duration(max_age), session.trust(trust_source)
     pin = pinning.pinned(session.home, _location(session))

@@ -13,7 +13,7 @@ from stemma_cli.session import Session, pass_session, read_file
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from stemma_registry.letting import Let
+    from stemma_registry.foreign.letting import Let
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _MAX_LIST = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ def approve(
     """
     from stemma_attestations.policy_file import check_stage
     from stemma_attestations.predicates.approval import Approval
-    from stemma_registry import letting
+    from stemma_registry.foreign import letting
 
     now = session.now
     said = Approval(check_stage(stage), _reason(reason), now, _end(until or NEVER, now))
@@ -71,7 +71,7 @@ def admit(
     A bare digest may be of anything that something here was made from.
     """
     from stemma_attestations.predicates.admission import Admission
-    from stemma_registry import letting
+    from stemma_registry.foreign import letting
 
     texts = [*refs, *(_listed(source) if source else ())]
     if not texts:

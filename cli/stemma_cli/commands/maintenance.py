@@ -10,8 +10,8 @@ from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
-    from stemma_registry.audit import Report
-    from stemma_registry.replicate import Copied
+    from stemma_registry.care.audit import Report
+    from stemma_registry.care.replicate import Copied
 
 
 @click.command()
@@ -27,11 +27,11 @@ def replicate(session: Session, source: str, target: str, verify: bool) -> None:
     simply run again. Exit code 12 if something in SRC is damaged or missing: the
     copy then ends before the entry that needs it.
     """
-    from stemma_registry.audit import audit
+    from stemma_registry.care.audit import audit
+    from stemma_registry.care.repair import RegistrySource, repair_all
+    from stemma_registry.care.replicate import open_target
+    from stemma_registry.care.replicate import replicate as run
     from stemma_registry.registry import open_store
-    from stemma_registry.repair import RegistrySource, repair_all
-    from stemma_registry.replicate import open_target
-    from stemma_registry.replicate import replicate as run
 
     home, trust = session.home, session.trust(location=source)
     origin = open_store(source, home, cached=False)
@@ -113,7 +113,7 @@ def doctor(session: Session) -> None:
     server does and what the bucket is set to, with probe objects that are
     deleted again. Exit code 14 if a check failed.
     """
-    from stemma_registry.doctor import Outcome, examine
+    from stemma_registry.care.doctor import Outcome, examine
 
     checks = []
     for check in examine(session.location, session.home, session.now):

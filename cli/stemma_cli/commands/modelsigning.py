@@ -12,8 +12,8 @@ from stemma_cli.session import Session, pass_session, progress, read_file
 from stemma_cli.signers import Choice
 
 if TYPE_CHECKING:
-    from stemma_registry.oms import Checked, Written
-    from stemma_registry.oms_signers import Believe, Seal
+    from stemma_registry.foreign.oms import Checked, Written
+    from stemma_registry.foreign.oms_signers import Believe, Seal
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -49,7 +49,7 @@ def sign_oms(
 
     `model_signing verify` accepts it. What is ignored is named in it.
     """
-    from stemma_registry import oms
+    from stemma_registry.foreign import oms
 
     path = out or directory / "model.sig"
     seal, key_id = _seal(session, sign, certificate, certificate_chain)
@@ -79,7 +79,7 @@ def _seal(
     session: Session, uri: str | None, certificate: Path | None, chain: tuple[Path, ...]
 ) -> tuple[Seal, str | None]:
     """How to sign, and the id of a bare key."""
-    from stemma_registry import oms_signers
+    from stemma_registry.foreign import oms_signers
 
     if chain and certificate is None:
         raise click.UsageError("--certificate-chain stands above a --certificate")
@@ -143,7 +143,7 @@ def verify_oms(
     **who: Any,
 ) -> None:
     """Hold DIR against an OpenSSF model signature. Every file counts."""
-    from stemma_registry import oms
+    from stemma_registry.foreign import oms
 
     believe, key_id = _believe(session, **who)
     path = signature or directory / "model.sig"
@@ -170,9 +170,10 @@ def _believe(
     """Whom to believe, and the id of a bare key. It is said in one way only."""
     from stemma_attestations.keys import PublicKey
     from stemma_attestations.names import NameVersion
-    from stemma_registry import oms_signers, public_good
+    from stemma_registry.foreign import oms_signers
     from stemma_registry.signing import MAX_KEY_BYTES
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trust import public_good
+    from stemma_registry.trust.roots import TrustedRoots
 
     if sum(map(bool, (key, identity, certificate_chain, trust_path))) != 1:
         raise click.UsageError(
@@ -202,7 +203,7 @@ def _believe(
 def _trusted_root(session: Session, text: str) -> bytes:
     """The Sigstore trusted root of a file, or of the home by its digest."""
     from stemma_attestations.digest import Digest
-    from stemma_registry import trusted_roots
+    from stemma_registry.trust import roots as trusted_roots
 
     if text.startswith("sha256:"):
         return trusted_roots.TrustedRoots(session.home.roots).read(Digest.parse(text))

@@ -25,7 +25,7 @@ def root_add(session: Session, file: Path) -> None:
 
     That believes nobody yet: `trust add --identity ... --root DIGEST` does.
     """
-    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+    from stemma_registry.trust.roots import MAX_BYTES, TrustedRoots
 
     digest = TrustedRoots(session.home.roots).add(read_file(file, MAX_BYTES))
     if session.json:
@@ -38,8 +38,8 @@ def root_add(session: Session, file: Path) -> None:
 @pass_session
 def root_list(session: Session) -> None:
     """List them by digest."""
-    from stemma_registry import public_good
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trust import public_good
+    from stemma_registry.trust.roots import TrustedRoots
 
     digests = TrustedRoots(session.home.roots).digests()
     if session.json:
@@ -62,9 +62,9 @@ def root_update(session: Session, url: str | None, anchor: Path | None, old: str
     under it is added in review.
     """
     from stemma_attestations.digest import Digest
-    from stemma_registry import public_good
-    from stemma_registry import root_update as updating
-    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+    from stemma_registry.trust import public_good
+    from stemma_registry.trust import root_update as updating
+    from stemma_registry.trust.roots import MAX_BYTES, TrustedRoots
 
     if (url is None) != (anchor is None):
         raise click.UsageError("a private repository needs --url URL and --root FILE")

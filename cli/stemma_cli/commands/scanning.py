@@ -12,7 +12,7 @@ from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from stemma_registry.attest import Attested
+    from stemma_registry.foreign.attest import Attested
     from stemma_registry.formats.report import Report, Scanned
 
 

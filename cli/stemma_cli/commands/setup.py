@@ -20,8 +20,9 @@ def init(session: Session, principal: str) -> None:
 
     A key or trust root that is in the home already is kept as it is.
     """
-    from stemma_registry import signing, trust_file
+    from stemma_registry import signing
     from stemma_registry.registry import initialise
+    from stemma_registry.trust import file as trust_file
 
     home = session.home
     new_key = not home.key.exists()

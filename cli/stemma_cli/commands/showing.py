@@ -12,8 +12,8 @@ from stemma_cli import output
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from stemma_registry.attached import Seen
     from stemma_registry.describe import Described
+    from stemma_registry.foreign.attached import Seen
 
 FILES_SHOWN = 20
 

@@ -35,7 +35,7 @@ def run(
 
     Write `--` before CMD. Its exit code is passed on; a step that failed has no link.
     """
-    from stemma_registry import step
+    from stemma_registry.foreign import step
 
     signer = session.key_signer(sign)
     registry = session.open() if ref is not None else None  # before a long step, not after it
@@ -44,7 +44,7 @@ def run(
     done = step.run(task, signer, Path.cwd(), stdout=2 if session.json else None)
     entry = None
     if registry is not None and ref is not None and done.path is not None:
-        from stemma_registry.attach import Given, attach
+        from stemma_registry.foreign.attach import Given, attach
 
         given = Given([(done.path.name, done.raw)], [signer.public])
         entry = attach(registry, session.trust(), signer, ref, given, session.now).entry

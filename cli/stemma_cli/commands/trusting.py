@@ -140,8 +140,9 @@ def trust_add(
     For all names and predicates unless told otherwise.
     """
     from stemma_attestations.keys import PublicKey
-    from stemma_registry import trust_file, trust_source
-    from stemma_registry.trust_file import Grants
+    from stemma_registry.trust import file as trust_file
+    from stemma_registry.trust import source as trust_source
+    from stemma_registry.trust.file import Grants
 
     path = trust_source.writable(session.home, trust_path)
     key_id = None
@@ -173,8 +174,8 @@ def _pattern(identity: str, issuer: str, claims: tuple[str, ...]) -> IdentityPat
 
 def _root(session: Session, text: str | None) -> Any:
     from stemma_attestations.digest import Digest
-    from stemma_registry import public_good
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trust import public_good
+    from stemma_registry.trust.roots import TrustedRoots
 
     if text is None:
         return public_good.TRUSTED_ROOT
@@ -197,7 +198,8 @@ def trust_revoke(session: Session, who: str, at: str | None, trust_path: Path | 
     nothing of it is.
     """
     from stemma_attestations.times import parse_time
-    from stemma_registry import trust_file, trust_source
+    from stemma_registry.trust import file as trust_file
+    from stemma_registry.trust import source as trust_source
 
     path = trust_source.writable(session.home, trust_path)
     time = parse_time(at) if at else session.now.replace(microsecond=0)
@@ -224,8 +226,8 @@ def trust_test(session: Session, bundle: Path, source: str | None) -> None:
     """
     from stemma_attestations.bundle import MAX_BYTES
     from stemma_attestations.errors import SignatureRefused
-    from stemma_registry import belief
-    from stemma_registry.trusted_roots import TrustedRoots
+    from stemma_registry.trust import belief
+    from stemma_registry.trust.roots import TrustedRoots
 
     root = session.trust(source)
     roots = TrustedRoots(session.home.roots).all()
@@ -289,8 +291,8 @@ def trust_publish(session: Session, file: Path, sign: Choice) -> None:
     or `trust: sha256:DIGEST` in config.yaml.
     """
     from stemma_attestations.yaml_strict import MAX_BYTES
-    from stemma_registry import trust_source
-    from stemma_registry.trust_publish import publish
+    from stemma_registry.trust import source as trust_source
+    from stemma_registry.trust.publishing import publish
 
     raw, signer = read_file(file, MAX_BYTES), session.signer(sign)
     root = trust_source.with_bytes(session.home, raw, session.store)
@@ -316,8 +318,9 @@ def time_add(session: Session, root: str, trust_path: Path | None) -> None:
     ROOT is the digest of a Sigstore trusted root of this machine, or a file with one,
     which is kept. That believes nobody who signs.
     """
-    from stemma_registry import trust_file, trust_source
-    from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+    from stemma_registry.trust import file as trust_file
+    from stemma_registry.trust import source as trust_source
+    from stemma_registry.trust.roots import MAX_BYTES, TrustedRoots
 
     if root.startswith("sha256:"):
         digest = _root(session, root)

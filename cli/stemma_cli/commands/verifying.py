@@ -14,8 +14,8 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
+    from stemma_registry.foreign.layout import Condition
     from stemma_registry.gate import Terms
-    from stemma_registry.layout import Condition
 
 _PATH = click.Path(path_type=Path)
 
@@ -105,7 +105,7 @@ def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condit
     if not keys:
         raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
     from stemma_attestations.json_strict import MAX_BYTES
-    from stemma_registry.layout import Condition
+    from stemma_registry.foreign.layout import Condition
     from stemma_registry.signing import MAX_KEY_BYTES
 
     pems = tuple(read_file(key, MAX_KEY_BYTES) for key in keys)

@@ -9,7 +9,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import test_result
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import gate
-from stemma_registry.attest import Attested, attest
+from stemma_registry.foreign.attest import Attested, attest
 from stemma_registry.formats import scan
 from stemma_registry.formats.report import Report
 from stemma_registry.reference import resolve

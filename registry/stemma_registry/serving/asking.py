@@ -13,7 +13,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain
-from stemma_registry import gate, policy_source, settings, trust_source
+from stemma_registry import gate, policy_source, settings
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
@@ -22,6 +22,7 @@ from stemma_registry.gate import TERMS, Terms
 from stemma_registry.lineage import status
 from stemma_registry.reference import looks_like_reference
 from stemma_registry.registry import Registry, Snapshot, open_registry, snapshot
+from stemma_registry.trust import source as trust_source
 
 
 @dataclass(frozen=True)

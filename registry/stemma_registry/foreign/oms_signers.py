@@ -138,7 +138,7 @@ def by_trust(
 
     `roots` are the Sigstore trusted roots at hand.
     """
-    from stemma_registry import belief
+    from stemma_registry.trust import belief
 
     def believe(raw: bytes) -> Believed:
         try:

@@ -27,8 +27,8 @@ from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.blobs.streams import Progress
+from stemma_registry.care.dependents import Uses, uses_in
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.dependents import Uses, uses_in
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -48,7 +48,7 @@ from stemma_registry.ledger.log import Head, entry_key, read_entry
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.lineage.erased import stated
 from stemma_registry.moving import move, size_of
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust.roots import TrustedRoots
 
 
 @dataclass(frozen=True)

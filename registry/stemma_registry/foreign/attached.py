@@ -23,12 +23,12 @@ from stemma_attestations.predicates.attachment import Attachment, Item
 from stemma_attestations.statement import ResourceDescriptor
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
-from stemma_registry import links
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import dated_facts, query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
+from stemma_registry.foreign import links
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.reference import Resolved, best_version
 from stemma_registry.registry import Registry, Snapshot

@@ -25,17 +25,18 @@ from stemma_attestations.predicates import (
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot, described
-from stemma_registry import attached, gate
+from stemma_registry import gate
 from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import attached
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle
 from stemma_registry.registry import snapshot as take
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 MAX_TYPE = 2_048
 # Predicate types that are Stemma's own to make -> the command that makes them.

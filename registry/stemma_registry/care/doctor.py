@@ -19,7 +19,7 @@ from pathlib import Path
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import settings, trust_file, trust_source
+from stemma_registry import settings
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.catalogue.catalogue import Catalogue
@@ -30,6 +30,8 @@ from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.registry import open_store
+from stemma_registry.trust import file as trust_file
+from stemma_registry.trust import source as trust_source
 
 _EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # before this version was written
 
@@ -77,7 +79,7 @@ def examine(location: str, home: Home, now: datetime) -> Iterator[Check]:
     yield _space(home.path, "space in the home")
     yield from _programs()
     if is_remote(location):
-        from stemma_registry.doctor_s3 import examine_bucket  # lazily, as boto3 is
+        from stemma_registry.care.doctor_s3 import examine_bucket  # lazily, as boto3 is
 
         checks = list(examine_bucket(location, home, now))
         yield from checks

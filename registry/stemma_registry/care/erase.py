@@ -17,10 +17,10 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, described
-from stemma_registry import leases
+from stemma_registry.care import leases
+from stemma_registry.care.collect import Collector, Deletion, delete_named, wait_for
 from stemma_registry.catalogue import collection, query
 from stemma_registry.catalogue.collection import COLLECTING, leaving
-from stemma_registry.collect import Collector, Deletion, delete_named, wait_for
 from stemma_registry.errors import NotFound, Refused, Unavailable
 from stemma_registry.ledger.entry import ERASE, Event
 from stemma_registry.lineage.erased import tombstones

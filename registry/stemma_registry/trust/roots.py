@@ -17,8 +17,9 @@ from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadJSON, BadTrustRoot, Malformed
 from stemma_attestations.trusted_root import TrustedRoot
-from stemma_registry import files, public_good
+from stemma_registry import files
 from stemma_registry.errors import Damaged, NotFound, Unavailable
+from stemma_registry.trust import public_good
 
 MAX_BYTES = 8 * 1024 * 1024
 _NAME = re.compile(r"[0-9a-f]{64}\.json\Z")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from stemma_attestations.digest import Digest
-from stemma_registry import leases
 from stemma_registry.blobs.contract import Store, put_bytes
+from stemma_registry.care import leases
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.collection import COLLECTING, Leaving, leaving
 from stemma_registry.config import LIMITS

@@ -19,10 +19,11 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTrustRoot, BytesDiffer
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry import files, settings, trust_file
+from stemma_registry import files, settings
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.config import Home
 from stemma_registry.errors import BlobMissing, Refused, Unavailable
+from stemma_registry.trust import file as trust_file
 
 _PIN = re.compile(r"(?P<path>.*)@(?P<pin>sha256:[^/]*)\Z", re.DOTALL)
 _SCHEME = "sha256:"

@@ -20,7 +20,7 @@ from stemma_registry import files
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.directory import Tree, manifest_of, observe, scan
 from stemma_registry.errors import AlreadyThere
-from stemma_registry.oms_signers import Believe, Believed, Seal
+from stemma_registry.foreign.oms_signers import Believe, Believed, Seal
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,16 @@ from stemma_attestations.predicates import attachment
 from stemma_attestations.predicates.attachment import Attachment, Item
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import attached, gate, links
+from stemma_registry import gate
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.held import Held
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import attached, links
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 
 @dataclass(frozen=True)

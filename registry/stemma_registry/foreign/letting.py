@@ -18,15 +18,16 @@ from stemma_attestations.predicates.admission import Admission
 from stemma_attestations.predicates.approval import Approval
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot, described
-from stemma_registry import attached, gate
-from stemma_registry.attest import signed_event
+from stemma_registry import gate
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.errors import Refused
+from stemma_registry.foreign import attached
+from stemma_registry.foreign.attest import signed_event
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record
 from stemma_registry.registry import snapshot as take
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 MAX_ADMITTED = 10_000  # of one statement: every gate that meets one of them reads it whole
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.audit import CATALOGUE, Finding
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
+from stemma_registry.care.audit import CATALOGUE, Finding
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import noted
 from stemma_registry.catalogue.catalogue import Catalogue
@@ -29,7 +29,7 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import Unavailable
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.registry import Registry, Snapshot, snapshot
-from stemma_registry.trust_change import Change, compare
+from stemma_registry.trust.change import Change, compare
 
 
 @dataclass

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.trust import TrustRoot
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue.collection import unreferenced
 from stemma_registry.ledger.entry import TRUST, Event
 from stemma_registry.registry import Registry, record, settle, snapshot
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from stemma_attestations.digest import Digest
 from stemma_attestations.times import parse_time
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import leases
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store
+from stemma_registry.care import leases
+from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import collection
 from stemma_registry.catalogue.collection import (
     COLLECTING,
@@ -36,7 +37,6 @@ from stemma_registry.lineage.erased import Tombstone, tombstones
 from stemma_registry.references import referred_to
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
-from stemma_registry.uploads import Uploads
 
 
 @dataclass(frozen=True)

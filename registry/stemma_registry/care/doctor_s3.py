@@ -20,8 +20,8 @@ from stemma_registry import settings
 from stemma_registry.blobs.s3 import S3Store, split
 from stemma_registry.blobs.s3_bucket import Bucket
 from stemma_registry.blobs.s3_client import code_of, status_of
+from stemma_registry.care.doctor import Check, Outcome, failed, ok, warning
 from stemma_registry.config import Home
-from stemma_registry.doctor import Check, Outcome, failed, ok, warning
 from stemma_registry.errors import AlreadyThere, StoreError
 
 SKEW = timedelta(minutes=5)  # S3 refuses a request that is 15 minutes off

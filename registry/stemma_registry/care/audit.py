@@ -17,9 +17,9 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store, Stray, get_bytes
 from stemma_registry.blobs.streams import Progress
+from stemma_registry.care.dependents import Uses, uses_of
 from stemma_registry.catalogue import snapshots
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.dependents import Uses, uses_of
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, NotFound
 from stemma_registry.inspection import Needed, Seen, Wrong, inspect
 from stemma_registry.ledger import heads
@@ -29,7 +29,7 @@ from stemma_registry.ledger.segments import SIZE, segment_key, split
 from stemma_registry.ledger.survey import Chain, last_number, number, survey
 from stemma_registry.lineage.erased import stated
 from stemma_registry.status.documents import is_feed_key
-from stemma_registry.trusted_roots import TrustedRoots
+from stemma_registry.trust.roots import TrustedRoots
 
 MISSING, DAMAGED, LEDGER, UNREADABLE = "missing", "damaged", "ledger", "unreadable"
 CATALOGUE = "catalogue"

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.audit import Report, audit, checkpoint_problem, segment_number
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.blobs.streams import Progress, hash_stream
+from stemma_registry.care.audit import Report, audit, checkpoint_problem, segment_number
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import Damaged, LedgerBroken, NotFound, StoreError, Unavailable
 from stemma_registry.ledger import heads, segments

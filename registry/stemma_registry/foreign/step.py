@@ -18,7 +18,7 @@ from typing import Any
 
 from stemma_attestations.errors import BadName
 from stemma_registry.errors import AlreadyThere, NotFound, Refused
-from stemma_registry.links import reason
+from stemma_registry.foreign.links import reason
 from stemma_registry.signing import KeyHolder, KeySigner
 from stemma_registry.signing.remote import RemoteSigner
 

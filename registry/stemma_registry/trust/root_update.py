@@ -24,7 +24,7 @@ from stemma_attestations.trusted_root import Authority, Log, TrustedRoot, Window
 from stemma_registry import files
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import NotFound, Unavailable
-from stemma_registry.trusted_roots import MAX_BYTES, TrustedRoots
+from stemma_registry.trust.roots import MAX_BYTES, TrustedRoots
 
 if TYPE_CHECKING:
     from tuf.ngclient import Updater

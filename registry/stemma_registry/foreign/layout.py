@@ -24,10 +24,10 @@ from stemma_attestations.errors import NotVerified, SignatureRefused, StemmaErro
 from stemma_attestations.foreign import Piece
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.verdict import Step
-from stemma_registry import attached
 from stemma_registry.config import LIMITS
 from stemma_registry.directory import materialise
-from stemma_registry.links import metadata_of, reason
+from stemma_registry.foreign import attached
+from stemma_registry.foreign.links import metadata_of, reason
 from stemma_registry.reference import Resolved
 from stemma_registry.registry import Registry, Snapshot
 

@@ -1,0 +1,1 @@
+"""Care of a registry: audit, repair, replicas, the doctor, collecting and erasing."""
