@@ -127,16 +127,20 @@ def principals(request: Request, item: Signed) -> frozenset[str]:
     )
 
 
+def people(request: Request, item: Signed) -> frozenset[str]:
+    """Whose its signer is, whatever he may say: one of several principals is all of them."""
+    return frozenset(entry.principal for entry in _trust(request, item).entries(item.signer))
+
+
 def too_few(request: Request, good: Sequence[Signed]) -> str | None:
     """Why statements of one type that are all good do not suffice: too few principals."""
     kind = good[0].statement.predicate_type
     names = {name for item in good for name in about(request, item)}
     asked = max(request.trust.needed(kind, name) for name in names)
-    voices = [principals(request, item) for item in good]
-    count = distinct(voices)
+    count = distinct(people(request, item) for item in good)
     if count >= asked:
         return None
-    who = ", ".join(sorted(set[str]().union(*voices)))
+    who = ", ".join(sorted(set[str]().union(*(principals(request, item) for item in good))))
     return f"{kind} by {asked} distinct principals is asked for, and it is by {who} only"
 
 

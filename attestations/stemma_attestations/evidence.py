@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stemma_attestations.accepted import Signed, principals
+from stemma_attestations.accepted import Signed, people, principals
 from stemma_attestations.errors import Undecided
 from stemma_attestations.grants import distinct
 from stemma_attestations.policy import ApprovalRule, Check, EvidenceRule, FilesRule
@@ -26,7 +26,7 @@ def step(request: Request, accepted: Sequence[Signed], signed: Sequence[Signed])
     title = "required evidence, files and approvals are there and pass"
     rules = request.rules
     found = [
-        _evidence(request, accepted, one)
+        _evidence(request, accepted, signed, one)
         for one in dict.fromkeys(one for rule in rules for one in rule.evidence)
     ]
     made = makers(request, signed)
@@ -47,19 +47,21 @@ def makers(request: Request, signed: Sequence[Signed]) -> frozenset[str]:
     Also by a key that is revoked or over, or that may not say so: who made it, made it.
     """
     return frozenset(
-        entry.principal
+        principal
         for item in signed
         if item.statement.predicate_type in MAKING
-        for entry in request.trust.introducing(item.certified).entries(item.signer)
+        for principal in people(request, item)
     )
 
 
-def _evidence(request: Request, accepted: Sequence[Signed], rule: EvidenceRule) -> Judged:
+def _evidence(
+    request: Request, accepted: Sequence[Signed], signed: Sequence[Signed], rule: EvidenceRule
+) -> Judged:
     what = f"evidence {rule.predicate_type}"
 
     def judge(item: Signed) -> Judged:
-        again = [one for one in accepted if _is_same(one, item)]
-        wrong = [*_age(request, again, rule), *_result(item, rule)]
+        first = next((one for one in signed if _is_same(one, item)), item)
+        wrong = [*_age(request, first, rule), *_result(item, rule)]
         wrong += [line for check in rule.checks if (line := _fails(check, item))]
         return Judged(what, tuple(f"{what}: {line}" for line in wrong))
 
@@ -70,12 +72,15 @@ def _is_same(one: Signed, other: Signed) -> bool:
     return one.statement.raw == other.statement.raw and one.signer == other.signer
 
 
-def _age(request: Request, again: Sequence[Signed], rule: EvidenceRule) -> list[str]:
-    """Of one statement in all its bundles: who dates an old signature anew makes it no younger."""
+def _age(request: Request, first: Signed, rule: EvidenceRule) -> list[str]:
+    """Of a statement in the first of its bundles, in the ledger's order.
+
+    A date says that the signature is no younger: anybody can have an old one dated anew, so
+    what comes later makes it neither younger nor, where the first had none, dated.
+    """
     if rule.max_age is None:
         return []
-    times = [request.trust.introducing(i.certified).since(i.signer, i.signed) for i in again]
-    since = min((time for time in times if time is not None), default=None)
+    since = request.trust.introducing(first.certified).since(first.signer, first.signed)
     if since is None:
         return ["no trusted time says how old it is (sign it with --timestamp)"]
     if since > request.now:
@@ -137,20 +142,22 @@ def _approvals(
     """Distinct principals who approved these bytes for the stage, and did not make them."""
     wrong: list[str] = []
     voices: list[frozenset[str]] = []
+    approvers: set[str] = set()
     for item in accepted:
         if item.statement.predicate_type != approval.TYPE:
             continue
         who = principals(request, item)
         reason = _no_approval(request, item, who, made, rule)
         if reason is None:
-            voices.append(who)
+            voices.append(people(request, item))
+            approvers |= who
         else:
             wrong.append(f"approval by {', '.join(sorted(who))}: {reason}")
     count = distinct(voices)
     name = request.name.name if request.name else None
     asked = max(rule.count, request.trust.needed(approval.TYPE, name))
     if count >= asked:
-        return Judged(f"approved by {', '.join(sorted(frozenset[str]().union(*voices)))}")
+        return Judged(f"approved by {', '.join(sorted(approvers))}")
     are = "approval is" if asked == 1 else "approvals are"
     return Judged(wrong=(f"{asked} {are} asked for, {count} count", *wrong))
 
@@ -169,7 +176,7 @@ def _no_approval(
         return f"for the stage {view.stage}, not {request.stage or 'none'}"
     if view.until is not None and view.until <= request.now:
         return f"it ended at {format_time(view.until)}"
-    if who & made:
+    if people(request, item) & made:
         return "nobody approves what he made"
     if rule.by and who.isdisjoint(rule.by):
         return f"the policy asks for {', '.join(rule.by)}"

@@ -16,7 +16,7 @@ from stemma_attestations.errors import (
     Undecided,
 )
 from stemma_attestations.names import NameVersion
-from stemma_attestations.policy import Policy
+from stemma_attestations.policy import Policy, Rule
 
 # Most severe first: what a verdict with several failed steps is called after.
 SEVERITY: Sequence[type[NotVerified]] = (BytesDiffer, SignatureRefused, Quarantined, NotVerified)
@@ -61,8 +61,8 @@ class Verdict:
     """The whole result, for one artifact under one trust root at one ledger entry.
 
     `entry` is the ledger entry the status was taken at, `age` how old that provably is
-    (None where nobody asked), `accepted` the bundles whose statements counted, `warnings`
-    what is worth a look but decides nothing.
+    (None where nobody asked), `rules` those of the policy that held, `accepted` the bundles
+    whose statements counted, `warnings` what is worth a look but decides nothing.
     """
 
     resource: str
@@ -77,6 +77,7 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     stage: str | None = None
     age: timedelta | None = None
+    rules: tuple[Rule, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -46,6 +46,7 @@ def verify(request: Request) -> Verdict:
         accepted=tuple(sorted(item.bundle for item in good)),
         stage=request.stage,
         age=request.status.age,
+        rules=request.rules,
         warnings=(
             *_broken_glass(request),
             *(_suspicion(stop) for stop in request.status.suspects),

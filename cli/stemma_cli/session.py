@@ -81,7 +81,7 @@ class Session:
         """What the option names, else what the configuration does, else what is built in."""
         from stemma_registry import policy_source
 
-        return policy_source.load(option or self.settings.policy)
+        return policy_source.chosen(option, self.home)
 
     def signer(self, sign: Choice) -> Signer:
         """The signer that `--sign` names, else the key in the home, as it is to be dated."""

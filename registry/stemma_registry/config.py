@@ -18,6 +18,7 @@ class Limits:
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     ancestors: int = 1_000_000  # states one verdict may visit
+    names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept

@@ -4,6 +4,8 @@
     ├── Malformed ...        (stemma_attestations.errors)
     │   └── BadSettings      the configuration file
     ├── NotVerified ...      (stemma_attestations.errors)
+    │   └── Undecided
+    │       └── Stale        the status that can be had is too old
     ├── NotFound             no such reference, artifact, blob or registry
     │   └── BlobMissing      the store has no blob of that digest
     ├── Refused              a change that is not made
@@ -23,11 +25,15 @@ The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere 
 
 from __future__ import annotations
 
-from stemma_attestations.errors import Malformed, StemmaError
+from stemma_attestations.errors import Malformed, StemmaError, Undecided
 
 
 class BadSettings(Malformed):
     """A configuration file that breaks its rules."""
+
+
+class Stale(Undecided):
+    """The status that can be had is too old, or it cannot be had; nothing speaks against it."""
 
 
 class NotFound(StemmaError):

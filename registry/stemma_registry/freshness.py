@@ -13,20 +13,25 @@ from datetime import timedelta
 
 from stemma_attestations.errors import StemmaError, Undecided
 from stemma_attestations.request import StatusView
-from stemma_registry.errors import NotFound
+from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trust.roots import TrustedRoots
 
 
 def at_most(registry: Registry, view: Snapshot, status: StatusView, limit: timedelta) -> StatusView:
-    """The status with its age, undecided where that is not proved to be within the limit."""
+    """The status with its age; `stale` where nothing proves that it is within the limit.
+
+    Undecided where something speaks against it: a ledger that is withheld, or another one.
+    """
     try:
         age = _proved(registry, view, limit)
     except NotFound as error:
         return replace(status, stale=f"nothing proves how old the status is: {error}")
-    except StemmaError as error:
+    except (Stale, Unavailable) as error:
         return replace(status, stale=str(error))
+    except StemmaError as error:  # something speaks against it: that is never just old
+        return replace(status, undecided=status.undecided or str(error))
     return replace(status, age=age)
 
 

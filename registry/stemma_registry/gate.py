@@ -19,7 +19,7 @@ from stemma_attestations.errors import (
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
-from stemma_attestations.policy import BUILTIN, AncestorRule, Policy
+from stemma_attestations.policy import BUILTIN, AncestorRule, Policy, Rule
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.request import Evidence, FileLook, Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -210,6 +210,11 @@ def summary(verdict: Verdict) -> Statement:
 
 def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -> Verdict:
     found, condition = subject.found, terms.condition
+    if found.name is None:
+        # No name is left out by not being said: each is asked for as if it were.
+        for name in _believed_names(view, found.node):
+            named = replace(subject, found=replace(found, name=name))
+            _judge(registry, view, named, replace(terms, condition=None))
     request = Request(
         resource=subject.resource,
         name=found.name,
@@ -226,7 +231,8 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
         roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
     )
     if found.name is None:
-        request = replace(request, also_named=_names(view, found.node))
+        names = _believed_names(view, found.node)
+        request = replace(request, also_named=tuple(dict.fromkeys(n.name for n in names)))
     request = _looked_at(registry, view, found, _fresh(registry, view, request, terms))
     if condition is None:
         return verify(request)
@@ -243,12 +249,16 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
 
 def _fresh(registry: Registry, view: Snapshot, request: Request, terms: Terms) -> Request:
     """With how old the status is, where somebody asks: the option, or the policy."""
-    rules = (rule.max_age for rule in request.rules)
-    asked = (terms.max_age, request.policy.max_age, *rules)
-    limits = [limit for limit in asked if limit is not None]
-    if not limits:
+    limit = age_limit(terms, request.rules)
+    if limit is None:
         return request
-    return replace(request, status=freshness.at_most(registry, view, request.status, min(limits)))
+    return replace(request, status=freshness.at_most(registry, view, request.status, limit))
+
+
+def age_limit(terms: Terms, rules: Iterable[Rule]) -> timedelta | None:
+    """How old the status may be: what is asked, the policy, and the rules that hold."""
+    asked = (terms.max_age, terms.policy.max_age, *(rule.max_age for rule in rules))
+    return min((limit for limit in asked if limit is not None), default=None)
 
 
 def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Request) -> Request:
@@ -278,11 +288,14 @@ def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:
     ]
 
 
-def _names(view: Snapshot, node: int) -> tuple[str, ...]:
-    """What believed statements call an artifact."""
+def _believed_names(view: Snapshot, node: int) -> tuple[NameVersion, ...]:
+    """What believed statements call an artifact. Raises Undecided where those are too many."""
     rows = query.versions_of(view.connection, [node]).get(node, [])
     believed = (row for row in rows if worth(view, row) is Assurance.ATTESTED)
-    return tuple(dict.fromkeys(row.name.name for row in believed))
+    names = tuple(dict.fromkeys(row.name for row in believed))
+    if len(names) > LIMITS.names:
+        raise Undecided(f"these bytes have {len(names)} names: say which one is meant")
+    return names
 
 
 def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, int]:
@@ -352,8 +365,8 @@ def _recognise(view: Snapshot, root: Path, observed: Observed) -> tuple[Resolved
         raise NotVerified(f"{root}: unknown bytes{_nearest(view, observed)}; say --as NAME:VERSION")
     rows = query.versions_of(view.connection, [node]).get(node, [])
     best = best_version(view, rows)
-    label = labels(view, {node})[node]
-    return Resolved(node, manifest.digest, best.name if best else None, label), manifest
+    name = best.name if best and len(_believed_names(view, node)) < 2 else None
+    return Resolved(node, manifest.digest, name, labels(view, {node})[node]), manifest
 
 
 def _nearest(view: Snapshot, observed: Observed) -> str:

@@ -8,14 +8,17 @@ from stemma_attestations import policies, policy_file
 from stemma_attestations.errors import BadPolicy
 from stemma_attestations.policy import BUILTIN, Policy
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry import files, gitrepo
+from stemma_registry import files, gitrepo, settings
+from stemma_registry.config import Home
 
 SHIPPED = {"builtin": policies.BUILTIN, "starter": policies.STARTER}
 
 
-def load(named: str | None) -> Policy:
+def load(named: str | None, folder: Path | None = None) -> Policy:
     """The policy in a file, or one of SHIPPED; None is what is built in.
 
+    A relative file is in `folder`: what the home's configuration names is in the home,
+    wherever somebody stands.
     A file that is named and not there is no policy, and allows nothing: raises
     NotFound, BadPolicy, Unavailable.
     """
@@ -24,8 +27,19 @@ def load(named: str | None) -> Policy:
     if named in SHIPPED:
         return policy_file.parse(SHIPPED[named], f"{named}:v0.1")
     path = Path(named).expanduser()
+    path = folder / path if folder is not None else path
     raw = files.read(path, "policy", MAX_BYTES)
     try:
         return policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
     except BadPolicy as error:
         raise BadPolicy(f"{path}: {error}") from error
+
+
+def chosen(option: str | None, home: Home) -> Policy:
+    """What an option names, else the home's configuration, else what is built in.
+
+    Raises as `load`, and BadSettings.
+    """
+    if option is not None:
+        return load(option)
+    return load(settings.load(home).policy, home.path)

@@ -356,3 +356,50 @@ def test_ancestors(rule: str, ancestor: Ancestor, passes: bool) -> None:
     assert (failed(text, ancestors=[here]) == {}) is passes
     _, refused = verdict_of(asked(text))
     assert refused is Undecided
+
+
+def test_a_date_that_came_later_dates_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can have an old signature dated today: the first bundle decides."""
+    from stemma_attestations import accepted
+    from stemma_attestations.times import Dated
+
+    root = sha(b"root")
+    trust = TrustRoot.parse(
+        trust_bytes(signer(CI, "ci"), signer(ADA, "ada"), time=[{"root": str(root)}])
+    )
+    text = f"- names: ['**']\n  evidence:\n  - {{type: '{TESTS}', max_age: 1h}}"
+    undated = said(TESTS, result_of())
+    again = Evidence(sha(undated.raw + b" "), undated.raw + b" ", undated.key)
+    whole = request(trust=trust, policy=parse((BASE + text).encode(), "test"))
+    dated = (Dated(whole.now, root),)
+    monkeypatch.setattr(
+        accepted.dating,
+        "under_roots",
+        lambda bundle, *_: dated if bundle.raw.endswith(b" ") else (),
+    )
+    for items, passes in (([again], True), ([undated, again], False), ([undated], False)):
+        assert (verdict_of(replace(whole, evidence=[*GOOD, *items]))[1] is None) is passes
+
+
+def test_a_key_of_two_principals_is_both() -> None:
+    """Whatever each of its items may say: it approves nothing that it made, and counts once."""
+    approves = {"predicates": [APPROVAL]}
+    listed = [
+        signer(CI, "ada"),
+        signer(BOB, "ada", predicates=["urn:example:nothing"]),
+        signer(BOB, "second", **approves),
+        signer(EVE, "third", **approves),
+    ]
+    rule = "- names: ['**']\n  approvals: {}"
+    whole = replace(
+        asked(rule, [*GOOD, said(APPROVAL, approval(), BOB)], stage="prod"),
+        trust=TrustRoot.parse(trust_bytes(*listed)),
+    )
+    assert verdict_of(whole)[1] is NotVerified
+    other = replace(whole, evidence=[*GOOD, said(APPROVAL, approval(), EVE)])
+    assert verdict_of(other)[1] is None
+    two = [signer(CI, "p"), signer(BOB, "p", predicates=["urn:example:x"]), signer(BOB, "q")]
+    threshold = {"predicates": [PROVENANCE], "names": ["**"], "principals": 2}
+    trust = TrustRoot.parse(trust_bytes(*two, thresholds=[threshold]))
+    items = [*GOOD, said(PROVENANCE, provenance_predicate(), BOB)]
+    assert verdict_of(request(trust=trust, evidence=items))[1] is NotVerified

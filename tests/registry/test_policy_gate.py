@@ -356,3 +356,55 @@ def test_a_policy_in_a_repository_is_cited(world: World, tmp_path: Path) -> None
     assert policy_source.load(str(other)).source == {"uncommitted": "gate/new.yaml"}
     with pytest.raises(NotFound):
         policy_source.load(str(deploy / "nothing.yaml"))
+
+
+# --- names that are not said ----------------------------------------------------------------
+
+ASKS = HEAD + "- {names: ['models/*'], approvals: {}}\n- {names: ['**']}\n"
+
+
+def test_another_name_of_the_same_bytes_lends_no_approval(world: World) -> None:
+    """Nor a directory that is recognised by its bytes: all that it is called is asked for."""
+    chain(world)
+    world.trust_also("eve", ["other/*"])
+    world.push("other/z:1", {"m.safetensors": TENSORS}, kind="model")
+    approve(world, "eve", ref="other/z:1")
+    with world.view() as view:
+        digest = str(gate.resolve(view, "models/m:1").digest)
+    assert 7 in against(world, ASKS, "models/m:1", "prod")
+    assert 7 in against(world, ASKS, digest, "prod")
+    here = world.directory({"m.safetensors": TENSORS})
+    terms = gate.Terms(policy(ASKS), "prod")
+    with world.view() as view, pytest.raises(NotVerified):
+        gate.verify_directory(world.registry, view, here, None, None, terms)
+    world.trust_also("ada", predicates=["urn:stemma:approval:v0.1"])
+    approve(world, "ada")
+    assert against(world, ASKS, "models/m:1", "prod") == {}
+    # The other name is asked nothing by these rules.
+    assert against(world, ASKS, digest, "prod") == {}
+
+
+def test_a_threshold_of_a_name_holds_by_digest(world: World) -> None:
+    chain(world)
+    rule = "  - {predicates: ['*'], names: ['models/*'], principals: 2}\n"
+    raw = world.trust_path.read_text().replace("signers:", f"thresholds:\n{rule}signers:", 1)
+    world.trust_path.write_text(raw)
+    world.trust = trust_file.load(world.trust_path, required=True)
+    with world.view() as view:
+        digest = str(gate.resolve(view, "models/m:1").digest)
+    assert 5 in against(world, HEAD + "- {names: ['**']}\n")
+    assert 5 in against(world, HEAD + "- {names: ['**']}\n", digest)
+
+
+def test_the_homes_policy_is_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the checkout that a job stands in."""
+    from stemma_registry.config import Home
+
+    home, checkout = Home(tmp_path / "home"), tmp_path / "checkout"
+    for folder, rules in ((home.path, "[]"), (checkout, "[{names: ['**']}]")):
+        folder.mkdir()
+        (folder / "policy.yaml").write_text(f"format: urn:stemma:policy:v0.1\nrules: {rules}\n")
+    home.configuration.write_text("policy: policy.yaml\n")
+    monkeypatch.chdir(checkout)
+    assert policy_source.chosen(None, home).rules == ()
+    assert len(policy_source.chosen("policy.yaml", home).rules) == 1

@@ -156,3 +156,14 @@ def test_breaking_the_glass(scene: FeedScene) -> None:
     scene.publish()
     pin(scene)
     assert asked(scene, Terms(lets, stale_ok="to be sure")).warnings == ()
+
+
+def test_broken_glass_lets_nothing_pass_that_is_contradicted(scene: FeedScene) -> None:
+    """A ledger that ends too early is not an old one: somebody withholds what came after."""
+    rewound = scene.folder / "rewound"
+    shutil.copytree(place(scene), rewound)
+    pin(scene, rewound)
+    scene.world.quarantine("models/m:1")
+    scene.publish()
+    lets = policy("max_age: 1h\nstale_ok: true\n")
+    refused(scene, Terms(lets, stale_ok="it is late"), "withheld", rewound)

@@ -132,6 +132,7 @@ class _Look:
     ) -> tuple[Vouching, ...]:
         """What each statement of provenance is worth."""
         found: list[tuple[Vouching, frozenset[str]]] = []
+        names = {about[1]}
         for bundle in dict.fromkeys(fact.bundle for fact in facts):
             signed = self._signed(bundle)
             try:
@@ -145,9 +146,10 @@ class _Look:
                 continue
             who = self._principals(signed, about)
             worth = Assurance.ATTESTED if who else Assurance.SIGNED
-            found.append((Vouching(worth, open_ends), who))
+            names |= _named(signed, about[0]) if who else set()
+            found.append((Vouching(worth, open_ends), self._people(signed) if who else who))
         voices = [who for one, who in found if who and not one.gaps]
-        needed = self._needed(provenance.TYPE, about)
+        needed = self._needed(provenance.TYPE, names)
         if voices and distinct(voices) < needed:
             few = f"provenance by {needed} distinct principals is asked for"
             found = [(replace(v, gaps=(*v.gaps, few)) if w else v, w) for v, w in found]
@@ -159,6 +161,7 @@ class _Look:
         """Whether an admission is in force, and why those are not that people may expect."""
         voices: list[frozenset[str]] = []
         refused: list[str] = []
+        names = {about[1]}
         for bundle in dict.fromkeys(fact.bundle for fact in facts):
             signed = self._signed(bundle)
             if signed is None:
@@ -176,14 +179,20 @@ class _Look:
             elif view.until is not None and view.ended(self.snapshot.now):
                 refused.append(f"its admission by {by} ended at {format_time(view.until)}")
             else:
-                voices.append(who)
-        needed = self._needed(admission.TYPE, about)
+                voices.append(self._people(signed))
+                names |= _named(signed, about[0])
+        needed = self._needed(admission.TYPE, names)
         if voices and distinct(voices) < needed:
             refused.append(f"admission by {needed} distinct principals is asked for")
         return bool(voices) and distinct(voices) >= needed, tuple(refused[:5])
 
-    def _needed(self, kind: str, about: tuple[Digest, str | None]) -> int:
-        return self.snapshot.trust.needed(kind, about[1])
+    def _needed(self, kind: str, names: Iterable[str | None]) -> int:
+        return max(self.snapshot.trust.needed(kind, name) for name in names)
+
+    def _people(self, item: Signed) -> frozenset[str]:
+        """Whose the signer is, whatever he may say."""
+        trust = self.snapshot.trust.introducing(item.certified)
+        return frozenset(entry.principal for entry in trust.entries(item.signer))
 
     def _signed(self, bundle: Digest) -> Signed | None:
         """A statement whose signature verifies, whoever made it."""
@@ -215,3 +224,9 @@ class _Look:
             ]
             found |= frozenset.intersection(*voices)
         return frozenset(found)
+
+
+def _named(item: Signed, digest: Digest) -> set[str | None]:
+    """The names under which a statement speaks about something."""
+    names = (subject_name(one.name) for one in item.statement.subjects_about(digest))
+    return {name.name for name in names if name is not None}

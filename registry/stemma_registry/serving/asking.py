@@ -13,7 +13,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain
-from stemma_registry import gate, policy_source, settings
+from stemma_registry import freshness, gate, policy_source
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
@@ -50,7 +50,7 @@ class Place:
 
         Raises NotFound, BadSettings, BadPolicy.
         """
-        return Terms(policy_source.load(policy or settings.load(self.home).policy), stage)
+        return Terms(policy_source.chosen(policy, self.home), stage)
 
     @contextlib.contextmanager
     def view(self) -> Iterator[tuple[Registry, Snapshot]]:
@@ -120,8 +120,8 @@ def approve(
     return found
 
 
-def check_standing(view: Snapshot, approved: Approved) -> None:
-    """Ask the status step again, without reading a file.
+def check_standing(registry: Registry, view: Snapshot, approved: Approved) -> None:
+    """Ask the status step again, how new it is included, without reading a file.
 
     Raises Quarantined for what is stopped by now, and Undecided where that cannot be told.
     """
@@ -136,3 +136,8 @@ def check_standing(view: Snapshot, approved: Approved) -> None:
         raise Quarantined(f"{subject}: {'; '.join(map(str.strip, explain(stop)))}")
     if upstream.undecided:
         raise Undecided(f"{subject}: {upstream.undecided}")
+    limit = gate.age_limit(approved.question.terms, verdict.rules)
+    if limit is not None:
+        fresh = freshness.at_most(registry, view, upstream, limit)
+        if fresh.undecided or fresh.stale:
+            raise Undecided(f"{subject}: {fresh.undecided or fresh.stale}")

@@ -133,9 +133,9 @@ def _watch(
 
 
 def _ask(place: Place, approved: Sequence[Approved]) -> None:
-    with place.view() as (_, view):
+    with place.view() as (registry, view):
         for one in approved:
-            check_standing(view, one)
+            check_standing(registry, view, one)
 
 
 def seconds(text: str) -> float:

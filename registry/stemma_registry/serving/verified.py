@@ -75,8 +75,8 @@ class VerifiedModel:
 
     def check_standing(self, place: Place) -> None:
         """Ask again whether it is stopped; no file is read. Raises Quarantined, Undecided."""
-        with place.view() as (_, view):
-            check_standing(view, self._approved)
+        with place.view() as (registry, view):
+            check_standing(registry, view, self._approved)
 
     def close(self) -> None:
         """Remove the private copy. Files that are open stay readable."""
@@ -138,10 +138,12 @@ def open_verified(
         private = PrivateDirectory(base)
         try:
             path = private.put(MODEL, approved.manifest, fetch_for(store, approved), progress)
-            return VerifiedModel(approved, private, path)
+            model = VerifiedModel(approved, private, path)
+            model.check_standing(place)  # copying may have taken long
         except BaseException:
             private.close()
             raise
+    return model
 
 
 def fetch_for(registry: Registry, approved: Approved) -> Fetch:

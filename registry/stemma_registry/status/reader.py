@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
@@ -31,7 +31,7 @@ from stemma_attestations.times import format_duration, format_time
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import files
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import Damaged, NotFound
+from stemma_registry.errors import Damaged, NotFound, Stale
 from stemma_registry.status import judging, metadata
 from stemma_registry.status.documents import (
     CUSTODY,
@@ -154,10 +154,12 @@ def _decided(pin: Pin) -> Iterator[None]:
     except StemmaError:
         raise
     except ExpiredMetadataError as error:
-        raise Undecided(
+        raise Stale(
             f"the status feed of {pin.location} has expired: {_reason(error)} (is its "
             "publisher alive, or is somebody holding it back?)"
         ) from error
+    except DownloadError as error:
+        raise Stale(f"the status feed of {pin.location}: {_reason(error)}") from error
     except Exception as error:  # the libraries' errors have no common root
         raise Undecided(f"the status feed of {pin.location}: {_reason(error)}") from error
 
@@ -251,7 +253,7 @@ def _check_age(signed: datetime, now: datetime, max_age: timedelta | None) -> No
             "a clock is wrong"
         )
     if max_age is not None and age > max_age:
-        raise Undecided(
+        raise Stale(
             f"the status is {format_duration(age)} old, and at most {format_duration(max_age)} "
             "is asked for"
         )
