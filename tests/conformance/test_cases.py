@@ -32,7 +32,7 @@ ROOT = HERE.parents[1]
 CASES = sorted(path for path in (HERE / "cases").iterdir())
 QUESTION, BUNDLE = "case.json", "bundle.sigstore.json"
 # Made at run time and measured in a process of their own; the rest of them are slow tests.
-QUICK = ("10000-signatures_fail", "payload-of-100-mb_fail", "deep-payload_fail", "large-payload")
+QUICK = ("10000-signatures_fail", "payload-of-100-mb_fail", "deep-payload_fail")
 LARGE = [path for path in CASES if "make" in json.loads((path / QUESTION).read_bytes())]
 SMALL = [path for path in CASES if path not in LARGE]
 FORGED = [path for path in CASES if path.name.endswith("_fail")]
