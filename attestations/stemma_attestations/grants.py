@@ -24,11 +24,15 @@ class Grant:
 
     def covers(self, predicate_type: str, name: str | None) -> bool:
         """Whether it covers the claim. Only `**` covers what has no name."""
-        if predicate_type not in self.predicates and "*" not in self.predicates:
-            return False
+        patterns = self.patterns(predicate_type)
         if name is None:
-            return "**" in self.names
-        return any(name_matches(pattern, name) for pattern in self.names)
+            return "**" in patterns
+        return any(name_matches(pattern, name) for pattern in patterns)
+
+    def patterns(self, predicate_type: str) -> tuple[str, ...]:
+        """The names about which that may be said."""
+        allowed = predicate_type in self.predicates or "*" in self.predicates
+        return self.names if allowed else ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ pattern that matches part of a segment is how `prod-evil` becomes `prod`.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from stemma_attestations.errors import BadName
@@ -84,3 +85,16 @@ def name_matches(pattern: str, name: str) -> bool:
                 reachable[i] and part in ("*", segment) for i, segment in enumerate(segments)
             ]
     return reachable[-1]
+
+
+def is_within(patterns: Iterable[str], others: Collection[str]) -> bool:
+    """Whether one of `others` covers each pattern. Where it is hard to tell, it is not."""
+    return all(any(_covers(other, pattern) for other in others) for pattern in patterns)
+
+
+def _covers(outer: str, inner: str) -> bool:
+    """Whether every name that `inner` matches is one that `outer` matches, if that is plain."""
+    if outer in ("**", inner):
+        return True
+    # As a segment of a name, `*` is met by wildcards only; `**` has to be met by `**`.
+    return ("**" not in inner or "*" not in outer.split("/")) and name_matches(outer, inner)

@@ -302,6 +302,15 @@ class TrustRoot:
             for signer, since in self._heard(signer_id, signed)
         )
 
+    def patterns(
+        self, signer_id: str, predicate_type: str, at: datetime | None, signed: Times = ()
+    ) -> frozenset[str]:
+        """What `authorises` would cover, or `has_authorised` where `at` is None."""
+        heard = self._heard(signer_id, signed)
+        valid = [s for s, t in heard if (s.stands(t) if at is None else s.valid_at(at, t))]
+        found = [grant.patterns(predicate_type) for signer in valid for grant in signer.grants]
+        return frozenset().union(*found)
+
     def might_matter(self, signer_id: str, signed: Times) -> bool:
         """Whether a key's word could count if it were proven to be older than `signed` proves."""
         return any(not signer.stands(since) for signer, since in self._heard(signer_id, signed))

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from stemma_attestations import releasing
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadDigest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
+from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
@@ -159,7 +161,7 @@ def release(
     one reference, one has to be named. Raises NotFound, Refused, Unavailable.
     """
     with snapshot(registry, trust, now) as view:
-        rows = _quarantines_of(view, text)
+        rows = _quarantines_of(view, text, signer)
         digests = query.digests(view.connection, [row.node_id for row in rows])
     for row in rows:
         if not trust.lets(signer, predicate.TYPE, row.fact.name, now):
@@ -327,9 +329,9 @@ def _may_stop(view: Snapshot, signer: Signer, target: Target) -> bool:
     return view.trust.lets(signer, predicate.TYPE, name, view.now)
 
 
-def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:
+def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow]:
     """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
-    rows = status.in_force(view)
+    rows = [row for row in status.in_force(view) if not _is_released(view, row, signer)]
     named = {r.statement for r in rows if _names(text, r.statement)}
     label = text
     if len(named) != 1:
@@ -342,6 +344,16 @@ def _quarantines_of(view: Snapshot, text: str) -> list[StatusRow]:
         listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))
         raise Refused(f"{label} is under several quarantines; release one of: {listed}")
     return [row for row in rows if row.statement in named]
+
+
+def _is_released(view: Snapshot, row: StatusRow, signer: Signer) -> bool:
+    """Whether it is lifted for all the names that the signer could release it for."""
+    who = signer.certified
+    own = Voice(signer.id, (Dated(view.now, who.root),) if who else ())
+    trust = view.trust.introducing(who)
+    return any(
+        releasing.adds_nothing(trust, own, status.voice(fact), view.now) for fact in row.lifts
+    )
 
 
 def _names(text: str, statement: str) -> bool:

@@ -14,6 +14,7 @@ from stemma_attestations.names import (
     check_name,
     check_pattern,
     check_version,
+    is_within,
     name_matches,
     subject_name,
 )
@@ -109,6 +110,39 @@ SEGMENTS = st.sampled_from(["a", "b", "ab", "a.b"])
 )
 def test_patterns_against_brute_force(pattern: list[str], name: list[str]) -> None:
     assert name_matches("/".join(pattern), "/".join(name)) is covers(pattern, name)
+
+
+@examples(1000)
+@given(
+    st.lists(SEGMENTS | st.sampled_from(["*", "**"]), min_size=1, max_size=4),
+    st.lists(SEGMENTS | st.sampled_from(["*", "**"]), min_size=1, max_size=4),
+    st.lists(SEGMENTS, min_size=1, max_size=5),
+)
+def test_what_is_within_a_pattern_is_matched_by_it(
+    inner: list[str], outer: list[str], name: list[str]
+) -> None:
+    if covers(inner, name) and is_within(["/".join(inner)], ["/".join(outer)]):
+        assert covers(outer, name)
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "within"),
+    [
+        (["x/*"], ["x/*"], True),
+        (["x/*", "y/a"], ["y/**", "x/**"], True),
+        (["x/**"], ["**"], True),
+        (["x/a/**"], ["x/**"], True),
+        ([], [], True),
+        (["x/**"], ["x/*"], False),
+        (["x/**"], ["x/*/**"], False),
+        (["**"], ["*/**", "**/**"], True),
+        (["**"], ["x/**"], False),
+        (["x/*", "prod/*"], ["x/*"], False),
+        (["x/*"], [], False),
+    ],
+)
+def test_within(inner: list[str], outer: list[str], within: bool) -> None:
+    assert is_within(inner, outer) is within
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,40 @@ def test_a_release_whose_signer_is_unknown_is_ignored(world: World) -> None:
     assert world.code("models/m:1") == 11
 
 
+def test_who_may_release_one_name_does_not_release_another(world: World) -> None:
+    """The same bytes under `prod/y` are not for somebody to release who is trusted for `x/*`."""
+    world.trust_also("x-team", names=["x/*"])
+    world.push("x/foo:1", {"w": b"same"}, kind="model")
+    world.push("prod/y:1", {"w": b"same"}, kind="model")
+    world.push("prod/z:1", {"z": b"z", "w": b"same"}, kind="model")
+    world.push("x/on:1", {"o": b"o"}, "trained-on=x/foo:1", kind="model")
+    refs = ("x/foo:1", "x/on:1", "prod/y:1", "prod/z:1")
+    first = world.quarantine("x/foo:1", include=["w"])
+    assert {world.code(ref) for ref in refs} == {11}
+    world.release("x/foo:1", by="x-team")
+    assert [world.code(ref) for ref in refs] == [0, 0, 11, 11]
+    with pytest.raises(NotFound, match="not quarantined"):  # he has said what he can
+        world.release(first, by="x-team")
+    world.rebuild()
+    assert [world.code(ref) for ref in refs] == [0, 0, 11, 11]
+    world.release("x/foo:1")
+    assert [world.code(ref) for ref in refs] == [0, 0, 0, 0]
+    with pytest.raises(NotFound, match="not quarantined"):
+        world.release("x/foo:1")
+
+
+def test_who_stops_his_own_names_releases_them_altogether(world: World) -> None:
+    from stemma_registry.lineage import status
+
+    world.trust_also("x-team", names=["x/*"])
+    world.push("x/foo:1", {"w": b"same"}, kind="model")
+    world.push("prod/y:1", {"w": b"same"}, kind="model")
+    world.quarantine("x/foo:1", by="x-team")
+    world.release("x/foo:1", by="x-team")
+    with world.view() as view:
+        assert status.in_force(view) == []
+
+
 def test_an_action_from_the_future_stops_everything_until_it_is_understood(world: World) -> None:
     family(world)
     statement = Statement.build(

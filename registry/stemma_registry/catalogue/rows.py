@@ -57,7 +57,8 @@ class VersionRow:
 class StatusRow:
     """One act of custody and one of its targets.
 
-    `statement` is the digest of the statement's own bytes, hex.
+    `statement` is the digest of the statement's own bytes, hex. `lifts` are releases that
+    are believed about its name, and may not be about another (see `lineage.status.in_force`).
     """
 
     node_id: int
@@ -67,6 +68,7 @@ class StatusRow:
     issued: str
     path: str | None
     fact: Fact
+    lifts: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True)

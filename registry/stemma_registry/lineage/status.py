@@ -10,12 +10,14 @@ twice: along attested edges (what it reaches *stops*), and along all edges
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.relations import propagates
+from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
@@ -74,7 +76,11 @@ class Quarantines:
         node, asked = state
         met: list[tuple[StatusRow, str | None]] = [(r, None) for r in self.targets.get(node, [])]
         met += self.inside.get(node, [])
-        return [Hit(row, state, file, quarantine_worth(snapshot, row, asked)) for row, file in met]
+        return [
+            Hit(row, state, file, quarantine_worth(snapshot, row, asked))
+            for row, file in met
+            if not _is_lifted(snapshot, row, asked)
+        ]
 
 
 def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
@@ -86,10 +92,30 @@ def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> A
 
 
 def in_force(snapshot: Snapshot) -> list[StatusRow]:
-    """Quarantines that no believed release has lifted, whoever signed them."""
-    lifts = query.releases(snapshot.connection)
-    rows = query.statuses(snapshot.connection, status_predicate.QUARANTINE)
-    return [row for row in rows if not _lifted(snapshot, row, lifts.get(row.statement, []))]
+    """Quarantines that no believed release has lifted for every question, whoever signed them.
+
+    A row with `lifts` is lifted for its own name, and may still stop the same bytes
+    under another: that is decided where the name is known (`Quarantines.at`).
+    """
+    released = query.releases(snapshot.connection)
+    found = []
+    for row in query.statuses(snapshot.connection, status_predicate.QUARANTINE):
+        name, now, by = row.fact.name, snapshot.now, voice(row.fact)
+        lifts = [
+            fact
+            for fact in released.get(row.statement, [])
+            if releasing.lifts(snapshot.trust, voice(fact), name, None, now)
+        ]
+        if not any(
+            releasing.lifts_wholly(snapshot.trust, voice(fact), by, name, now) for fact in lifts
+        ):
+            found.append(replace(row, lifts=tuple(lifts)) if lifts else row)
+    return found
+
+
+def voice(fact: Fact) -> Voice:
+    """Who stands behind a status."""
+    return Voice(fact.signer, fact.signed)
 
 
 def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
@@ -191,14 +217,11 @@ def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assuranc
     return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
 
 
-def _lifted(snapshot: Snapshot, row: StatusRow, facts: Sequence[Fact]) -> bool:
-    """Whether somebody who may do so today has released this target."""
+def _is_lifted(snapshot: Snapshot, row: StatusRow, asked: str | None) -> bool:
+    """Whether somebody who may speak about `asked` too has released this target."""
     return any(
-        fact.signer is not None
-        and snapshot.trust.authorises(
-            fact.signer, status_predicate.TYPE, row.fact.name, snapshot.now, fact.signed
-        )
-        for fact in facts
+        releasing.lifts(snapshot.trust, voice(fact), row.fact.name, asked, snapshot.now)
+        for fact in row.lifts
     )
 
 

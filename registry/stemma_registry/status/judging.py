@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from stemma_attestations import dating
+from stemma_attestations import dating, releasing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
@@ -18,6 +18,7 @@ from stemma_attestations.errors import BadBundle, BadKey, BadStatement, Signatur
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
+from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import Times
@@ -52,6 +53,11 @@ class Said:
     targets: tuple[Target, ...]
     lifts: frozenset[Digest] = frozenset()
 
+    @property
+    def voice(self) -> Voice:
+        """Who stands behind it."""
+        return Voice(self.signer, self.signed)
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -72,15 +78,17 @@ class Judged:
     """Every act of custody of a feed, under one trust root at one time.
 
     `standing` are quarantines with those of their targets that no believed release has
-    lifted, whoever signed them; what each is worth depends on the question.
+    lifted for every question, whoever signed them; what each is worth depends on the
+    question, and so does what a release is worth that is believed about some names only.
     """
 
     trust: TrustRoot
     said: tuple[Said, ...]
     standing: tuple[Said, ...]
     refused: int  # bundles that no signature, or no key at hand, vouches for
+    now: datetime
     undecided: str | None = None
-    known: frozenset[Digest] = field(default_factory=frozenset)
+    releases: Mapping[Digest, tuple[Voice, ...]] = field(default_factory=dict)
 
     @property
     def believed(self) -> tuple[Said, ...]:
@@ -91,6 +99,31 @@ class Judged:
             if targets:
                 found.append(replace(said, targets=targets))
         return tuple(found)
+
+    @property
+    def lifted(self) -> tuple[Said, ...]:
+        """The quarantines that would stop something, had they not been released altogether."""
+        standing = {said.bundle.raw for said in self.standing}
+        return tuple(
+            said
+            for said in self.said
+            if said.bundle.raw not in standing
+            and any(_is_believed(self.trust, said, target.name) for target in said.targets)
+        )
+
+    def lost(self, others: Judged) -> tuple[Said, Target] | None:
+        """A target that others, under the same trust root, stop for more questions than this."""
+        here: dict[tuple[Digest, Digest, str | None], list[Voice]] = {}
+        for said in self.believed:
+            for target in said.targets:
+                about = (said.statement, target.digest, target.name)
+                here.setdefault(about, []).append(said.voice)
+        for said in others.believed:
+            for target in said.targets:
+                voices = here.get((said.statement, target.digest, target.name), [])
+                if not any(releasing.speaks_for(self.trust, one, said.voice) for one in voices):
+                    return said, target
+        return None
 
 
 def judge(
@@ -137,13 +170,17 @@ def judge(
         said.append(
             replace(one, action=view.action, reason=view.reason, lifts=frozenset(view.releases))
         )
+    releases: dict[Digest, tuple[Voice, ...]] = {}
+    for one in said:
+        for lifted in one.lifts:
+            releases[lifted] = (*releases.get(lifted, ()), one.voice)
     standing = [
         left
         for one in said
-        if one.action == predicate.QUARANTINE and (left := _left(one, said, trust, now)) is not None
+        if one.action == predicate.QUARANTINE
+        and (left := _left(one, releases.get(one.statement, ()), trust, now)) is not None
     ]
-    known = frozenset(one.statement for one in said)
-    return Judged(trust, tuple(said), tuple(standing), refused, undecided, known)
+    return Judged(trust, tuple(said), tuple(standing), refused, now, undecided, releases)
 
 
 def stops(judged: Judged, reached: Iterable[Reached]) -> tuple[list[Stop], list[Stop]]:
@@ -158,7 +195,12 @@ def stops(judged: Judged, reached: Iterable[Reached]) -> tuple[list[Stop], list[
     found: list[Stop] = []
     suspects: list[Stop] = []
     for said in judged.standing:
-        hits = [(t, place) for t in said.targets for place in places.get(t.digest, ())]
+        hits = [
+            (target, place)
+            for target in said.targets
+            for place in places.get(target.digest, ())
+            if not _is_lifted(judged, said, target, place)
+        ]
         counting = [hit for hit in hits if _worth(judged.trust, said, *hit)]
         if hits:
             target, place = (counting or hits)[0]
@@ -175,19 +217,26 @@ def _worth(trust: TrustRoot, said: Said, target: Target, place: Reached) -> bool
     return worth is Assurance.ATTESTED
 
 
+def _is_lifted(judged: Judged, said: Said, target: Target, place: Reached) -> bool:
+    """Whether somebody who may speak about the name that is asked for too has released it."""
+    return any(
+        releasing.lifts(judged.trust, release, target.name, place.asked, judged.now)
+        for release in judged.releases.get(said.statement, ())
+    )
+
+
 def _is_believed(trust: TrustRoot, said: Said, name: str | None) -> bool:
     return trust.has_authorised(said.signer, predicate.TYPE, name, said.signed)
 
 
-def _left(one: Said, said: Iterable[Said], trust: TrustRoot, now: datetime) -> Said | None:
-    """A quarantine without the targets that somebody who may do so today has released."""
-    lifts = [other for other in said if one.statement in other.lifts]
+def _left(one: Said, releases: Iterable[Voice], trust: TrustRoot, now: datetime) -> Said | None:
+    """A quarantine without the targets that are released today, whatever is asked about."""
     left = tuple(
         target
         for target in one.targets
         if not any(
-            trust.authorises(other.signer, predicate.TYPE, target.name, now, other.signed)
-            for other in lifts
+            releasing.lifts_wholly(trust, release, one.voice, target.name, now)
+            for release in releases
         )
     )
     return replace(one, targets=left) if left else None

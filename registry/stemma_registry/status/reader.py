@@ -286,16 +286,16 @@ def _check_seen(
         # Under today's trust root, and with the releases that the feed has today.
         together = Custody.of((*missing, *custody.bundles), (*old.keys, *custody.keys))
         whole = judging.judge(together, judged.trust, roots, now)
-    for said in whole.believed:
-        if said.statement not in judged.known:
-            raise Undecided(
-                f"the quarantine {said.statement.short} of {said.targets[0].label} has "
-                "disappeared from the status feed, and nobody who may has released it: "
-                "an online key cannot erase a quarantine"
-            )
+    # The same statement signed by a stranger, or without what dates it, is not the same word.
+    if (lost := judged.lost(whole)) is not None:
+        said, target = lost
+        raise Undecided(
+            f"the quarantine {said.statement.short} of {target.label} has "
+            "disappeared from the status feed, and nobody who may has released it: "
+            "an online key cannot erase a quarantine"
+        )
     # What stood once is kept until it is released, also where it is not believed today.
-    stand = {said.bundle.raw for said in whole.standing}
-    lifted = {said.bundle.raw for said in whole.said} - stand
+    lifted = {said.bundle.raw for said in whole.lifted}
     kept = [raw for raw in old.bundles if raw not in lifted]
     kept += [said.bundle.raw for said in judged.believed]
     keys = (*old.keys, *custody.keys)

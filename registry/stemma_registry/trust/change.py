@@ -285,8 +285,13 @@ def _quarantines(old: Snapshot, new: Snapshot, side: Side, limit: int) -> None:
 
 
 def _minus(rows: Sequence[StatusRow], others: Sequence[StatusRow]) -> list[StatusRow]:
-    there = {row.node_id for row in others}
-    return [row for row in rows if row.node_id not in there]
+    # Lifted for its own name, a target stops less (see `in_force`).
+    there = {(row.node_id, bool(row.lifts)) for row in others}
+    return [
+        row
+        for row in rows
+        if (row.node_id, False) not in there and not (row.lifts and (row.node_id, True) in there)
+    ]
 
 
 def _counting(view: Snapshot) -> dict[tuple[int, str], list[StatusRow]]:
