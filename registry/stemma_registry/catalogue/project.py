@@ -240,14 +240,18 @@ class Projector:
     def _edges(self, row: int, edges: Iterable[tuple[Digest, provenance.Input]]) -> None:
         rows: dict[tuple[int, int, str], dict[str, Any]] = {}
         for output, item in edges:
-            name = subject_name(item.name)
+            said = subject_name(item.name)
+            name = said.name if said else None
             source, target = self._node(item.digest), self._node(output)
-            rows[(source, target, item.relation)] = {
+            key = (source, target, item.relation[:64])
+            if key in rows and rows[key]["input_name"] != name:
+                name = None  # under two names: no quarantine of either may miss it
+            rows[key] = {
                 "input_id": source,
                 "output_id": target,
-                "relation": item.relation[:64],
+                "relation": key[2],
                 "statement_id": row,
-                "input_name": name.name if name else None,
+                "input_name": name,
             }
         self._insert(t.edge, *rows.values())
 
