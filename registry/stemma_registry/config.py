@@ -57,6 +57,7 @@ class Limits:
     feed_kept: int = 16  # versions of a feed that stay, for readers who are under way
     feed_seconds: float = 60.0  # one file of a feed, over HTTP
     feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be
+    feed_behind: int = 10_000  # entries that the ledger may be ahead of a feed that proves its age
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError, Undecided
 from stemma_attestations.request import StatusView
+from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot
@@ -49,7 +51,26 @@ def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
             f"the feed names ledger entry {head.n}, and the registry shows {view.n}: "
             "its newest entries are withheld, or not here yet"
         )
-    entry = read_entry(registry.store, head.n)
-    if entry is None or entry.digest != head.entry:
+    if _projected(registry, view, head.n) != head.entry:
         raise Undecided(f"ledger entry {head.n} is not the one that the feed names")
     return found.age(view.now)
+
+
+def _projected(registry: Registry, view: Snapshot, n: int) -> Digest | None:
+    """The digest of entry `n` of the ledger that the answer was read from.
+
+    What a store shows now need not be what it showed the catalogue, so the links are followed
+    down from the entry that the catalogue ends with. Raises Undecided, LedgerBroken, Unavailable.
+    """
+    digest = registry.catalogue.projected(view.connection).entry
+    if view.n - n > LIMITS.feed_behind:
+        raise Undecided(
+            f"the feed names ledger entry {n}, more than {LIMITS.feed_behind} before "
+            f"entry {view.n}; the limit is a named one"
+        )
+    for number in range(view.n, n, -1):
+        entry = read_entry(registry.store, number)
+        if entry is None or entry.digest != digest:
+            raise Undecided(f"ledger entry {number} is not the one that was read before")
+        digest = entry.previous
+    return digest

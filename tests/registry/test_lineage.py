@@ -164,6 +164,23 @@ def test_a_signer_for_other_names_cannot_quarantine_the_same_bytes(world: World)
     assert world.code("prod/y:1") == 0
 
 
+@pytest.mark.parametrize("stopped", ["a", "b", "c"])
+def test_an_input_under_several_names_is_stopped_under_each(world: World, stopped: str) -> None:
+    sides = ("a", "b", "c")
+    for side in sides:
+        world.trust_also(f"{side}-team", names=[f"{side}/*"])
+        world.push(f"{side}/data:1", {"d": b"the same"})
+    inputs = [f"trained-on={side}/data:1" for side in sides]
+    world.push("models/m:1", {"w": b"w"}, *inputs, kind="model")
+    assert world.code("models/m:1") == 0
+    world.quarantine(f"{stopped}/data:1", by=f"{stopped}-team")
+    assert world.code("models/m:1") == 11
+    (edge,) = look(world, "a/data:1").edges
+    assert edge.assurance is Assurance.ATTESTED
+    world.rebuild()
+    assert world.code("models/m:1") == 11
+
+
 def test_an_expired_key_still_stops_and_no_longer_allows(world: World) -> None:
     from datetime import timedelta
 

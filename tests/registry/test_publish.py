@@ -11,11 +11,14 @@ import pytest
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
+from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import lineage, mlbom, provenance
 from stemma_registry import describe
-from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.blobs.contract import get_bytes, put_bytes
+from stemma_registry.catalogue import query
 from stemma_registry.errors import BadTree, NameTaken, NotFound, Refused, Uncommitted
-from stemma_registry.ledger.log import read_entry
+from stemma_registry.ledger.entry import PUSH, Event
+from stemma_registry.ledger.log import Head, append, read_entry
 from stemma_registry.publish import Outcome
 from tests.world import World
 
@@ -141,6 +144,32 @@ def test_a_squatter_whom_nobody_believes_cannot_keep_a_name(world: World) -> Non
         assert describe.describe(world.registry, view, "data/raw:1").found.digest == done.artifact
 
 
+@pytest.mark.parametrize("with_key", [False, True])
+def test_who_brings_the_bundles_first_does_not_suppress_the_name(
+    world: World, tmp_path: Path, with_key: bool
+) -> None:
+    """Whoever sees the bundles of a push in the store can append them before it does."""
+    done = world.push("data/raw:1", {"a": b"good"})
+    entry = read_entry(world.store, done.entry or 0)
+    assert entry is not None
+    (event,) = entry.events
+    (tmp_path / "other").mkdir()
+    late = World(tmp_path / "other")
+    late.trust = world.trust
+    for digest in world.store.blobs():
+        put_bytes(late.store, get_bytes(world.store, digest, 10**6))
+    early = Event(PUSH, bundles=event.bundles, keys=event.keys if with_key else ())
+    for one in (early, event, event):
+        append(late.store, late.registry.catalogue.catch_up(), lambda one=one: [one], Head)
+    for _ in range(2):
+        with late.view() as view:
+            found = describe.describe(late.registry, view, "data/raw:1").found
+            assert len(query.bindings(view.connection, NameVersion.parse("data/raw:1"))) == 1
+        assert found.digest == done.artifact
+        assert late.code("data/raw:1") == 0
+        late.rebuild()
+
+
 def test_a_signer_without_the_right_cannot_rebind_a_name(world: World) -> None:
     world.push("data/raw:1", {"a": b"good"})
     with pytest.raises(NameTaken):
@@ -169,7 +198,6 @@ def test_bad_trees_are_refused(world: World, what: str, tmp_path: Path) -> None:
         (root / "b").symlink_to(tmp_path)
     before = entries(world)
     with pytest.raises(BadTree):
-        from stemma_attestations.names import NameVersion
         from stemma_registry.publish import Push, publish
 
         push = Push(root, NameVersion.parse("x:1"), "dataset", [], {}, world.checkout)

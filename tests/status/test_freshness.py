@@ -12,9 +12,10 @@ from stemma_attestations.errors import NotVerified, Quarantined, Undecided
 from stemma_attestations.policy import Policy
 from stemma_attestations.policy_file import parse
 from stemma_attestations.verdict import Outcome, Verdict
-from stemma_registry import gate
+from stemma_registry import freshness, gate
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.config import Limits
 from stemma_registry.gate import Terms
 from stemma_registry.ledger.log import entry_key
 from stemma_registry.registry import Registry, snapshot
@@ -137,6 +138,57 @@ def test_a_ledger_that_forked(scene: FeedScene) -> None:
     world.registry = true
     assert (fork / entry_key(n)).read_bytes() != (place(scene) / entry_key(n)).read_bytes()
     refused(scene, Terms(max_age=HOUR), "not the one that the feed names", fork)
+
+
+class TwoFaced(LocalStore):
+    """Shows a forked ledger until it has been read to its end, and the true one from then on."""
+
+    def __init__(self, true: Path, fork: Path, end: int) -> None:
+        super().__init__(fork)
+        self.true, self.end, self.turned = LocalStore(true), entry_key(end), False
+
+    def read(self, key: str) -> bytes:
+        if self.turned and key.startswith("ledger/"):
+            return self.true.read(key)
+        self.turned = self.turned or key == self.end
+        return super().read(key)
+
+
+@pytest.mark.parametrize("further", [0, 2])
+def test_a_store_with_two_faces(scene: FeedScene, further: int) -> None:
+    """What counts is the ledger that was projected, not the one that is shown at the end."""
+    world, fork = scene.world, scene.folder / "fork"
+    shutil.copytree(place(scene), fork)
+    pin(scene, fork)
+    world.quarantine("models/m:1")
+    scene.publish()
+    true, copied = world.registry, LocalStore(fork)
+    catalogue = Catalogue.open(scene.folder / "fork.sqlite3", copied)
+    world.registry = Registry(copied, catalogue, world.home)
+    for number in range(1 + further):
+        world.push(f"models/benign:{number}", kind="model")
+    world.registry = true
+    with world.view() as view:
+        n = view.n
+    seen = TwoFaced(place(scene), fork, n + further)
+    fresh = Catalogue.open(scene.folder / "seen.sqlite3", seen)
+    registry = Registry(seen, fresh, world.home)
+    with snapshot(registry, world.trust, utc()) as view:
+        assert view.n == n + further
+        seen.turned = True
+        with pytest.raises(Undecided, match="is not the one"):
+            gate.verify_reference(registry, view, "models/m:1", None, Terms(max_age=HOUR))
+
+
+def test_a_ledger_that_went_on_behind_the_feed(
+    scene: FeedScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin(scene)
+    for number in range(3):
+        scene.world.push(f"models/later:{number}", kind="model")
+    assert asked(scene, Terms(max_age=HOUR)).passed
+    monkeypatch.setattr(freshness, "LIMITS", Limits(feed_behind=2))
+    refused(scene, Terms(max_age=HOUR), "more than 2 before")
 
 
 def test_breaking_the_glass(scene: FeedScene) -> None:

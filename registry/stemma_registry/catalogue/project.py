@@ -89,7 +89,7 @@ class Projector:
 
     def _artifact(self, digest: Digest, entry: LedgerEntry) -> None:
         node = self._node(digest)
-        if self._exists(t.artifact, t.artifact.c.id == node):
+        if self._is_artifact(node):
             return
         try:
             manifest = Manifest.parse(self._blob(digest, entry))
@@ -118,6 +118,27 @@ class Projector:
                 for item in manifest.entries
             ),
         )
+        self._named_before(node, entry)
+
+    def _named_before(self, node: int, entry: LedgerEntry) -> None:
+        """Bind names by statements that came before the artifact: whoever brought them early.
+
+        One bundle at a time, and each once for each of its subjects, however often it is said.
+        """
+        about = select(t.subject.c.statement_id).where(t.subject.c.node_id == node)
+        early = (
+            select(t.statement.c.id, t.statement.c.bundle)
+            .where(t.statement.c.id.in_(about), t.statement.c.predicate_type == provenance.TYPE)
+            .order_by(t.statement.c.id)
+        )
+        for row in self.connection.execute(early).all():
+            raw = self._blob(Digest("sha256", row.bundle), entry)
+            try:
+                statement = Bundle.parse(raw).statement()
+                view = provenance.parse(statement.predicate)
+            except (BadBundle, BadStatement):
+                continue  # it said nothing then either
+            self._bind(row.id, statement, view, {node})
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
         if self._known(digest, keys, entry):
@@ -216,6 +237,13 @@ class Projector:
         view = provenance.parse(statement.predicate)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
         self._edges(row, [(output, item) for output in outputs for item in view.inputs])
+        nodes = set(self._nodes(outputs).values())
+        self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
+
+    def _bind(
+        self, row: int, statement: Statement, view: provenance.Provenance, artifacts: set[int]
+    ) -> None:
+        """The names that a statement gives to these artifacts."""
         if view.kind is None:
             return
         for subject in statement.subjects:
@@ -223,7 +251,7 @@ class Projector:
             if name is None or digest is None:
                 continue
             node = self._node(digest)
-            if not self._exists(t.artifact, t.artifact.c.id == node):
+            if node not in artifacts:
                 continue
             self._insert(
                 t.version,
@@ -240,14 +268,18 @@ class Projector:
     def _edges(self, row: int, edges: Iterable[tuple[Digest, provenance.Input]]) -> None:
         rows: dict[tuple[int, int, str], dict[str, Any]] = {}
         for output, item in edges:
-            name = subject_name(item.name)
+            said = subject_name(item.name)
+            name = said.name if said else None
             source, target = self._node(item.digest), self._node(output)
-            rows[(source, target, item.relation)] = {
+            key = (source, target, item.relation[:64])
+            if key in rows and rows[key]["input_name"] != name:
+                name = None  # under two names: no quarantine of either may miss it
+            rows[key] = {
                 "input_id": source,
                 "output_id": target,
-                "relation": item.relation[:64],
+                "relation": key[2],
                 "statement_id": row,
-                "input_name": name.name if name else None,
+                "input_name": name,
             }
         self._insert(t.edge, *rows.values())
 
@@ -288,6 +320,9 @@ class Projector:
                     )
                 found[digest] = by_key[key]
         return found
+
+    def _is_artifact(self, node: int) -> bool:
+        return self._exists(t.artifact, t.artifact.c.id == node)
 
     def _exists(self, table: SqlTable, condition: Any) -> bool:
         query = select(1).select_from(table).where(condition).limit(1)

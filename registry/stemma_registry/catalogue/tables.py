@@ -219,7 +219,8 @@ subject = Table(
     sqlite_with_rowid=False,
 )
 
-# `output` was made from `input`; `input_name` is the NAME the statement gives the input.
+# `output` was made from `input`; `input_name` is the NAME the statement gives the input,
+# null where it gives none, or several.
 edge = Table(
     "edge",
     metadata,
