@@ -265,6 +265,9 @@ def _child(
         object.__setattr__(LIMITS, name, seconds)
     os.setpgid(0, 0)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # However the tests were started: in the background of a shell these may be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for target, path, flags in (
         (0, os.devnull, os.O_RDONLY),
         (1, out, os.O_WRONLY | os.O_CREAT | os.O_APPEND),

@@ -58,6 +58,13 @@ class Limits:
     feed_seconds: float = 60.0  # one file of a feed, over HTTP
     feed_skew_seconds: float = 300.0  # how far ahead a publisher's clock may be
     feed_behind: int = 10_000  # entries that the ledger may be ahead of a feed that proves its age
+    key_bytes: int = 64 * 1024  # a public key that lies beside a statement
+    # Statements about one thing that a verdict reads: of signers that the trust root lists, and
+    # of all others, who cannot make it pass: how many of these, and after how much of them
+    # no more is read.
+    listed_bytes: int = 512 * 1024 * 1024
+    others: int = 100
+    others_bytes: int = 64 * 1024 * 1024
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

@@ -317,10 +317,9 @@ def _file_look(file: Scanned) -> FileLook:
 
 
 def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:
-    """Every bundle about a node. Raises Undecided where one is lost or damaged."""
+    """The bundles about a node. Raises Undecided where one is lost or damaged, or for too many."""
     facts = query.facts_about(view.connection, node)
-    bundles = dict.fromkeys(fact.bundle for fact in facts)
-    return [stored.evidence(registry.store, bundle) for bundle in bundles]
+    return stored.evidence_about(registry.store, view.trust, facts)
 
 
 def _stored(

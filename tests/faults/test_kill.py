@@ -39,7 +39,8 @@ def campaign(prepared: Prepare, command: str, shard: int, most: int) -> None:
             error.add_note(f"killed at {call}, the {when}th time, in {scene.folder}\n{last}")
             raise
         scene.remove()
-    assert killed >= len(chosen) * REACHED
+    # Of one chosen call none may be reached: threads do not always make the same ones.
+    assert killed >= int(len(chosen) * REACHED)
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

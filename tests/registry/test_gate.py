@@ -9,15 +9,28 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BytesDiffer, NotVerified, SignatureRefused, StemmaError
+from stemma_attestations.errors import (
+    BytesDiffer,
+    NotVerified,
+    SignatureRefused,
+    StemmaError,
+    Undecided,
+)
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import verdict as vsa
+from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Verdict
 from stemma_cli import exits
-from stemma_registry import gate
+from stemma_registry import gate, stored
+from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.config import Limits
 from stemma_registry.errors import NotFound
+from stemma_registry.ledger.entry import PUSH, Event
+from stemma_registry.ledger.log import Head, append
+from stemma_registry.lineage import ancestry
+from stemma_registry.reference import resolve
 from stemma_registry.trust.file import NOBODY
 from tests.world import World
 
@@ -224,3 +237,62 @@ def test_another_trust_root_gives_another_answer_from_the_same_facts(world: Worl
     assert world.code("models/m:1") == 13
     world.trust = everybody
     assert world.code("models/m:1") == 0
+
+
+def say_something(world: World, by: str, count: int) -> None:
+    """Statements about models/m:1 that mean nothing to the gate."""
+    with world.view() as view:
+        digest = resolve(view, "models/m:1").digest
+    about = [ResourceDescriptor(name="models/m:1", digests=(digest,))]
+    said = [Statement.build(about, "urn:example:said", {"n": n}) for n in range(count)]
+    signer, store = world.signer(by), world.store
+    event = Event(
+        PUSH,
+        bundles=tuple(put_bytes(store, signer.sign(one).raw) for one in said),
+        keys=(put_bytes(store, signer.public.der),),
+    )
+    append(store, world.registry.catalogue.catch_up(), lambda: [event], Head)
+
+
+def bundles(verdict: Verdict) -> str:
+    return verdict.steps[2].details[0]
+
+
+def test_strangers_cannot_make_a_verdict_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("models/m:1", FILES, kind="model", by="stranger")
+    say_something(world, "stranger", 110)
+    world.push("models/m:1", FILES, kind="model")
+    assert bundles(world.verify("models/m:1")) == "103 of 103 bundles"
+    monkeypatch.setattr(stored, "LIMITS", Limits(others_bytes=100))
+    assert bundles(world.verify("models/m:1")) == "4 of 4 bundles"
+    assert world.code("models/m:1") == 0
+
+
+def test_too_much_by_those_who_are_listed_decides_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("models/m:1", FILES, kind="model")
+    say_something(world, "owner", 3)
+    assert bundles(world.verify("models/m:1")) == "6 of 6 bundles"
+    monkeypatch.setattr(stored, "LIMITS", Limits(listed_bytes=1000))
+    with pytest.raises(Undecided, match="a named one"):
+        world.verify("models/m:1")
+
+
+def test_strangers_cannot_make_the_look_at_ancestors_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        world.push("models/m:1", {"w": b"w"}, kind="model", by="stranger", parameters={"n": str(n)})
+    world.push("models/m:1", {"w": b"w"}, kind="model")
+    world.push("models/n:1", {"n": b"n"}, "fine-tuned-from=models/m:1", kind="model")
+    monkeypatch.setattr(stored, "LIMITS", Limits(others=1))
+    read, evidence = [], stored.evidence
+    monkeypatch.setattr(stored, "evidence", lambda *at: read.append(at) or evidence(*at))
+    with world.view() as view:
+        start = (resolve(view, "models/n:1").node, "models/n")
+        found = ancestry.ancestors(view, world.store, {}, start)
+    assert ancestry.coverage(found)["attested"] == 1
+    assert len(read) == 2  # the owner's, and one of the others

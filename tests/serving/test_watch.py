@@ -52,7 +52,7 @@ def test_one_of_a_set_stops_it(scene: Scene) -> None:
     child = scene.zygote.start(scene.seat, "exec", *argv, "--", *command)
     until((scene.work / "ready").exists)
     scene.run("quarantine", "data/raw:1", "--reason", "bad").expect(0)
-    assert child.wait(10).code == 11
+    assert child.wait(60).code == 11
 
 
 def test_a_command_that_does_not_heed_is_killed_with_all_it_started(scene: Scene) -> None:
@@ -69,12 +69,12 @@ def test_a_command_that_does_not_heed_is_killed_with_all_it_started(scene: Scene
 
 
 def test_a_suspended_command_is_stopped_too(scene: Scene) -> None:
-    child = started(scene, f"echo $$ > pid; {LOOP}", "--watch", "400ms", "--grace", "5s")
+    child = started(scene, f"echo $$ > pid; {LOOP}", "--watch", "400ms", "--grace", "30s")
     os.kill(pid_in(scene.work / "pid"), signal.SIGSTOP)
     scene.run("quarantine", "models/m:1", "--reason", "bad").expect(0)
     begun = time.monotonic()
-    assert child.wait(15).code == 11
-    assert time.monotonic() - begun < 4
+    assert child.wait(60).code == 11
+    assert time.monotonic() - begun < 20
 
 
 def test_an_unreachable_registry_is_borne_until_max_age(scene: Scene) -> None:

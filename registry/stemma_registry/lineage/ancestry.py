@@ -8,7 +8,8 @@ catalogue says of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -105,7 +106,7 @@ class _Look:
     snapshot: Snapshot
     store: Store
     roots: Mapping[Digest, bytes]
-    read: dict[Digest, Signed | None] = field(default_factory=dict)
+    read: dict[Digest, tuple[int, Signed | None]] = field(default_factory=dict)
 
     def at(self, states: Iterable[State]) -> dict[State, Ancestor]:
         """What stands behind each of the states."""
@@ -133,8 +134,7 @@ class _Look:
         """What each statement of provenance is worth."""
         found: list[tuple[Vouching, frozenset[str]]] = []
         names = {about[1]}
-        for bundle in dict.fromkeys(fact.bundle for fact in facts):
-            signed = self._signed(bundle)
+        for bundle, signed in self._heard(facts):
             try:
                 statement = signed.statement if signed else self._claim(bundle)
                 view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
@@ -162,8 +162,7 @@ class _Look:
         voices: list[frozenset[str]] = []
         refused: list[str] = []
         names = {about[1]}
-        for bundle in dict.fromkeys(fact.bundle for fact in facts):
-            signed = self._signed(bundle)
+        for _, signed in self._heard(facts):
             if signed is None:
                 continue
             who = self._principals(signed, about)
@@ -194,14 +193,18 @@ class _Look:
         trust = self.snapshot.trust.introducing(item.certified)
         return frozenset(entry.principal for entry in trust.entries(item.signer))
 
-    def _signed(self, bundle: Digest) -> Signed | None:
-        """A statement whose signature verifies, whoever made it."""
+    def _heard(self, facts: Iterable[Fact]) -> Iterator[tuple[Digest, Signed | None]]:
+        """The statements that are heard, None for one whose signature does not verify."""
+        return stored.heard(self.snapshot.trust, facts, self._signed)
+
+    def _signed(self, bundle: Digest) -> tuple[int, Signed | None]:
+        """The size of a bundle, and its statement if the signature verifies, whoever made it."""
         if bundle not in self.read:
             item = stored.evidence(self.store, bundle)
-            try:
-                self.read[bundle] = verified(item, self.snapshot.trust, self.roots)
-            except (SignatureRefused, BadBundle, BadKey):
-                self.read[bundle] = None
+            signed = None
+            with contextlib.suppress(SignatureRefused, BadBundle, BadKey):
+                signed = verified(item, self.snapshot.trust, self.roots)
+            self.read[bundle] = len(item.raw), signed
         return self.read[bundle]
 
     def _claim(self, bundle: Digest) -> Statement:
