@@ -204,6 +204,35 @@ def test_who_stops_his_own_names_releases_them_altogether(world: World) -> None:
         assert status.in_force(view) == []
 
 
+def test_another_trust_root_may_make_more_or_less_of_a_release(world: World) -> None:
+    from stemma_registry.lineage.trace import Direction, trace
+    from stemma_registry.reference import resolve
+    from stemma_registry.trust.change import compare
+
+    alone = world.trust
+    world.trust_also("x-team", names=["x/*"])
+    part = world.trust
+    world.push("x/foo:1", {"w": b"same"}, kind="model")
+    world.quarantine("x/foo:1")
+    world.release("x/foo:1", by="x-team")
+    world.trust_also("x-team")
+    with world.view() as view:
+        for before, after, lost, gained in (
+            (alone, part, 1, 0),
+            (part, alone, 0, 1),
+            (part, world.trust, 1, 0),
+            (world.trust, part, 0, 1),
+            (part, part, 0, 0),
+        ):
+            found = compare(view, before, after, 10).quarantines
+            assert (found.lost, found.gained) == (lost, gained)
+        node = resolve(view, "x/foo:1").node
+        assert not trace(view, node, Direction.DOWN).nodes[node].quarantined
+    world.trust = part
+    with world.view() as view:  # there is a name under which it stops
+        assert trace(view, node, Direction.DOWN).nodes[node].quarantined
+
+
 def test_an_action_from_the_future_stops_everything_until_it_is_understood(world: World) -> None:
     family(world)
     statement = Statement.build(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
+from stemma_attestations.digest import Digest
+from stemma_attestations.times import Dated
 from stemma_registry.status.documents import CUSTODY, Custody
 from stemma_registry.status.judging import Reached
 from tests.status.scene import FeedScene, stopped
@@ -51,3 +54,19 @@ def test_who_may_release_one_name_does_not_release_another(feed: FeedScene) -> N
     feed.world.release("x/foo:1")
     feed.publish()
     assert feed.fetch().view((Reached(artifact, "prod/y"),)).stops == ()
+
+
+def test_a_statement_without_the_time_that_it_counts_by_is_not_it(feed: FeedScene) -> None:
+    feed.world.quarantine("acme/d:1")
+    feed.publish()
+    judged, root = feed.fetch().custody, Digest.of(b"a root")
+    (said,) = judged.standing
+    revoked = tuple(replace(one, revoked=feed.world.now) for one in judged.trust.signers)
+    trust = replace(judged.trust, signers=revoked, time=(root,))
+    dated = replace(said, signed=(Dated(feed.world.now - timedelta(days=1), root),))
+    stripped = replace(judged, trust=trust, standing=(said,))
+    proven = replace(judged, trust=trust, standing=(dated,))
+    assert (len(stripped.believed), len(proven.believed)) == (0, 1)
+    assert stripped.lost(proven) == (dated, dated.targets[0])
+    assert proven.lost(proven) is None
+    assert proven.lost(stripped) is None
