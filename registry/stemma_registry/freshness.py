@@ -8,7 +8,7 @@ quarantine of the feed is in it, and the walk over the ledger has met it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from stemma_attestations.digest import Digest
@@ -21,20 +21,30 @@ from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trust.roots import TrustedRoots
 
 
-def at_most(registry: Registry, view: Snapshot, status: StatusView, limit: timedelta) -> StatusView:
-    """The status with its age; `stale` where nothing proves that it is within the limit.
+@dataclass(frozen=True)
+class Freshness:
+    """How old what was read provably is; or why it may be too old, or what speaks against it."""
 
-    Undecided where something speaks against it: a ledger that is withheld, or another one.
-    """
+    age: timedelta | None = None
+    stale: str | None = None
+    contradicted: str | None = None
+
+    def of(self, status: StatusView) -> StatusView:
+        """The status, with this said of it."""
+        undecided = status.undecided or self.contradicted
+        return replace(status, age=self.age, stale=self.stale, undecided=undecided)
+
+
+def ask(registry: Registry, view: Snapshot, limit: timedelta) -> Freshness:
+    """Hold the ledger that was read against the feed, which may be so old at most."""
     try:
-        age = _proved(registry, view, limit)
+        return Freshness(_proved(registry, view, limit))
     except NotFound as error:
-        return replace(status, stale=f"nothing proves how old the status is: {error}")
+        return Freshness(stale=f"nothing proves how old the status is: {error}")
     except (Stale, Unavailable) as error:
-        return replace(status, stale=str(error))
-    except StemmaError as error:  # something speaks against it: that is never just old
-        return replace(status, undecided=status.undecided or str(error))
-    return replace(status, age=age)
+        return Freshness(stale=str(error))
+    except StemmaError as error:  # a ledger that is withheld, or another: never just old
+        return Freshness(contradicted=str(error))
 
 
 def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:

@@ -19,22 +19,22 @@ from stemma_attestations.errors import (
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
-from stemma_attestations.policy import BUILTIN, AncestorRule, Policy, Rule
+from stemma_attestations.policy import BUILTIN, Policy, Rule
 from stemma_attestations.predicates import verdict as vsa
-from stemma_attestations.request import Evidence, FileLook, Request
+from stemma_attestations.request import Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain, verify
-from stemma_registry import directory, freshness, stored
+from stemma_registry import directory
 from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
+from stemma_registry.gathering import Gathered
 from stemma_registry.lineage import ancestry, erased, status
-from stemma_registry.lineage.ancestry import Walk
 from stemma_registry.lineage.erased import Tombstone
 from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
@@ -42,7 +42,6 @@ from stemma_registry.trust.roots import TrustedRoots
 
 if TYPE_CHECKING:
     from stemma_registry.foreign.layout import Condition
-    from stemma_registry.formats.report import Scanned
 
 VERIFIER = "urn:stemma:verifier:v0.1"
 
@@ -210,30 +209,12 @@ def summary(verdict: Verdict) -> Statement:
 
 def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -> Verdict:
     found, condition = subject.found, terms.condition
-    if found.name is None:
+    names = _believed_names(view, found.node) if found.name is None else ()
+    gathered = Gathered(registry, view, found.node, subject.manifest)
+    for name in names:
         # No name is left out by not being said: each is asked for as if it were.
-        for name in _believed_names(view, found.node):
-            named = replace(subject, found=replace(found, name=name))
-            _judge(registry, view, named, replace(terms, condition=None))
-    request = Request(
-        resource=subject.resource,
-        name=found.name,
-        resolution=subject.resolution,
-        expected=subject.manifest,
-        observed=subject.observed,
-        evidence=_evidence(registry, view, found.node),
-        trust=view.trust,
-        status=status.view(view, found.node, found.name),
-        now=view.now,
-        policy=terms.policy,
-        stage=terms.stage,
-        stale_ok=terms.stale_ok,
-        roots=TrustedRoots(registry.home.roots).present(view.trust.all_roots),
-    )
-    if found.name is None:
-        names = _believed_names(view, found.node)
-        request = replace(request, also_named=tuple(dict.fromkeys(n.name for n in names)))
-    request = _looked_at(registry, view, found, _fresh(registry, view, request, terms))
+        verify(_request(gathered, subject, terms, name))
+    request = _request(gathered, subject, terms, found.name, names)
     if condition is None:
         return verify(request)
     from stemma_registry.foreign import layout  # lazily: few verdicts need it
@@ -247,45 +228,47 @@ def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -
     return verify(replace(request, further=(step,)))
 
 
-def _fresh(registry: Registry, view: Snapshot, request: Request, terms: Terms) -> Request:
-    """With how old the status is, where somebody asks: the option, or the policy."""
+def _request(
+    gathered: Gathered,
+    subject: Subject,
+    terms: Terms,
+    name: NameVersion | None,
+    also: Sequence[NameVersion] = (),
+) -> Request:
+    """Everything that the verdict about one name depends on, or about none but `also` these."""
+    view = gathered.view
+    request = Request(
+        resource=subject.resource,
+        name=name,
+        resolution=subject.resolution,
+        expected=subject.manifest,
+        observed=subject.observed,
+        evidence=gathered.evidence,
+        trust=view.trust,
+        status=status.view(view, gathered.node, name),
+        now=view.now,
+        policy=terms.policy,
+        stage=terms.stage,
+        stale_ok=terms.stale_ok,
+        roots=gathered.roots,
+        also_named=tuple(dict.fromkeys(one.name for one in also)),
+    )
     limit = age_limit(terms, request.rules)
-    if limit is None:
-        return request
-    return replace(request, status=freshness.at_most(registry, view, request.status, limit))
+    if limit is not None:
+        request = replace(request, status=gathered.aged(request.status, limit))
+    if any(rule.files is not None for rule in request.rules):
+        request = replace(request, files=gathered.files)
+    asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
+    if asked:
+        walked = gathered.ancestors(name.name if name else None, asked)
+        request = replace(request, ancestors=walked)
+    return request
 
 
 def age_limit(terms: Terms, rules: Iterable[Rule]) -> timedelta | None:
     """How old the status may be: what is asked, the policy, and the rules that hold."""
     asked = (terms.max_age, terms.policy.max_age, *(rule.max_age for rule in rules))
     return min((limit for limit in asked if limit is not None), default=None)
-
-
-def _looked_at(registry: Registry, view: Snapshot, found: Resolved, request: Request) -> Request:
-    """With what the rules ask for beyond statements: the files' formats, and the ancestors."""
-    if any(rule.files is not None for rule in request.rules):
-        from stemma_registry.formats import scan  # lazily, as above
-
-        # The blobs, not the directory: step 2 holds that against them.
-        report = scan.of_artifact(registry.store, request.expected)
-        request = replace(request, files=tuple(_file_look(file) for file in report.files))
-    asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
-    if asked:
-        start = (found.node, found.name.name if found.name else None)
-        walked = ancestry.ancestors(view, registry.store, request.roots, start, _walks(asked))
-        request = replace(request, ancestors=walked)
-    return request
-
-
-def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:
-    """One for each assurance, as far as any rule that asks for it goes."""
-    depths: dict[str, list[int | None]] = {}
-    for rule in asked:
-        depths.setdefault(rule.assurance, []).append(rule.depth)
-    return [
-        Walk(Assurance(word), None if None in far else max(d for d in far if d is not None))
-        for word, far in depths.items()
-    ]
 
 
 def _believed_names(view: Snapshot, node: int) -> tuple[NameVersion, ...]:
@@ -309,17 +292,6 @@ def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, 
     roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
     start = (node, verdict.name.name if verdict.name else None)
     return ancestry.coverage(ancestry.ancestors(view, registry.store, roots, start))
-
-
-def _file_look(file: Scanned) -> FileLook:
-    findings = tuple((str(one.severity), f"{one.rule}: {one.text}") for one in file.findings)
-    return FileLook(file.path, (file.format, *file.contains), findings)
-
-
-def _evidence(registry: Registry, view: Snapshot, node: int) -> Sequence[Evidence]:
-    """The bundles about a node. Raises Undecided where one is lost or damaged, or for too many."""
-    facts = query.facts_about(view.connection, node)
-    return stored.evidence_about(registry.store, view.trust, facts)
 
 
 def _stored(

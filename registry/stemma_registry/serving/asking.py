@@ -138,6 +138,6 @@ def check_standing(registry: Registry, view: Snapshot, approved: Approved) -> No
         raise Undecided(f"{subject}: {upstream.undecided}")
     limit = gate.age_limit(approved.question.terms, verdict.rules)
     if limit is not None:
-        fresh = freshness.at_most(registry, view, upstream, limit)
-        if fresh.undecided or fresh.stale:
-            raise Undecided(f"{subject}: {fresh.undecided or fresh.stale}")
+        fresh = freshness.ask(registry, view, limit)
+        if fresh.age is None:
+            raise Undecided(f"{subject}: {fresh.contradicted or fresh.stale}")

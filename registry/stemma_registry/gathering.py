@@ -1,0 +1,84 @@
+"""What verdicts about one artifact depend on, read once, under however many names it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.policy import AncestorRule
+from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView
+from stemma_attestations.trust import Assurance
+from stemma_registry import freshness, stored
+from stemma_registry.catalogue import query
+from stemma_registry.freshness import Freshness
+from stemma_registry.lineage import ancestry
+from stemma_registry.lineage.ancestry import Walk
+from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.trust.roots import TrustedRoots
+
+
+@dataclass
+class Gathered:
+    """An artifact at a snapshot. What it reads, it reads when it is first asked for."""
+
+    registry: Registry
+    view: Snapshot
+    node: int
+    manifest: Manifest
+    _fresh: dict[timedelta, Freshness] = field(default_factory=dict)
+
+    @cached_property
+    def roots(self) -> Mapping[Digest, bytes]:
+        """The Sigstore trusted roots at hand of those that the trust root asks for."""
+        roots = TrustedRoots(self.registry.home.roots)
+        return roots.present(self.view.trust.all_roots)
+
+    @cached_property
+    def evidence(self) -> Sequence[Evidence]:
+        """The bundles about it. Raises Undecided where one is lost or damaged, or for too many."""
+        facts = query.facts_about(self.view.connection, self.node)
+        return stored.evidence_about(self.registry.store, self.view.trust, facts)
+
+    @cached_property
+    def files(self) -> tuple[FileLook, ...]:
+        """What the format checks say of its blobs.
+
+        Of the blobs also where a directory is judged: step 2 holds that against them.
+        """
+        from stemma_registry.formats import scan  # lazily: few policies ask
+
+        report = scan.of_artifact(self.registry.store, self.manifest)
+        return tuple(
+            FileLook(
+                file.path,
+                (file.format, *file.contains),
+                tuple((str(one.severity), f"{one.rule}: {one.text}") for one in file.findings),
+            )
+            for file in report.files
+        )
+
+    def aged(self, status: StatusView, limit: timedelta) -> StatusView:
+        """A status with how old it is, held against a limit; the feed is read once for each."""
+        if limit not in self._fresh:
+            self._fresh[limit] = freshness.ask(self.registry, self.view, limit)
+        return self._fresh[limit].of(status)
+
+    def ancestors(self, name: str | None, asked: Iterable[AncestorRule]) -> list[Ancestor]:
+        """Everything upstream that one of the rules asks about. Raises Undecided."""
+        start = (self.node, name)
+        return ancestry.ancestors(self.view, self.registry.store, self.roots, start, _walks(asked))
+
+
+def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:
+    """One for each assurance, as far as any rule that asks for it goes."""
+    depths: dict[str, list[int | None]] = {}
+    for rule in asked:
+        depths.setdefault(rule.assurance, []).append(rule.depth)
+    return [
+        Walk(Assurance(word), None if None in far else max(d for d in far if d is not None))
+        for word, far in depths.items()
+    ]
