@@ -219,3 +219,22 @@ def test_broken_glass_lets_nothing_pass_that_is_contradicted(scene: FeedScene) -
     scene.publish()
     lets = policy("max_age: 1h\nstale_ok: true\n")
     refused(scene, Terms(lets, stale_ok="it is late"), "withheld", rewound)
+
+
+def test_several_names_cost_one_reading(scene: FeedScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By digest each believed name is asked for; the feed is fetched once for all of them."""
+    from stemma_registry.status import reader
+
+    scene.world.push("models/twin:1", {"data.txt": b"models/m:1"}, kind="model")
+    scene.publish()
+    pin(scene)
+    with scene.world.view() as view:
+        digest = str(gate.resolve(view, "models/m:1").digest)
+        assert digest == str(gate.resolve(view, "models/twin:1").digest)
+    fetched: list[object] = []
+    fetch = reader.fetch
+    monkeypatch.setattr(reader, "fetch", lambda *a, **k: fetched.append(a) or fetch(*a, **k))
+    with scene.world.view() as view:
+        registry = scene.world.registry
+        assert gate.verify_reference(registry, view, digest, None, Terms(max_age=HOUR)).passed
+    assert len(fetched) == 1
