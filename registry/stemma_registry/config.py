@@ -65,6 +65,10 @@ class Limits:
     listed_bytes: int = 512 * 1024 * 1024
     others: int = 100
     others_bytes: int = 64 * 1024 * 1024
+    rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
+    rego_bytes: int = 1024**3  # its address space
+    opa_seconds: float = 10.0  # one answer of a running OPA
+    opa_bytes: int = 1024 * 1024
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
