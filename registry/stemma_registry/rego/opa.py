@@ -68,7 +68,9 @@ def _revision(answer: dict[str, Any]) -> str:
     told = answer.get("provenance")
     if not isinstance(told, dict):
         return ""
-    words = [f"OPA {told['version']!s:.40}"] if isinstance(told.get("version"), str) else []
+    words = [f"OPA {told['version']:.40}"] if isinstance(told.get("version"), str) else []
+    if isinstance(told.get("revision"), str):  # of the one bundle, as older configurations say it
+        words.append(f"bundle at {told['revision']:.80}")
     bundles = told.get("bundles")
     for name, bundle in sorted(bundles.items())[:5] if isinstance(bundles, dict) else ():
         if isinstance(bundle, dict) and isinstance(bundle.get("revision"), str):
