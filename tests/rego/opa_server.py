@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Opa:
 
 
 @contextlib.contextmanager
-def serving(opa: Opa) -> Iterator[Opa]:
+def serving(opa: Opa, tls: ssl.SSLContext | None = None) -> Iterator[Opa]:
     """Run it on a port of its own."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,6 +87,8 @@ def serving(opa: Opa) -> Iterator[Opa]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, True, do_handshake_on_connect=False)
     opa.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

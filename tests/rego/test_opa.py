@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 
@@ -186,9 +189,26 @@ def test_one_that_cannot_be_reached_decides_nothing() -> None:
     assert rule.opa in decision.lines[0]
 
 
-def test_no_proxy_and_no_password_file(
-    opa: Opa, monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_no_opa(tmp_path: Path) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=opa"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(Opa({"gate.rego": GATE}), context) as opa:
+        rule = RegoRule(opa=opa.url().replace("http:", "https:"))
+        decision = Evaluator()(rule, b'{"x":1}')
+        assert decision.outcome is Outcome.UNDECIDED
+        assert "certificate verify failed" in decision.lines[0]
+        assert opa.asked == []
+
+
+def test_no_proxy_and_no_password_file(opa: Opa, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Opa({}, always(json.dumps({"result": True}).encode()))) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
