@@ -18,7 +18,7 @@ from stemma_attestations.rego import Decision
 from stemma_attestations.verdict import Outcome
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Unavailable
-from stemma_registry.rego import builtins, engine, local
+from stemma_registry.rego import engine, functions, local
 
 REAL = importlib.import_module("regorus").Engine
 LOOP = "allow if count([1 | some a in range; some b in range; some c in range; a + b + c < 0]) == 0"
@@ -115,10 +115,10 @@ def test_every_function_that_may_be_called_is_one_of_the_engine() -> None:
     found.add_policy("m", "package p\nallow := opa.runtime().builtins\n")
     result = json.loads(found.eval_query_as_json("data.p.allow"))["result"]
     known = set(result[0]["expressions"][0]["value"])
-    assert builtins.PURE - known == {"print"}
+    assert functions.PURE - known == {"print"}
     impure = {"http.send", "opa.runtime", "rand.intn", "time.now_ns", "trace", "uuid.rfc4122"}
     schemas = {"json.match_schema", "json.verify_schema", "json.marshal_with_options"}
-    assert {n for n in known - builtins.PURE if not n.startswith("__")} <= impure | schemas
+    assert {n for n in known - functions.PURE if not n.startswith("__")} <= impure | schemas
 
 
 @pytest.mark.parametrize(

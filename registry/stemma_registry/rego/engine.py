@@ -15,7 +15,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from stemma_registry.rego import builtins
+from stemma_registry.rego import functions
 
 MAX_ANSWER = 1024 * 1024  # characters
 _PACKAGE = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]*)+\Z")
@@ -88,10 +88,10 @@ def _loaded(regorus: Any, module: str) -> tuple[Any, str]:
     if not isinstance(package, str) or not _PACKAGE.match(package):
         raise Faulty("the package of a module is a name, or names with dots")
     (tree,) = json.loads(_call(engine.get_ast_as_json))
-    refused = builtins.refused(tree["ast"], package)
+    refused = functions.refused(tree["ast"], package)
     if refused:
         raise Faulty("; ".join(refused[:5]))
-    if not builtins.has_rule(tree["ast"], "allow"):
+    if not functions.has_rule(tree["ast"], "allow"):
         raise Faulty(f"it has no rule `allow`, so that {package}.allow is never true")
     return engine, package
 

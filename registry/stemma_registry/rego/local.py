@@ -54,9 +54,14 @@ def mistake(rule: RegoRule) -> str | None:
 
 def _ask(module: str, document: str | None) -> dict[str, Any]:
     """The child's answer. Raises Unavailable where there is none."""
-    spec = find_spec(LIBRARY)
+    try:
+        spec = find_spec(LIBRARY)
+    except ValueError:  # something put a module there that says nothing of itself
+        spec = None
     if spec is None or spec.origin is None:
         raise Unavailable(INSTALL)
+    if not sys.executable:
+        raise Unavailable("no Python interpreter is known here that a process could run")
     paths = [str(Path(__file__).parents[2]), str(Path(spec.origin).parents[1])]
     question = {
         "module": module,
