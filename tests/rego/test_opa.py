@@ -33,7 +33,7 @@ fails := 1 / input.zero
 
 @pytest.fixture
 def opa(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opa]:
-    limits = replace(LIMITS, opa_seconds=1.0, opa_bytes=100_000)
+    limits = replace(LIMITS, opa_seconds=2.0, opa_bytes=100_000)
     monkeypatch.setattr(remote, "LIMITS", limits)
     with serving(Opa({"gate.rego": GATE})) as server:
         yield server
@@ -104,14 +104,14 @@ def _drip(to: BaseHTTPRequestHandler) -> None:
     to.send_response(200)
     to.send_header("Transfer-Encoding", "chunked")
     to.end_headers()
-    for _ in range(30):
+    for _ in range(40):
         to.wfile.write(b"1\r\n \r\n")
         time.sleep(0.1)
 
 
 def _drip_headers(to: BaseHTTPRequestHandler) -> None:
     to.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    for number in range(30):
+    for number in range(40):
         to.wfile.write(b"X-%d: 1\r\n" % number)
         time.sleep(0.1)
 
@@ -141,7 +141,7 @@ def _cut(to: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     "misbehave",
     [
-        pytest.param(lambda to: time.sleep(2), id="silent"),
+        pytest.param(lambda to: time.sleep(4), id="silent"),
         pytest.param(_drip, id="drips"),
         pytest.param(_drip_headers, id="drips headers"),
         pytest.param(_endless, id="endless"),
@@ -173,7 +173,7 @@ def test_what_is_no_answer_decides_nothing(opa: Opa, misbehave: object) -> None:
     opa.misbehave = second
     before = time.monotonic()
     decision = ask(opa)
-    assert time.monotonic() - before < 4
+    assert time.monotonic() - before < 15
     assert decision.outcome is Outcome.UNDECIDED
     assert len(opa.asked) == 2
 
