@@ -8,8 +8,12 @@
 set -eu
 umask 022
 
-uri=${1:?storage-initializer.sh stemma://NAME:VERSION DIRECTORY}
-target=${2:?storage-initializer.sh stemma://NAME:VERSION DIRECTORY}
+if [ $# -ne 2 ]; then
+  echo >&2 "storage-initializer: one stemma://NAME:VERSION and its DIRECTORY, not $# arguments"
+  exit 2
+fi
+uri=$1
+target=$2
 config=${STEMMA_CONFIG:-/etc/stemma}
 
 case $uri in

@@ -303,6 +303,13 @@ def test_after_a_no_there_is_nothing_to_serve(desk: Desk, target: Path, case: st
     assert list(target.iterdir()) == []
 
 
+def test_several_at_once_are_refused(desk: Desk, target: Path) -> None:
+    """KServe gives pairs where an InferenceService has `storageUris`."""
+    pair = ["stemma://models/m:1", str(target)]
+    assert desk.run([str(INITIALIZER), *pair, *pair], {}, desk.scene.folder).returncode == 2
+    assert (target / "old").exists()
+
+
 @pytest.mark.parametrize("uri", ["s3://models/m", "stemma://", "stemma://--quarantined", ""])
 def test_what_is_no_uri_of_ours_is_refused(desk: Desk, target: Path, uri: str) -> None:
     done = fetch(desk, uri, target)
