@@ -78,14 +78,20 @@ def _holds(view: Snapshot, custody: Judged) -> None:
     """Make sure that every quarantine the feed believes was there to be met. Raises Undecided."""
     rows = query.statuses(view.connection, predicate.QUARANTINE)
     digests = query.digests(view.connection, {row.node_id for row in rows})
-    known = {(row.statement, row.fact.signer, digests[row.node_id], row.fact.name) for row in rows}
+    known = {
+        (row.statement, digests[row.node_id], row.fact.name)
+        for row in rows
+        if row.fact.signer is not None
+        and view.trust.has_authorised(
+            row.fact.signer, predicate.TYPE, row.fact.name, row.fact.signed
+        )
+    }
     for said in custody.believed:
         for target in said.targets:
-            about = (said.statement.value, said.signer, target.digest, target.name)
-            if about not in known:
+            if (said.statement.value, target.digest, target.name) not in known:
                 raise Undecided(
-                    f"the feed has the quarantine {said.statement.short} of {target.label}, and the "
-                    "catalogue does not: it is damaged, `stemma rebuild` makes it anew"
+                    f"the feed has the quarantine {said.statement.short} of {target.label}, and "
+                    "the catalogue has lost it: `stemma rebuild` makes it anew"
                 )
 
 

@@ -64,8 +64,8 @@ class Said:
 class Reached:
     """A node that a verdict depends on, and the NAME it is asked about under (None: none).
 
-    `path` explains how it was reached, a line a hop, `edges` the same for machines; `file` is set for a file of an
-    artifact, which is asked about under that artifact's name.
+    `path` explains how it was reached, a line a hop, `edges` the same for machines; `file`
+    is set for a file of an artifact, which is asked about under that artifact's name.
     """
 
     digest: Digest
