@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
     from stemma_registry.foreign.layout import Condition
     from stemma_registry.gate import Terms
+    from stemma_registry.signing import Signer
 
 _PATH = click.Path(path_type=Path)
 
@@ -66,25 +67,29 @@ def verify(
     Exit code 0 is the only yes. A directory is held against --as; without it,
     it is judged as whatever its bytes are known as.
     """
-    from stemma_attestations.errors import NotVerified
+    from stemma_attestations.errors import StemmaError
     from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
+    signer = session.signer(sign) if sign else None
+    if vsa is not None:
+        _forget(vsa)
     try:
         limit = parse_duration(max_age) if max_age is not None else None
         terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
-    except NotVerified as error:
-        if error.verdict is None:
-            if not session.json:
+    except StemmaError as error:
+        judged = getattr(error, "verdict", None)
+        if judged is None:
+            if not session.json and exits.code_of(error) != exits.USAGE:
                 output.line(_headline(exits.code_of(error), subject))
             raise
-        verdict, failure = error.verdict, error
+        verdict, failure = judged, error
     if vsa is not None:
-        _write(session, vsa, verdict, sign)
+        _write(vsa, verdict, signer)
     code = exits.code_of(failure) if failure else exits.DONE
     counts = _coverage(session, verdict, trust) if coverage else None
     if session.json:
@@ -145,12 +150,21 @@ def _shares(counts: dict[str, int]) -> str:
     return ", ".join(shares) or "nothing"
 
 
-def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None:
-    from stemma_registry import gate
+def _forget(path: Path) -> None:
+    """Take away the summary of an earlier run: where this one has none, it would be read as its."""
+    if path.is_file() and not path.is_symlink():
+        path.unlink()
+
+
+def _write(path: Path, verdict: Verdict, signer: Signer | None) -> None:
+    from stemma_registry import files, gate
 
     statement = gate.summary(verdict)
-    raw = session.signer(sign).sign(statement).raw if sign else statement.raw
-    path.write_bytes(raw)
+    raw = statement.raw if signer is None else signer.sign(statement).raw
+    if path.exists() or path.is_symlink():  # a pipe, a device: whoever reads it is there
+        path.write_bytes(raw)
+    else:
+        files.replace(path, "verdict", raw)
 
 
 def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str, Any]:
