@@ -61,9 +61,51 @@ def test_a_summary_is_written_whole_or_not_at_all(desk: Desk) -> None:
     assert not vsa.exists()
     vsa.write_bytes(passed)
     assert desk.call("verify", *GOOD, "--vsa", str(vsa), "--sign", "key:none.pem")[0] == 3
+    assert not vsa.exists()
+    vsa.write_bytes(passed)
+    assert desk.call("verify", *GOOD, "--vsa", str(vsa), "--layout", "none")[0] == 2
+    assert not vsa.exists()
+    vsa.symlink_to(desk.work / "kept")
+    (desk.work / "kept").write_bytes(b"")
+    assert desk.call("verify", *GOOD, "--vsa", str(vsa))[0] == 0
+    assert vsa.is_symlink()
+    assert (desk.work / "kept").stat().st_size > 0
     (desk.work / "there").mkdir()
     assert desk.call("verify", *GOOD, "--vsa", str(desk.work / "there"))[0] != 0
     assert sorted(p.name for p in desk.work.glob(".out*")) == []
+
+
+def test_coverage_that_cannot_be_counted(desk: Desk) -> None:
+    """A yes that left it out would be none; a no stays the no that it is."""
+    cells.parents_word_lost(desk)
+    vsa = desk.work / "out.vsa"
+    question = ("models/m:1", *cells.LOOSE, "--vsa", str(vsa))
+    assert desk.call("verify", *question)[0] == 0
+    code, out, _ = desk.call("verify", *question, "--coverage")
+    assert (code, vsa.exists()) == (14, False)
+    assert out.startswith("NOT VERIFIED (stale or unavailable")
+    cells.quarantined(desk)
+    assert desk.run("verify", *question, "--coverage", code=11)["coverage"] is None
+    assert json.loads(vsa.read_bytes())["predicate"]["verificationResult"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE statement SET signer = 'junk'",
+        "UPDATE node SET value = 7",
+        "UPDATE node SET scheme = 'junk'",
+        "UPDATE statement SET predicate_type = X'00'",
+        "UPDATE edge SET relation = 'junk'",
+        "UPDATE status SET payload = 'junk'",
+    ],
+)
+def test_a_rotten_catalogue_decides_nothing(desk: Desk, damage: str) -> None:
+    cells.quarantined(desk)
+    desk.sql(damage)
+    told = desk.ask(*GOOD)
+    assert (told.code, told.steps) == (14, ())
+    assert "the catalogue is damaged" in told.reason
 
 
 # --- the machine ----------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,31 +69,29 @@ def verify(
     Exit code 0 is the only yes. A directory is held against --as; without it,
     it is judged as whatever its bytes are known as.
     """
-    from stemma_attestations.errors import StemmaError
+    from stemma_attestations.errors import NotVerified
     from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
-    condition = _condition(layout, layout_keys, run_inspections)
-    signer = session.signer(sign) if sign else None
     if vsa is not None:
         _forget(vsa)
-    try:
-        limit = parse_duration(max_age) if max_age is not None else None
-        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
-        verdict, failure = _verdict(session, subject, expected, trust, terms), None
-    except StemmaError as error:
-        judged = getattr(error, "verdict", None)
-        if judged is None:
-            if not session.json and exits.code_of(error) != exits.USAGE:
-                output.line(_headline(exits.code_of(error), subject))
-            raise
-        verdict, failure = judged, error
+    condition = _condition(layout, layout_keys, run_inspections)
+    signer = session.signer(sign) if sign else None
+    with _told(session, subject):
+        try:
+            limit = parse_duration(max_age) if max_age is not None else None
+            terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+            verdict, failure = _verdict(session, subject, expected, trust, terms), None
+        except NotVerified as error:
+            if error.verdict is None:
+                raise
+            verdict, failure = error.verdict, error
+        counts = _coverage(session, verdict, trust) if coverage else None
+    code = exits.code_of(failure) if failure else exits.DONE
     if vsa is not None:
         _write(vsa, verdict, signer)
-    code = exits.code_of(failure) if failure else exits.DONE
-    counts = _coverage(session, verdict, trust) if coverage else None
     if session.json:
         document = _document(verdict, code, failure)
         output.document({**document, "coverage": counts} if coverage else document)
@@ -135,11 +135,32 @@ def _verdict(
         return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
 
 
-def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int]:
+def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int] | None:
+    """What is upstream; None where it cannot be counted, and the verdict is a no in any case."""
+    from stemma_attestations.errors import StemmaError
     from stemma_registry import gate
 
-    with session.view(trust) as (registry, view):
-        return gate.coverage(registry, view, verdict)
+    try:
+        with session.view(trust) as (registry, view):
+            return gate.coverage(registry, view, verdict)
+    except StemmaError:
+        if verdict.passed:  # a yes that leaves out what was asked for is none
+            raise
+        return None
+
+
+@contextlib.contextmanager
+def _told(session: Session, subject: str) -> Iterator[None]:
+    """The verdict on the first line, also where there is none to print."""
+    from stemma_attestations.errors import StemmaError
+
+    try:
+        yield
+    except StemmaError as error:
+        code = exits.code_of(error)
+        if not session.json and code != exits.USAGE:
+            output.line(_headline(code, subject))
+        raise
 
 
 def _shares(counts: dict[str, int]) -> str:
