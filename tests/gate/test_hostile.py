@@ -70,6 +70,8 @@ def test_a_summary_is_written_whole_or_not_at_all(desk: Desk) -> None:
     assert desk.call("verify", *GOOD, "--vsa", str(vsa))[0] == 0
     assert vsa.is_symlink()
     assert (desk.work / "kept").stat().st_size > 0
+    assert desk.call("verify", "models/none:1", "--vsa", str(vsa))[0] == 3
+    assert (desk.work / "kept").read_bytes() == b""
     (desk.work / "there").mkdir()
     assert desk.call("verify", *GOOD, "--vsa", str(desk.work / "there"))[0] != 0
     assert sorted(p.name for p in desk.work.glob(".out*")) == []

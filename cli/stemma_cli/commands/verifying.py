@@ -173,8 +173,11 @@ def _shares(counts: dict[str, int]) -> str:
 
 def _forget(path: Path) -> None:
     """Take away the summary of an earlier run: where this one has none, it would be read as its."""
-    if path.is_file() and not path.is_symlink():
-        path.unlink()
+    if path.is_file():
+        if path.is_symlink():  # the link is somebody's
+            path.write_bytes(b"")
+        else:
+            path.unlink()
 
 
 def _write(path: Path, verdict: Verdict, signer: Signer | None) -> None:
