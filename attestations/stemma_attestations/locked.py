@@ -17,7 +17,7 @@ _SAYS = {provenance.TYPE: Said.PROVENANCE, admission.TYPE: Said.ADMISSION}
 
 def bytes_steps(request: Request) -> tuple[Step, ...]:
     """Whether what is judged is the locked artifact; nothing where no lock is asked."""
-    member, title = request.locked, "it is the artifact of the lock"
+    member, title = request.locked, "what it is held to is the artifact of the lock"
     if member is None:
         return ()
     found = request.expected
