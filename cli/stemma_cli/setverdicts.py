@@ -90,7 +90,7 @@ def _document(path: Path, verdict: SetVerdict, code: int) -> dict[str, Any]:
         "trust_root": str(verdict.trust_root),
         "misfits": list(verdict.fit.wrong),
         "warnings": list(verdict.fit.warnings),
-        "members": [_member(part) for part in verdict.parts],
+        "verdicts": [_member(part) for part in verdict.parts],
     }
 
 

@@ -51,9 +51,9 @@ def test_written_checked_and_held(locked: Scene) -> None:
     assert locked.run("lock", "--update", "--json").expect(0).document["outcome"] == "unchanged"
     assert lock_of(locked).stat().st_ino == before, "not written anew"
     said = check(locked).expect(0).document
-    assert [one["word"] for one in said["members"]] == ["adapter", "base", "tok"]
-    assert {one["entry"] for one in said["members"]} == {said["entry"]}
-    assert all(one["verified"] and one["vsa"] for one in said["members"])
+    assert [one["word"] for one in said["verdicts"]] == ["adapter", "base", "tok"]
+    assert {one["entry"] for one in said["verdicts"]} == {said["entry"]}
+    assert all(one["verified"] and one["vsa"] for one in said["verdicts"])
     assert check(locked, "base=base", "tok=models/tok:1").code == 0
     assert check(locked, "base=tok").code == 12
     assert (
@@ -82,7 +82,7 @@ def test_a_no_writes_nothing(mine: Scene) -> None:
     assert not (mine.work / "new.lock").exists()
     assert mine.run("lock", "--check").code == 0, "the references name what they named"
     said = check(mine).document
-    assert (said["code"], [one["code"] for one in said["members"]]) == (11, [0, 0, 11])
+    assert (said["code"], [one["code"] for one in said["verdicts"]]) == (11, [0, 0, 11])
 
 
 def test_what_was_erased(mine: Scene) -> None:
@@ -96,7 +96,7 @@ def test_what_was_erased(mine: Scene) -> None:
 
 def test_a_lost_entry_cannot_be_decided(mine: Scene) -> None:
     check(mine).expect(0)
-    mine.entry(4).unlink()
+    mine.entry(5).unlink()
     assert check(mine).code == 14
     assert mine.run("exec", "--lock", "stemma.lock", "--", "true", "{path}").code == 14
 
@@ -240,7 +240,7 @@ def test_two_at_once_leave_one_whole_lock(mine: Scene) -> None:
     for child in children:
         child.wait(120).expect(0)
     said = check(mine).expect(0).document
-    assert len(said["members"]) in (2, 3)
+    assert len(said["verdicts"]) in (2, 3)
     assert [p.name for p in mine.work.iterdir() if p.name.startswith(".stemma.lock")] == []
 
 
@@ -277,7 +277,7 @@ def test_a_set_that_does_not_fit_is_not_run(mine: Scene) -> None:
     assert "adapter-of models/base:1" in one_line(done)
     assert not (mine.work / "ran").exists()
     said = check(mine).document
-    assert (said["code"], {one["code"] for one in said["members"]}) == (10, {0})
+    assert (said["code"], {one["code"] for one in said["verdicts"]}) == (10, {0})
     assert len(said["misfits"]) == 1
 
 

@@ -108,8 +108,8 @@ def _check(session: Session, path: Path, trust: str | None) -> None:
         document = {"current": not changes, "code": code, "changes": _changed(changes)}
         output.document({"lock": str(path), "entry": entry, **document})
     else:
-        what = "its references name something else" if changes else "is what its references name"
-        output.line(f"{path} {what}, as of ledger entry {entry}")
+        share = "not all" if changes else "all"
+        output.line(f"{path}: {share} is what the references name, as of ledger entry {entry}")
         _lines(changes)
     click.get_current_context().exit(code)
 
