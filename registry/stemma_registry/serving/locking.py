@@ -62,20 +62,17 @@ def make(
 
     Raises the most severe no of the gate, BadLock, NotFound.
     """
-    sources: dict[str, str] = {}
+    found: dict[str, Member] = {}
     for said, text in wanted:
-        name = resolve(view, text).name
-        if name is None:
-            raise BadName(f"{text} says no name: a lock needs NAME:VERSION")
-        word = lock_file.word_of(name) if said is None else said
-        if word in sources:
-            raise BadLock(f"two members are called {word}: say WORD=REF")
-        sources[word] = text
-    if not 1 <= len(sources) <= lock_file.MAX_MEMBERS:
-        raise BadLock(f"a lock has from 1 to {lock_file.MAX_MEMBERS} members")
-    questions = {word: Question(text, terms=terms) for word, text in sources.items()}
+        member = _found(view, said, text)
+        if member.word in found:
+            raise BadLock(f"two members are called {member.word}: say WORD=REF")
+        found[member.word] = member
+    Lock.of(found.values())  # what cannot be a lock is told before gigabytes are hashed
+    # The gate is asked about the name that it will be asked about when the lock is held to.
+    questions = {one.word: Question(str(one.name), terms=terms) for one in found.values()}
     verdict = judge_set(registry, view, questions, progress).require()
-    members = [_member(view, part, sources[part.word]) for part in verdict.parts]
+    members = [_member(found[part.word], part) for part in verdict.parts]
     return Made(Lock.of(members), verdict.fit.warnings)
 
 
@@ -90,32 +87,36 @@ def update(
     return make(registry, view, [(one.word, one.source) for one in old.members], terms, progress)
 
 
-def _member(view: Snapshot, part: Part, source: str) -> Member:
+def _member(found: Member, part: Part) -> Member:
     """What is locked of a yes. Raises NotVerified."""
     verdict = part.verdict
-    if verdict is None or verdict.artifact is None:
-        raise NotVerified(f"{source}: there is no artifact to lock")
-    member = _found(view, part.word, source)
-    if member.artifact != verdict.artifact or member.name != verdict.name:
-        raise NotVerified(f"{source}: {member.name} names other bytes than it does", verdict)
+    if verdict is None or (verdict.artifact, verdict.name) != (found.artifact, found.name):
+        raise NotVerified(f"{found.source}: it is not what was judged", verdict)
     signers = locked.expected(verdict.signers)
     if not signers:
-        raise NotVerified(f"{source}: nobody who is believed says how it was made", verdict)
-    return replace(member, signers=signers)
+        raise NotVerified(f"{found.source}: nobody who is believed says how it was made", verdict)
+    return replace(found, signers=signers)
 
 
-def _found(view: Snapshot, word: str, source: str) -> Member:
-    """What a reference names, without its signers. Raises NotFound, BadName."""
+def _found(view: Snapshot, word: str | None, source: str) -> Member:
+    """What a reference names, without its signers.
+
+    Raises NotFound, BadName, BadLock, and NotVerified where its name means other bytes.
+    """
     found = resolve(view, source)
-    if found.name is None:
+    name = found.name
+    if name is None:
         raise BadName(f"{source} says no name: a lock needs NAME:VERSION")
-    bound = resolve(view, str(found.name))  # of NAME@DIGEST, the name may mean something else
+    bound = resolve(view, str(name))
     row = query.artifacts(view.connection, [bound.node]).get(bound.node)
     versions = query.versions_of(view.connection, [bound.node]).get(bound.node, [])
-    best = best_version(view, [one for one in versions if one.name == found.name])
+    best = best_version(view, [one for one in versions if one.name == name])
     if row is None or best is None:
         raise NotFound(f"{source} is no artifact")
-    return Member(word, source, found.name, best.kind, bound.digest, row.size, ())
+    if bound.digest != found.digest:
+        raise NotVerified(f"{source}: {name} names {bound.digest.short}")
+    word = lock_file.word_of(name) if word is None else word
+    return Member(word, source, name, best.kind, bound.digest, row.size, ())
 
 
 def moved(view: Snapshot, lock: Lock) -> list[Change]:
@@ -124,7 +125,7 @@ def moved(view: Snapshot, lock: Lock) -> list[Change]:
     for member in lock.members:
         try:
             now = replace(_found(view, member.word, member.source), signers=member.signers)
-        except (NotFound, BadName) as error:
+        except (NotFound, BadName, NotVerified) as error:
             found.append(Change(member.word, (str(error),)))
             continue
         if now != member:
