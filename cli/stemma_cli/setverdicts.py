@@ -53,6 +53,8 @@ def _held(lock: Lock, subjects: Sequence[str]) -> dict[str, str]:
             raise BadLock(f"the lock has no member {word!r:.80} (it has {', '.join(known)})")
         if word in found:
             raise BadLock(f"{word} is there twice")
+        if not subject:
+            raise BadLock(f"{word}= says nothing: a directory or a reference is expected")
         found[word] = subject
     return found
 

@@ -160,6 +160,8 @@ def test_a_broken_lock_is_a_line_and_exit_code_2(
         (("verify", "--lock", "stemma.lock", "base=base", "base=base"), 2),
         (("verify", "--lock", "stemma.lock", "base=nothing"), 3),
         (("verify", "--lock", "stemma.lock", "base=models/no:1"), 3),
+        (("verify", "--lock", "stemma.lock", "base="), 2),
+        (("lock", "models/base:1", "-o", "nowhere/stemma.lock"), 3),
         (("lock", "--check", "no.lock"), 3),
         (("lock", "../x=models/base:1"), 2),
         (("lock", "models/no:1"), 3),

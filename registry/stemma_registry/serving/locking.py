@@ -176,7 +176,12 @@ def read(path: Path) -> tuple[Lock, bytes]:
 
 
 def check_place(path: Path) -> None:
-    """Raise Refused where a lock is not to be written: over a link, a device, another file."""
+    """Raise Refused where a lock is not to be written: over a link, a device, another file.
+
+    Raises NotFound where there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise NotFound(f"no directory {path.parent} to write {path.name} to")
     try:
         found = os.lstat(path)
     except OSError:
@@ -191,7 +196,7 @@ def check_place(path: Path) -> None:
 def write(path: Path, lock: Lock, before: bytes | None = None) -> None:
     """Write a lock, whole or not at all. With `before`, only over these bytes.
 
-    Raises Refused, Unavailable.
+    Raises Refused, NotFound, Unavailable.
     """
     check_place(path)
     if before is not None and files.read(path, "lock", MAX_BYTES) != before:
