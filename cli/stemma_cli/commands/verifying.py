@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import exits, output, verdicts
 from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
@@ -24,8 +24,14 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subject", metavar="REF|DIR")
+@click.argument("subjects", metavar="REF|DIR", nargs=-1)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
+@click.option(
+    "--lock",
+    "lock",
+    type=_PATH,
+    help="Hold it, or [WORD=]REF|DIR of each member, to a lock; without any, what is stored.",
+)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
@@ -50,8 +56,9 @@ _PATH = click.Path(path_type=Path)
 @pass_session
 def verify(
     session: Session,
-    subject: str,
+    subjects: tuple[str, ...],
     expected: str | None,
+    lock: Path | None,
     trust: str | None,
     vsa: Path | None,
     sign: Choice,
@@ -70,19 +77,24 @@ def verify(
     it is judged as whatever its bytes are known as.
     """
     from stemma_attestations.errors import NotVerified
-    from stemma_attestations.times import parse_duration
-    from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
+    asked = (policy, stage, max_age, stale_ok)
+    if lock is not None:
+        if expected or vsa or coverage or layout or layout_keys or run_inspections:
+            raise click.UsageError("--lock goes without --as, --vsa, --layout and --coverage")
+        verify_lock(session, lock, subjects, trust, _terms(session, None, *asked))
+    if len(subjects) != 1:
+        raise click.UsageError("say what is judged: one REF or DIR")
+    (subject,) = subjects
     if vsa is not None:
         _forget(vsa)
     condition = _condition(layout, layout_keys, run_inspections)
     signer = session.signer(sign) if sign else None
     with _told(session, subject):
         try:
-            limit = parse_duration(max_age) if max_age is not None else None
-            terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+            terms = _terms(session, condition, *asked)
             verdict, failure = _verdict(session, subject, expected, trust, terms), None
         except NotVerified as error:
             if error.verdict is None:
@@ -93,13 +105,28 @@ def verify(
     if vsa is not None:
         _write(vsa, verdict, signer)
     if session.json:
-        document = _document(verdict, code, failure)
+        document = verdicts.document(verdict, code, failure)
         output.document({**document, "coverage": counts} if coverage else document)
     else:
-        _print(verdict, code)
+        verdicts.report(verdict, code)
         if counts is not None:
             output.line(f"  upstream: {_shares(counts)}")
     click.get_current_context().exit(code)
+
+
+def _terms(
+    session: Session,
+    condition: Condition | None,
+    policy: str | None,
+    stage: str | None,
+    max_age: str | None,
+    stale_ok: str | None,
+) -> Terms:
+    from stemma_attestations.times import parse_duration
+    from stemma_registry.gate import Terms
+
+    limit = parse_duration(max_age) if max_age is not None else None
+    return Terms(session.policy(policy), stage, condition, limit, stale_ok)
 
 
 def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condition | None:
@@ -159,7 +186,7 @@ def _told(session: Session, subject: str) -> Iterator[None]:
     except StemmaError as error:
         code = exits.code_of(error)
         if not session.json and code != exits.USAGE:
-            output.line(_headline(code, subject))
+            output.line(verdicts.headline(code, subject))
         raise
 
 
@@ -189,46 +216,3 @@ def _write(path: Path, verdict: Verdict, signer: Signer | None) -> None:
         path.write_bytes(raw)
     else:
         files.replace(path, "verdict", raw)
-
-
-def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str, Any]:
-    from stemma_registry import gate
-
-    return {
-        "verified": verdict.passed,
-        "code": code,
-        "kind": type(failure).__name__ if failure else None,
-        "reason": str(failure) if failure else None,
-        "resource": verdict.resource,
-        "artifact": str(verdict.artifact) if verdict.artifact else None,
-        "name": str(verdict.name) if verdict.name else None,
-        "trust_root": str(verdict.trust_root),
-        "policy": {
-            "name": verdict.policy.name,
-            "digest": str(verdict.policy.digest),
-            "source": dict(verdict.policy.source),
-        },
-        "stage": verdict.stage,
-        "entry": verdict.entry,
-        "status_age": None if verdict.age is None else int(verdict.age.total_seconds()),
-        "warnings": list(verdict.warnings),
-        "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
-        "steps": [step.to_json() for step in verdict.steps],
-    }
-
-
-def _print(verdict: Verdict, code: int) -> None:
-    output.line(_headline(code, verdict.resource))
-    for step in verdict.steps:
-        output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
-        for detail in step.details:
-            output.line(f"      {detail}")
-    for warning in verdict.warnings:
-        output.line(f"  ! {warning}")
-
-
-def _headline(code: int, resource: str) -> str:
-    if code == exits.DONE:
-        return f"VERIFIED  {resource}"
-    why = "" if code == exits.NOT_VERIFIED else f"{exits.MEANING[code]}, "
-    return f"NOT VERIFIED ({why}exit {code})  {resource}"
