@@ -14,6 +14,7 @@ from stemma_attestations.errors import Malformed
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.serving.asking import Approved, Place, Question, approve, check_standing
 from stemma_registry.serving.private import PrivateDirectory, base_for
+from stemma_registry.serving.reporting import Report, Run
 from stemma_registry.serving.running import NO_COMMAND, Ended, Job, clean, run, tidy_when_killed
 from stemma_registry.serving.verified import MODEL, fetch_for
 from stemma_registry.serving.watching import Rhythm, Watch
@@ -64,13 +65,14 @@ class Served:
 
 @dataclass(frozen=True)
 class Serving:
-    """How a command is to be served: where from, with what, and until when."""
+    """How a command is to be served: where from, with what, until when, and who is told."""
 
     place: Place
     served: Served
     command: Sequence[str]
     folder: Path | None = None
     rhythm: Rhythm | None = None
+    report: Report | None = None
 
 
 def serve(
@@ -83,14 +85,15 @@ def serve(
     """Verify a set, run the command of `job` on private copies of it, and end as it does.
 
     The command of the job is filled in; `ready` is called before it starts. Nothing runs
-    unless every verdict is a yes, and still is when the copies are made. Raises Malformed,
-    NotVerified and its kin, NotFound, Unavailable, Refused.
+    unless every verdict is a yes, and still is when the copies are made; and, where that is
+    to be reported, unless it is. Raises Malformed, NotVerified and its kin, NotFound,
+    Unavailable, Refused.
     """
     served, program = serving.served, serving.command[0]
     served.check(serving.command)
     if _is_missing(program, environ):
         return [], Ended(NO_COMMAND, note=f"no command {program:.200}")
-    with tidy_when_killed(), contextlib.ExitStack() as stack:
+    with tidy_when_killed(), contextlib.ExitStack() as behind, contextlib.ExitStack() as stack:
         with serving.place.view() as (registry, view):
             questions = list(served.questions.values())
             approved = approve(registry, view, questions, progress)
@@ -102,7 +105,12 @@ def serve(
                 folder = MODEL if name == MAIN else name
                 fetch = fetch_for(registry, one)
                 places[name] = private.put(folder, one.manifest, fetch, progress)
-        _ask(serving.place, approved)  # copying may have taken long
+        reported = None
+        if serving.report is not None:
+            reported = Run(serving.place, serving.report, approved)
+            reported.begin()
+            behind.callback(reported.end)  # when the copies are gone
+        _ask(serving.place, approved)  # copying, and reporting, may have taken long
         if ready is not None:
             ready()
         filled = Job(
@@ -113,7 +121,7 @@ def serve(
             (private.lock,),
             job.stdout,
         )
-        return approved, run(filled, _watch(serving, approved))
+        return approved, run(filled, _watch(serving, approved), reported)
 
 
 def _is_missing(program: str, environ: Mapping[str, str]) -> bool:
