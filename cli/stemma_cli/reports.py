@@ -30,7 +30,8 @@ class Wish:
         from stemma_attestations.predicates.deployment import Spot
         from stemma_registry import environment
 
-        return Spot(self.host or environment.host(), self.service, stage).check()
+        host = environment.host() if self.host is None else self.host
+        return Spot(host, self.service, stage).check()
 
     @property
     def life(self) -> timedelta:
@@ -38,7 +39,7 @@ class Wish:
         from stemma_attestations.times import parse_duration
         from stemma_registry.deploying import DEFAULT_LIFE, check_life
 
-        return check_life(parse_duration(self.text)) if self.text else DEFAULT_LIFE
+        return check_life(parse_duration(self.text)) if self.text is not None else DEFAULT_LIFE
 
 
 def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +60,7 @@ def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
         report_for: str | None,
         **others: Any,
     ) -> Any:
-        if not report and (host or service or report_for):
+        if not report and any(said is not None for said in (host, service, report_for)):
             raise click.UsageError("--host, --service and --report-for are about a --report")
         wish = Wish(host, service, report_for) if report else None
         return command(*arguments, report=wish, **others)
