@@ -33,6 +33,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    deployment,
     lineage,
     provenance,
     signature,
@@ -139,6 +140,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
             check_statement(of_predicate(admission.parse), admission.TYPE),
         )
     ],
+    "deployment.md": [
+        ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
+    ],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -187,6 +191,7 @@ NAMES = {
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
+    "deployment.md": [deployment.TYPE, *deployment.STATES],
     "policy.md": [policy.FORMAT, policy_cases.FORMAT, *policy_file.TOP, *policy_file.RULE],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
@@ -215,6 +220,8 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
         ("policy.md", "at most {:,} rules", policy_file.MAX_RULES),
         ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
+        ("deployment.md", "1 to {} characters", deployment.MAX_WORD),
+        ("deployment.md", "at most {} days", deployment.MAX_LIFE.days),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),
         ("README.md", "a manifest: {:,} MiB", manifest.MAX_BYTES >> 20),

@@ -64,7 +64,8 @@ def test_it_is_reported_while_it_runs_and_when_it_has_ended(scene: Scene) -> Non
 
 def test_the_command_gets_no_secret_and_no_key(template: Scene, tmp_path: Path) -> None:
     scene = template.copy(tmp_path / "own")
-    look = "import json, os; print(json.dumps([dict(os.environ), sorted(os.listdir('/proc/self/fd'))]))"
+    seen = "[dict(os.environ), sorted(os.listdir('/proc/self/fd'))]"
+    look = f"import json, os; print(json.dumps({seen}))"
     secrets = {"STEMMA_KEY_PASSPHRASE": "geheim"}
     plain = serve(scene, "models/m:1", "--", "python3", "-c", look, "{path}", environment=secrets)
     done = serve(
