@@ -82,7 +82,7 @@ def test_usage(run: Run, argv: tuple[str, ...], said: str) -> None:
 
 
 def test_a_host_may_be_let_say_only_that(model: Run) -> None:
-    assert model("key", "new", "host.pem").code == 0
+    assert model("key", "new", "--out", "host.pem").code == 0
     signed = (*REPORT, "--host", "gpu-9", "--sign", "key:host.pem")
     done = model(*signed)
     assert done.code == 0
@@ -94,12 +94,11 @@ def test_a_host_may_be_let_say_only_that(model: Run) -> None:
     seen = model("quarantine", "data/a:1", "--reason", "x", "--dry-run").out
     assert "said to be deployed, which is not believed: 1" in seen
     may = ("--predicates", "urn:stemma:deployment:v0.1", "--names", "models/**")
-    assert model("trust", "add", "gpu-9", "host.pub", *may).code == 0, model("trust", "add", "-h")
+    assert model("trust", "add", "host.pub", "--principal", "gpu-9", *may).code == 0
     assert "NOT BELIEVED" not in model("deployments").out
     assert "DEPLOYED ON 1 HOST" in model("trace", "data/a:1").out
     assert "deployed now: 1, on 1 host" in model("quarantine", "data/a:1", "--reason", "x").out
-    assert model("approve", "models/m:1", *signed[5:], "--stage", "prod", "--reason", "x").code == 0
-    assert model("--json", "verify", "models/m:1").code == 11
+    assert model("verify", "models/m:1").code == 11, "wherever it runs"
 
 
 def test_every_format_says_where(model: Run) -> None:
