@@ -81,7 +81,7 @@ def verify(
     deploy = (report.spot(stage), report.life) if report else None
     condition = _condition(layout, layout_keys, run_inspections)
     try:
-        limit = parse_duration(max_age) if max_age else None
+        limit = parse_duration(max_age) if max_age is not None else None
         terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:

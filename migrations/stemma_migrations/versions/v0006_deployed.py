@@ -17,6 +17,7 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 # Children before what they refer to.
 _TABLES = (
@@ -43,9 +44,9 @@ def upgrade() -> None:
     op.create_table(
         "deployment",
         sa.Column("statement_id", _ID, nullable=False),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("service", sa.Text(), nullable=True),
-        sa.Column("stage", sa.Text(), nullable=True),
+        sa.Column("host", _TEXT, nullable=False),
+        sa.Column("service", _TEXT, nullable=True),
+        sa.Column("stage", _TEXT, nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("instance", sa.LargeBinary(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
