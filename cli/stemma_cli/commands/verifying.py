@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import exits, output, verdicts
 from stemma_cli.reports import Wish, reporting
 from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
@@ -25,8 +25,14 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subject", metavar="REF|DIR")
+@click.argument("subjects", metavar="REF|DIR", nargs=-1)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
+@click.option(
+    "--lock",
+    "lock",
+    type=_PATH,
+    help="Hold it, or [WORD=]REF|DIR of each member, to a lock; without any, what is stored.",
+)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
@@ -52,8 +58,9 @@ _PATH = click.Path(path_type=Path)
 @pass_session
 def verify(
     session: Session,
-    subject: str,
+    subjects: tuple[str, ...],
     expected: str | None,
+    lock: Path | None,
     trust: str | None,
     vsa: Path | None,
     sign: Choice,
@@ -80,14 +87,23 @@ def verify(
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE, or --report")
     deploy = (report.spot(stage), report.life) if report else None
     condition = _condition(layout, layout_keys, run_inspections)
+    limit = parse_duration(max_age) if max_age is not None else None
+    terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+    if lock is not None:
+        if expected or vsa or condition or coverage or report:
+            raise click.UsageError(
+                "--lock goes without --as, --vsa, --layout, --coverage and --report"
+            )
+        verify_lock(session, lock, subjects, trust, terms)
+    if len(subjects) != 1:
+        raise click.UsageError("say what is judged: one REF or DIR")
+    (subject,) = subjects
     try:
-        limit = parse_duration(max_age) if max_age is not None else None
-        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:
         if error.verdict is None:
             if not session.json:
-                output.line(_headline(exits.code_of(error), subject))
+                output.line(verdicts.headline(exits.code_of(error), subject))
             raise
         verdict, failure = error.verdict, error
     if vsa is not None:
@@ -99,9 +115,9 @@ def verify(
     lost = "error" in (more.get("report") or {})
     end = exits.UNDECIDED if lost else code
     if session.json:
-        output.document({**_document(verdict, end, failure), **more})
+        output.document({**verdicts.document(verdict, end, failure), **more})
     else:
-        _print(verdict, code)
+        verdicts.report(verdict, code)
         if coverage:
             output.line(f"  upstream: {_shares(more['coverage'])}")
         _print_report(more.get("report"))
@@ -198,54 +214,3 @@ def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None
     statement = gate.summary(verdict)
     raw = session.signer(sign).sign(statement).raw if sign else statement.raw
     path.write_bytes(raw)
-
-
-def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str, Any]:
-    from stemma_registry import gate
-
-    return {
-        "verified": verdict.passed,
-        "code": code,
-        "kind": type(failure).__name__ if failure else None,
-        "reason": str(failure) if failure else None,
-        "resource": verdict.resource,
-        "artifact": str(verdict.artifact) if verdict.artifact else None,
-        "name": str(verdict.name) if verdict.name else None,
-        "trust_root": str(verdict.trust_root),
-        "policy": {
-            "name": verdict.policy.name,
-            "digest": str(verdict.policy.digest),
-            "source": dict(verdict.policy.source),
-        },
-        "stage": verdict.stage,
-        "entry": verdict.entry,
-        "status_age": None if verdict.age is None else int(verdict.age.total_seconds()),
-        "warnings": list(verdict.warnings),
-        "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
-        "steps": [
-            {
-                "number": step.number,
-                "title": step.title,
-                "outcome": str(step.outcome),
-                "details": list(step.details),
-            }
-            for step in verdict.steps
-        ],
-    }
-
-
-def _print(verdict: Verdict, code: int) -> None:
-    output.line(_headline(code, verdict.resource))
-    for step in verdict.steps:
-        output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
-        for detail in step.details:
-            output.line(f"      {detail}")
-    for warning in verdict.warnings:
-        output.line(f"  ! {warning}")
-
-
-def _headline(code: int, resource: str) -> str:
-    if code == exits.DONE:
-        return f"VERIFIED  {resource}"
-    why = "" if code == exits.NOT_VERIFIED else f"{exits.MEANING[code]}, "
-    return f"NOT VERIFIED ({why}exit {code})  {resource}"
