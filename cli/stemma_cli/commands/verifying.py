@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, verdicts
+from stemma_cli.reports import Wish, reporting
 from stemma_cli.session import Session, pass_session, progress, read_file
 from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from stemma_attestations.predicates.deployment import Spot
     from stemma_attestations.verdict import Verdict
     from stemma_registry.foreign.layout import Condition
     from stemma_registry.gate import Terms
@@ -36,7 +40,7 @@ _PATH = click.Path(path_type=Path)
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
-@signing("Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle).")
+@signing("Sign the --vsa (as a bundle), or the --report, with key:FILE, hsm:ID, ...")
 @click.option(
     "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
 )
@@ -53,6 +57,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
+@reporting
 @pass_session
 def verify(
     session: Session,
@@ -70,6 +75,7 @@ def verify(
     coverage: bool,
     max_age: str | None,
     stale_ok: str | None,
+    report: Wish | None,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -78,12 +84,15 @@ def verify(
     """
     from stemma_attestations.errors import NotVerified
 
-    if sign and vsa is None:
-        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
+    if sign and vsa is None and report is None:
+        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE, or --report")
     asked = (policy, stage, max_age, stale_ok)
+    deploy = (report.spot(stage), report.life) if report else None
     if lock is not None:
-        if expected or vsa or coverage or layout or layout_keys or run_inspections:
-            raise click.UsageError("--lock goes without --as, --vsa, --layout and --coverage")
+        if expected or vsa or coverage or layout or layout_keys or run_inspections or report:
+            raise click.UsageError(
+                "--lock goes without --as, --vsa, --layout, --coverage and --report"
+            )
         verify_lock(session, lock, subjects, trust, _terms(session, None, *asked))
     if len(subjects) != 1:
         raise click.UsageError("say what is judged: one REF or DIR")
@@ -91,7 +100,7 @@ def verify(
     if vsa is not None:
         _forget(vsa)
     condition = _condition(layout, layout_keys, run_inspections)
-    signer = session.signer(sign) if sign else None
+    signer = session.signer(sign) if sign and vsa is not None else None
     with _told(session, subject):
         try:
             terms = _terms(session, condition, *asked)
@@ -104,14 +113,55 @@ def verify(
     code = exits.code_of(failure) if failure else exits.DONE
     if vsa is not None:
         _write(vsa, verdict, signer)
+    more: dict[str, Any] = {"coverage": counts} if coverage else {}
+    if deploy is not None:
+        more["report"] = _report(session, verdict, trust, sign, deploy) if not failure else None
+    lost = "error" in (more.get("report") or {})
+    end = exits.UNDECIDED if lost else code
     if session.json:
-        document = verdicts.document(verdict, code, failure)
-        output.document({**document, "coverage": counts} if coverage else document)
+        output.document({**verdicts.document(verdict, end, failure), **more})
     else:
         verdicts.report(verdict, code)
-        if counts is not None:
-            output.line(f"  upstream: {_shares(counts)}")
-    click.get_current_context().exit(code)
+        if coverage:
+            output.line(f"  upstream: {_shares(more['coverage'])}")
+        _print_report(more.get("report"))
+    click.get_current_context().exit(end)
+
+
+def _report(
+    session: Session,
+    verdict: Verdict,
+    trust: str | None,
+    sign: Choice,
+    deploy: tuple[Spot, timedelta],
+) -> dict[str, Any]:
+    """The record that was left after a yes, or why it could not be."""
+    from stemma_attestations.errors import StemmaError
+    from stemma_attestations.predicates.deployment import VERIFIED, Deployment
+    from stemma_cli.reports import document_of
+    from stemma_registry import deploying
+
+    now, (spot, life) = session.now, deploy
+    said = Deployment(spot, VERIFIED, deploying.new_instance(), now, now, now + life, verdict.entry)
+    try:
+        signer = session.signer(sign)
+        with session.view(trust) as (registry, view):
+            subjects = deploying.subjects_of(view, [verdict])
+        left = deploying.leave(registry, session.trust(trust), signer, subjects, said)
+    except StemmaError as error:
+        return {"error": str(error)}
+    return document_of(left)
+
+
+def _print_report(report: dict[str, Any] | None) -> None:
+    if report is None:
+        return
+    if "error" in report:
+        output.note(f"stemma: NOT REPORTED: {report['error']}")
+        return
+    for warning in report["warnings"]:
+        output.note(f"warning: {warning}")
+    output.line(f"  reported: on {report['host']}, ledger entry {report['entry']}")
 
 
 def _terms(
