@@ -56,6 +56,7 @@ class Browser:
         self._session: str | None = None
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.blocked: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -98,11 +99,14 @@ class Browser:
             self.complaints.append(f"a dialog: {said['message']}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(said["request"]["url"])
+        elif method == "Network.loadingFailed" and "blockedReason" in said:
+            self.blocked.append(said["blockedReason"])
 
     def open(self, page: Path) -> None:
         """Open a file, and wait until its script says that it is ready."""
         self.complaints.clear()
         self.requests.clear()
+        self.blocked.clear()
         self.call("Page.navigate", url=page.as_uri())
         while self.run("document.body && document.body.dataset.ready || ''") != "yes":
             assert not self.complaints, self.complaints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import click
@@ -51,16 +52,14 @@ def _drawn(trace: Trace, paths: Paths, form: str, places: bool) -> None:
     elif form == "jsonl":
         _echo(documents.lines(trace, paths))
     else:
-        draw = graphs.dot if form == "dot" else graphs.mermaid
-        _echo(draw(trace, places))
+        _echo(graphs.dot(trace, places) if form == "dot" else graphs.mermaid(trace, places))
 
 
 def _echo(lines: Iterable[str], end: str = "\n") -> None:
     """Lines as they come, in UTF-8 whatever the terminal's is, with their own ends."""
-    stream = click.get_binary_stream("stdout")
-    for line in lines:
-        stream.write((line + end).encode())
-    stream.flush()
+    every = iter(lines)
+    while some := list(itertools.islice(every, 500)):
+        click.echo("".join(f"{line}{end}" for line in some).encode(), nl=False)
 
 
 def _word(edge: TraceEdge) -> str:

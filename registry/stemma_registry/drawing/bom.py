@@ -99,7 +99,7 @@ def _said(trace: Trace, edge: TraceEdge) -> str:
     signers = list(dict.fromkeys(word.signer for word in edge.words))
     said = {
         "input": str(trace.nodes[edge.input].digest),
-        "relation": edge.relation,
+        "relation": visible(edge.relation),
         "assurance": str(edge.assurance),
         "signers": [visible(signer) for signer in signers],
         "statements": [str(word.fact.bundle) for word in edge.words],

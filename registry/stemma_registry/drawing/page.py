@@ -32,7 +32,7 @@ def page(trace: Trace, paths: documents.Paths = None) -> str:
     if len(trace.nodes) > LIMITS.drawn_nodes or len(trace.edges) > LIMITS.drawn_edges:
         raise Refused(
             f"{len(trace.nodes)} nodes and {len(trace.edges)} edges are too much for a page, which "
-            f"takes {LIMITS.drawn_nodes} and {LIMITS.drawn_edges}: ask for less, or for jsonl or csv"
+            f"takes {LIMITS.drawn_nodes} and {LIMITS.drawn_edges}: ask for less, or for jsonl"
         )
     style = _file("page.css")
     script = "(() => {\n" + "".join(map(_file, _SCRIPTS)) + "})();\n"

@@ -21,6 +21,7 @@ const LETTER = 7.6; // as wide as letters get
 
 const world = make("g");
 const lines = make("g", { class: "lines" });
+const above = make("g", { class: "lines" });
 const boxes = make("g", { class: "boxes" });
 const marks = make("g", { class: "marks" }); // above everything, so that nothing hides a stop
 const overlay = make("g", { class: "labels" });
@@ -59,14 +60,14 @@ const drawNode = (node, i) => {
   const kinds = [];
   if (node.quarantined) kinds.push(["stop", STOP]);
   if (node.hosts) kinds.push(["runs", RUNS]);
-  const above = kinds.length ? make("g", { "data-node": i }) : null;
+  const shown = kinds.length ? make("g", { "data-node": i }) : null;
   kinds.forEach(([name, shape], n) => {
     const mark = make("g", { transform: `translate(${node.x + WIDTH - 4 - 22 * n} ${node.y})` });
     mark.append(make("path", { class: `mark ${name}`, d: shape }));
-    above.append(mark);
+    shown.append(mark);
   });
-  if (above) marks.append(above);
-  shapes.marks.push(above);
+  if (shown) marks.append(shown);
+  shapes.marks.push(shown);
   shapes.nodes.push(group);
   boxes.append(group);
 };
@@ -78,7 +79,7 @@ const draw = () => {
   });
   arrow.append(make("path", { d: "M0 0L10 5L0 10z" }));
   svg.append(make("defs", {}, arrow), world, overlay);
-  world.append(lines, boxes, marks);
+  world.append(lines, boxes, above, marks);
   pairs.forEach(drawPair);
   nodes.forEach(drawNode);
   byId("drawing").prepend(svg);
@@ -117,8 +118,9 @@ const paint = (selected) => {
   });
   rank = labelOrder(selected, onBest);
   svg.classList.toggle("chosen", selected !== null);
-  // What is lit lies above the rest.
-  lines.append(...shapes.pairs.filter((_, p) => pairs[p].edges.some((i) => best.has(i))));
+  // The lit way lies above everything but the marks.
+  lines.append(...above.childNodes);
+  above.append(...shapes.pairs.filter((_, p) => pairs[p].edges.some((i) => best.has(i))));
   move();
 };
 
