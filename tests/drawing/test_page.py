@@ -61,10 +61,8 @@ def test_everything_is_there(show: Open) -> None:
     assert count(seen, ".marks .mark.stop") == stopped
     assert count(seen, ".marks .mark.runs") == running
     said = seen.run("document.getElementById('summary').textContent")
-    assert (
-        said
-        == f"299 nodes downstream, {running} deployed, {stopped} quarantined, as of ledger entry 4711"
-    )
+    parts = ("299 nodes downstream", f"{running} deployed", f"{stopped} quarantined")
+    assert said == f"{', '.join(parts)}, as of ledger entry 4711"
     assert heading(seen) == "299 results"
     assert seen.run("document.body.scrollWidth") <= 1440, "nothing hangs over"
     assert seen.picture().startswith(b"\x89PNG")
