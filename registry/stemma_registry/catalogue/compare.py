@@ -115,7 +115,16 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 
 def _kinds() -> tuple[Kind, ...]:
-    return (_statements(), _dated(), _subjects(), _edges(), _versions(), *_status(), *_files())
+    return (
+        _statements(),
+        _dated(),
+        _subjects(),
+        _edges(),
+        _versions(),
+        _stages(),
+        *_status(),
+        *_files(),
+    )
 
 
 def _kind(name: str, key: int, tables: Any, /, **columns: ColumnElement[Any]) -> Kind:
@@ -205,6 +214,29 @@ def _versions() -> Kind:
         artifact=t.node.c.value,
         kind=c.kind,
         definition=c.definition,
+    )
+
+
+def _stages() -> Kind:
+    c = t.stage.c
+    tables = t.stage.join(t.statement, t.statement.c.id == c.statement_id).join(
+        t.node, t.node.c.id == c.artifact_id
+    )
+    return _kind(
+        "stage",
+        1,
+        tables,
+        bundle=t.statement.c.bundle,
+        payload=c.payload,
+        name=c.name,
+        version=c.version,
+        stage=c.stage,
+        action=c.action,
+        artifact=t.node.c.value,
+        previous=c.previous,
+        verdict=c.verdict,
+        reason=c.reason,
+        issued=c.issued,
     )
 
 

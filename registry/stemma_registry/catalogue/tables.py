@@ -26,7 +26,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -183,6 +183,26 @@ lifted = Table(
     Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
     Column("payload", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
+)
+
+# What was said to be at a stage of NAME; who may say so, and whether it still holds, is computed
+# later. `payload`, `previous` and `verdict` are SHA-256 of statements' own bytes: of this one, of
+# the one that it supersedes (null for the first), and of the verification summary it rests on.
+stage = Table(
+    "stage",
+    metadata,
+    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("payload", HexBytes, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("artifact_id", _Id, ForeignKey("node.id"), nullable=False),
+    Column("previous", HexBytes, nullable=True),
+    Column("verdict", HexBytes, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("issued", String(40), nullable=False),
+    Index("ix_stage_name_stage", "name", "stage"),
 )
 
 # Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest

@@ -21,6 +21,7 @@ from stemma_attestations.predicates import (
     lineage,
     provenance,
     snapshot,
+    stage,
     status,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -50,6 +51,7 @@ OWN: Mapping[str, str] = {
     attachment.TYPE: "`stemma attach`",
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
+    stage.TYPE: "`stemma promote` or `stemma rollback`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
