@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.care.audit import audit
 from stemma_registry.catalogue import compare
 from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.config import Home
 from stemma_registry.describe import attestations, history
 from stemma_registry.errors import NotFound, Overtaken, Refused
 from stemma_registry.foreign import letting
@@ -42,16 +45,32 @@ HEAD = "format: urn:stemma:policy:v0.1\nrules:\n"
 MODEL = "models/m"
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> World:
-    """Three versions of a model, each from data of its own; a stranger, and Ada who may all."""
-    world = World(tmp_path, Hooked())
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Three versions of a model, each from data of its own; Ada may do what the owner may."""
+    world = World(tmp_path_factory.mktemp("made"), Hooked())
     world.trust_also("ada")
     for n in "123":
         world.push(f"data/d:{n}")
         files = {"m.bin": n.encode()}
         world.push(f"{MODEL}:{n}", files, f"trained-on=data/d:{n}", kind="model")
+    world.registry.close()
     return world
+
+
+@pytest.fixture
+def models(made: World, tmp_path: Path) -> Iterator[World]:
+    """A copy of it, for one test to change."""
+    world, store = copy.copy(made), Hooked()
+    assert isinstance(made.store, Hooked)
+    store.blob_bytes, store.objects = dict(made.store.blob_bytes), dict(made.store.objects)
+    world.folder, world.store, world.home = tmp_path, store, Home(tmp_path / "home")
+    world.signers = dict(made.signers)
+    world.trust_path = shutil.copy(made.trust_path, tmp_path / "trust.yaml")
+    world.catalogue_path = shutil.copy(made.catalogue_path, tmp_path / "catalogue.sqlite3")
+    world.registry = Registry(store, Catalogue.open(world.catalogue_path, store), world.home)
+    yield world
+    world.registry.close()
 
 
 def desk(world: World, by: str = "owner", registry: Registry | None = None) -> Desk:

@@ -33,7 +33,7 @@ _PATH = click.Path(path_type=Path)
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
-@signing("Sign the --vsa with key:FILE, hsm:ID, ... (as a bundle).")
+@signing("Sign the --vsa, or what --record records: key:FILE, hsm:ID, ...")
 @click.option(
     "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
 )
@@ -48,6 +48,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
 @click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
 @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
+@click.option("--record", is_flag=True, help="Put the signed verdict into the ledger.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
@@ -64,6 +65,7 @@ def verify(
     run_inspections: bool,
     policy: str | None,
     stage: str | None,
+    record: bool,
     coverage: bool,
     max_age: str | None,
     stale_ok: str | None,
@@ -77,14 +79,14 @@ def verify(
     from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
 
-    if sign and vsa is None:
-        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
+    if sign and vsa is None and not record and stale_ok is None:
+        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE, or --record")
     condition = _condition(layout, layout_keys, run_inspections)
     limit = parse_duration(max_age) if max_age is not None else None
     terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
     if lock is not None:
-        if expected or vsa or condition or coverage:
-            raise click.UsageError("--lock goes without --as, --vsa, --layout and --coverage")
+        if expected or vsa or condition or coverage or record:
+            raise click.UsageError("--lock goes without --as, --vsa, --record, --layout, --coverage")
         verify_lock(session, lock, subjects, trust, terms)
     if len(subjects) != 1:
         raise click.UsageError("say what is judged: one REF or DIR")
@@ -99,15 +101,20 @@ def verify(
         verdict, failure = error.verdict, error
     if vsa is not None:
         _write(session, vsa, verdict, sign)
+    entry = _record(session, verdict, trust, sign, record)
     code = exits.code_of(failure) if failure else exits.DONE
     counts = _coverage(session, verdict, trust) if coverage else None
     if session.json:
         document = verdicts.document(verdict, code, failure)
-        output.document({**document, "coverage": counts} if coverage else document)
+        document |= {"coverage": counts} if coverage else {}
+        document |= {"recorded": entry} if record or verdict.let_pass else {}
+        output.document(document)
     else:
         verdicts.report(verdict, code)
         if counts is not None:
             output.line(f"  upstream: {_shares(counts)}")
+        if entry is not None:
+            output.line(f"  recorded in ledger entry {entry}")
     click.get_current_context().exit(code)
 
 
@@ -142,6 +149,33 @@ def _verdict(
         if name is None and looks_like_reference(subject):
             return gate.verify_reference(registry, view, subject, advance, terms)
         return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
+
+
+def _record(
+    session: Session, verdict: Verdict, trust: str | None, sign: Choice, asked: bool
+) -> int | None:
+    """Record the verdict where that was asked for, or an old status had to do; the entry.
+
+    A yes that was to be recorded and cannot be is none. What let an old status pass is
+    recorded if it can be: the registry may be the very thing that is down.
+    """
+    from stemma_attestations.errors import StemmaError
+    from stemma_registry.stages.recording import record_verdict
+
+    if not asked and not (verdict.passed and verdict.let_pass):
+        return None
+    try:
+        registry, signer = session.open(), session.signer(sign)
+        done = record_verdict(registry, session.trust(trust), signer, verdict, session.now)
+    except StemmaError as error:
+        if asked and verdict.passed:
+            raise
+        what = "that an old status did" if verdict.passed else "the verdict"
+        output.note(f"WARNING: {what} is NOT recorded in the ledger: {error}")
+        return None
+    for warning in done.warnings:
+        output.note(f"warning: {warning}")
+    return done.entry
 
 
 def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int]:
