@@ -39,6 +39,7 @@ from stemma_attestations.predicates import (
     lineage,
     provenance,
     signature,
+    stage,
     status,
 )
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
@@ -150,6 +151,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
             check_statement(of_predicate(admission.parse), admission.TYPE),
         )
     ],
+    "stage.md": [("statements/stage.json", check_statement(stage.parse, stage.TYPE))],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -200,6 +202,7 @@ NAMES = {
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
+    "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
     "policy.md": [
         policy.FORMAT,
         policy_cases.FORMAT,
