@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import secrets
 import shutil
@@ -23,7 +24,9 @@ from stemma_attestations.predicates.stage import Move
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry import gate
 from stemma_registry.blobs.contract import put_bytes
+from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.care.audit import audit
+from stemma_registry.care.replicate import replicate
 from stemma_registry.catalogue import compare
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import Home
@@ -38,7 +41,7 @@ from stemma_registry.registry import Registry, current
 from stemma_registry.stages import holding, listing, promoting
 from stemma_registry.stages.promoting import Changed, Desk
 from stemma_registry.stages.recording import record_verdict
-from tests.registry.collecting import Hooked
+from tests.registry.collecting import Hooked, gc
 from tests.world import World
 
 HEAD = "format: urn:stemma:policy:v0.1\nrules:\n"
@@ -565,6 +568,48 @@ def test_a_rebuild_gives_the_same_answers(models: World, tmp_path: Path) -> None
     assert audit(models.store, models.home, models.trust).whole
     models.rebuild()
     assert list(placings(models)) == before
+
+
+def test_a_replica_and_a_collected_store_give_the_same_answers(models: World) -> None:
+    promote(models, "1")
+    promote(models, "2")
+    before = list(placings(models))
+    assert gc(models).deleted == 0
+    target = MemoryStore()
+    replicate(models.store, target, models.home, models.trust)
+    assert audit(target, models.home, models.trust).whole
+    path = models.folder / "replica.sqlite3"
+    models.registry.close()
+    models.registry = Registry(target, Catalogue.open(path, target), models.home)
+    assert list(placings(models)) == before
+    judge(models, f"{MODEL}#prod")
+
+
+def test_a_loser_leaves_only_what_is_collected(models: World, tmp_path: Path) -> None:
+    assert isinstance(models.store, Hooked)
+    elsewhere = Catalogue.open(tmp_path / "elsewhere.sqlite3", models.store)
+    other = Registry(models.store, elsewhere, models.home)
+    models.store.before_create = lambda: promote(models, "2", by="ada", registry=other)
+    with pytest.raises(Overtaken):
+        promote(models, "1")
+    elsewhere.close()
+    assert gc(models).deleted == 2, "the bundles of the verdict and of the statement"
+    assert at(models) == "2"
+
+
+def test_a_catalogue_that_passed_such_a_statement_over_reads_it_again(models: World) -> None:
+    """An older version saw it in an event of another type, and made no row of it."""
+    put(models, said(models, "1", None, "owner"))
+    put(models, said(models, "2", statement_at(models), "owner"))
+    models.registry.close()
+    old = Catalogue.at(models.catalogue_path, models.store)
+    with contextlib.closing(old), old.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE stage")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    models.registry = Registry(
+        models.store, Catalogue.open(models.catalogue_path, models.store), models.home
+    )
+    assert at(models) == "2"
 
 
 def test_a_changed_row_is_found(models: World, tmp_path: Path) -> None:
