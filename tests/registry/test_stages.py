@@ -70,8 +70,10 @@ def models(made: World, tmp_path: Path) -> Iterator[World]:
     world.folder, world.store, world.home = tmp_path, store, Home(tmp_path / "home")
     world.signers = dict(made.signers)
     world.trust_path = shutil.copy(made.trust_path, tmp_path / "trust.yaml")
-    world.catalogue_path = shutil.copy(made.catalogue_path, tmp_path / "catalogue.sqlite3")
-    world.registry = Registry(store, Catalogue.open(world.catalogue_path, store), world.home)
+    world.catalogue_path = tmp_path / "catalogue.sqlite3"
+    if world.place().embedded:
+        shutil.copy(made.catalogue_path, world.catalogue_path)
+    world.registry = Registry(store, Catalogue.open(world.place(), store), world.home)
     yield world
     world.registry.close()
 
@@ -602,12 +604,12 @@ def test_a_catalogue_that_passed_such_a_statement_over_reads_it_again(models: Wo
     put(models, said(models, "1", None, "owner"))
     put(models, said(models, "2", statement_at(models), "owner"))
     models.registry.close()
-    old = Catalogue.at(models.catalogue_path, models.store)
+    old = Catalogue.at(models.place(), models.store)
     with contextlib.closing(old), old.writing() as connection:
         connection.exec_driver_sql("DROP TABLE stage")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     models.registry = Registry(
-        models.store, Catalogue.open(models.catalogue_path, models.store), models.home
+        models.store, Catalogue.open(models.place(), models.store), models.home
     )
     assert at(models) == "2"
 

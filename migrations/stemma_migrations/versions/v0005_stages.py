@@ -18,6 +18,7 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _TYPE = "=urn:stemma:stage:v0.1"  # as the column keeps it
 
 # Children before what they refer to.
@@ -48,14 +49,14 @@ def upgrade() -> None:
         "stage",
         sa.Column("statement_id", _ID, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("name", _TEXT, nullable=False),
+        sa.Column("version", _TEXT, nullable=False),
         sa.Column("stage", sa.String(length=32), nullable=False),
         sa.Column("action", sa.String(length=16), nullable=False),
         sa.Column("artifact_id", _ID, nullable=False),
         sa.Column("previous", sa.LargeBinary(), nullable=True),
         sa.Column("verdict", sa.LargeBinary(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", _TEXT, nullable=False),
         sa.Column("issued", sa.String(length=40), nullable=False),
         sa.ForeignKeyConstraint(
             ["artifact_id"], ["node.id"], name=op.f("fk_stage_artifact_id_node")
