@@ -39,15 +39,11 @@ def placed(view: Snapshot, name: str | None = None, history: bool = False) -> li
             stopped[state] = near and bool(status.reach(view, state, quarantines)[0])
         return stopped[state]
 
-    return [
-        Placed(
-            row,
-            signer_label(view, row.fact.signer),
-            holding.worth(view, row),
-            row is past.holder,
-            any(row is one for one in past.counted),
-            is_stopped(row),
-        )
-        for past in holding.histories(view, name).values()
-        for row in (reversed(past.said) if history else past.left[-1:])
-    ]
+    found = []
+    for past in holding.histories(view, name).values():
+        counted = {row.fact.bundle for row in past.counted}
+        for row in reversed(past.said) if history else past.left[-1:]:
+            who, worth = signer_label(view, row.fact.signer), holding.worth(view, row)
+            counts = row.fact.bundle in counted
+            found.append(Placed(row, who, worth, row is past.holder, counts, is_stopped(row)))
+    return found
