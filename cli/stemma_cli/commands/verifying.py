@@ -86,7 +86,9 @@ def verify(
     terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
     if lock is not None:
         if expected or vsa or condition or coverage or record:
-            raise click.UsageError("--lock goes without --as, --vsa, --record, --layout, --coverage")
+            raise click.UsageError(
+                "--lock goes without --as, --vsa, --record, --layout, --coverage"
+            )
         verify_lock(session, lock, subjects, trust, terms)
     if len(subjects) != 1:
         raise click.UsageError("say what is judged: one REF or DIR")
