@@ -11,6 +11,7 @@
     ├── Refused              a change that is not made
     │   ├── BadTree          a directory that cannot be an artifact
     │   ├── NameTaken        the name is bound to other bytes
+    │   ├── Overtaken        somebody else changed it first
     │   ├── Uncommitted      --require-clean, and the checkout is not clean
     │   └── AlreadyThere     something that must not be overwritten exists
     ├── StoreError           the store failed
@@ -54,6 +55,10 @@ class BadTree(Refused):
 
 class NameTaken(Refused):
     """NAME:VERSION is bound to other bytes, and names are immutable."""
+
+
+class Overtaken(Refused):
+    """Somebody else changed what a change was decided upon."""
 
 
 class Uncommitted(Refused):

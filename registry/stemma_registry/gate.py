@@ -82,14 +82,18 @@ def verify_reference(
 ) -> Verdict:
     """Judge what a reference names, reading every stored byte; with a layout, by that too.
 
-    Returns the verdict, or raises the most severe NotVerified with the verdict
-    in it. Raises NotFound where nothing has that name.
+    NAME#STAGE is judged for that stage, unless the terms name one. Returns the verdict, or
+    raises the most severe NotVerified with the verdict in it. Raises NotFound where nothing
+    has that name.
     """
     found = resolve(view, text)
     manifest = load_manifest(registry, view, found)
     stones = erased.inside(view, manifest, found.name.name if found.name else None)
     observed = _stored(registry, manifest, stones, progress)
-    resolution = (found.label, str(manifest.digest))
+    if found.stage is not None and terms.stage is None:
+        terms = replace(terms, stage=found.stage)  # who asks what is there means to serve it there
+    how = found.label if found.stage is None else f"{text} is {found.label}"
+    resolution = (how, str(manifest.digest))
     subject = Subject(text, found, manifest, observed, resolution)
     return _judge(registry, view, subject, terms)
 

@@ -40,6 +40,7 @@ from stemma_attestations.predicates import (
     lineage,
     provenance,
     signature,
+    stage,
     status,
 )
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
@@ -154,6 +155,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "deployment.md": [
         ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
     ],
+    "stage.md": [("statements/stage.json", check_statement(stage.parse, stage.TYPE))],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -205,6 +207,7 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
+    "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
     "policy.md": [
         policy.FORMAT,
         policy_cases.FORMAT,

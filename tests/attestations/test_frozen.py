@@ -79,6 +79,7 @@ e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/line
 4628e4018ed2802c39b6521a84920ff094cf1a92df0aea4a865f38d93d1feefd statements/quarantine.json
 ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/release.json
 5c4a4b64561803944bf888ffd5cae2d76e18dd97155535dff4099f4b9fad0921 statements/snapshot.json
+9849bfa2c48712cf2c4d8914878a40708a3981c9f08ff00caac7b4fd3a8a4a4b statements/stage.json
 25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
 """
 DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}

@@ -18,6 +18,7 @@ from stemma_attestations.predicates import (
     provenance,
     signature,
     snapshot,
+    stage,
     status,
     verdict,
 )
@@ -84,6 +85,13 @@ def _snapshot(statement: Statement) -> None:
     assert snapshot.parse(snapshot.build(view)) == view
 
 
+def _stage(statement: Statement) -> None:
+    said = stage.parse(statement)
+    assert statement.subjects_about(said.artifact)
+    again = Statement.build(statement.subjects, stage.TYPE, stage.build(said.move, "n"))
+    assert stage.build(stage.parse(again).move, "n") == again.predicate
+
+
 def _signature(statement: Statement) -> None:
     for kind in (signature.TYPE, signature.TYPE_V0):
         try:
@@ -112,7 +120,7 @@ def _mlbom(statement: Statement) -> None:
 
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
-    *(_checkpoint, _snapshot, _signature, _verdict, _mlbom),
+    *(_checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
 )
 
 
