@@ -26,13 +26,17 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
         return BUILTIN
     if named in SHIPPED:
         return policy_file.parse(SHIPPED[named], f"{named}:v0.1")
-    path = Path(named).expanduser()
-    path = folder / path if folder is not None else path
+    path = _path(named, folder)
     raw = files.read(path, "policy", MAX_BYTES)
     try:
         return policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
     except BadPolicy as error:
         raise BadPolicy(f"{path}: {error}") from error
+
+
+def _path(named: str, folder: Path | None) -> Path:
+    path = Path(named).expanduser()
+    return folder / path if folder is not None else path
 
 
 def chosen(option: str | None, home: Home) -> Policy:
@@ -43,3 +47,13 @@ def chosen(option: str | None, home: Home) -> Policy:
     if option is not None:
         return load(option)
     return load(settings.load(home).policy, home.path)
+
+
+def chosen_bytes(option: str | None, home: Home) -> bytes:
+    """What `chosen` reads, as it is written. Raises NotFound, Malformed, Unavailable."""
+    named, folder = (
+        (option, None) if option is not None else (settings.load(home).policy, home.path)
+    )
+    if named is None or named in SHIPPED:
+        return SHIPPED[named or "builtin"]
+    return files.read(_path(named, folder), "policy", MAX_BYTES)

@@ -43,6 +43,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
 @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
+@click.option("--dossier", type=_PATH, help="Hold DIR against this; no registry is needed.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
 def verify(
@@ -60,6 +61,7 @@ def verify(
     coverage: bool,
     max_age: str | None,
     stale_ok: str | None,
+    dossier: Path | None,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -68,15 +70,24 @@ def verify(
     """
     from stemma_attestations.errors import NotVerified
     from stemma_attestations.times import parse_duration
+    from stemma_cli.dossiers import Against
     from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
+    if dossier is not None and condition is not None:
+        raise click.UsageError("a --layout is checked where the registry is, not by a --dossier")
+    held: Against | None = None
     try:
         limit = parse_duration(max_age) if max_age else None
-        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
-        verdict, failure = _verdict(session, subject, expected, trust, terms), None
+        if dossier is not None:
+            asked = (subject, expected, trust, policy, stage, limit, stale_ok)
+            held = Against(session, dossier, *asked)
+            verdict, failure = held.verdict(), None
+        else:
+            terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+            verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:
         if error.verdict is None:
             if not session.json:
@@ -86,7 +97,9 @@ def verify(
     if vsa is not None:
         _write(session, vsa, verdict, sign)
     code = exits.code_of(failure) if failure else exits.DONE
-    counts = _coverage(session, verdict, trust) if coverage else None
+    counts = None
+    if coverage:
+        counts = held.coverage(verdict) if held else _coverage(session, verdict, trust)
     if session.json:
         document = _document(verdict, code, failure)
         output.document({**document, "coverage": counts} if coverage else document)

@@ -76,6 +76,14 @@ class Catalogue:
                     schema.upgrade(connection)
         return catalogue
 
+    @classmethod
+    def passing(cls, store: Store, roots: Roots) -> Catalogue:
+        """An empty one in memory, for what is no ledger that goes on."""
+        catalogue = cls(_engine(None), store, Path(":memory:"), roots)
+        with catalogue.writing() as connection:
+            t.metadata.create_all(connection)
+        return catalogue
+
     def catch_up(self, progress: Progress | None = None) -> Head:
         """Project what is new in the ledger and return its head; `progress` counts entries.
 

@@ -18,6 +18,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    dossier,
     lineage,
     provenance,
     snapshot,
@@ -50,6 +51,7 @@ OWN: Mapping[str, str] = {
     attachment.TYPE: "`stemma attach`",
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
+    dossier.TYPE: "`stemma dossier`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")

@@ -67,6 +67,7 @@ class Status:
     custody: Judged
     trust_root: bytes | None
     checkpoint_by: str | None
+    statements: Custody  # those that `custody` is of, as they came
 
     def age(self, now: datetime) -> timedelta:
         """How old it is."""
@@ -141,6 +142,7 @@ def _status(
         judged,
         raw.get(TRUST_ROOT),
         _checkpoint(head, trust),
+        custody,
     )
 
 
