@@ -64,7 +64,8 @@ def read(path: Path) -> Content:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as source:
-            return _read(source)
+            _check_regular(fd)
+            return parse(source)
     except BadDossier as error:
         raise BadDossier(f"the dossier {path}: {error}") from error
     except FileNotFoundError as error:
@@ -73,9 +74,8 @@ def read(path: Path) -> Content:
         raise Unavailable(f"cannot read the dossier {path}: {error.strerror}") from error
 
 
-def _read(source: BinaryIO) -> Content:
-    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-        raise BadDossier("it is not a regular file")
+def parse(source: BinaryIO) -> Content:
+    """Read from the beginning. Raises BadDossier, OSError."""
     if source.read(len(HEADER)) != HEADER:
         raise BadDossier("it is no dossier, or one that only a newer stemma understands")
     bundle, statement = _bundle(_exactly(source, _length(source)))
@@ -87,6 +87,11 @@ def _read(source: BinaryIO) -> Content:
     if source.read(1):
         raise BadDossier("there is something behind its last member")
     return Content(bundle, said, artifact, name, blobs)
+
+
+def _check_regular(fd: int) -> None:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise BadDossier("it is not a regular file")
 
 
 def _length(source: BinaryIO) -> int:

@@ -26,6 +26,7 @@ from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.status import pinning, reader, source
+from stemma_registry.status.documents import Custody
 from stemma_registry.status.pinning import Pin
 from stemma_registry.status.reader import Status
 from stemma_registry.status.source import BASE
@@ -123,6 +124,14 @@ def ask(question: Question, carried: bytes | None, limit: timedelta) -> Answer:
         return Answer(stale=str(error))
     except StemmaError as error:  # withheld, rewound, of another: never just old
         return Answer(contradicted=str(error))
+
+
+def remembered(home: Home, location: str) -> Custody:
+    """What the feed said when this machine read it last; nobody is asked. Raises Undecided."""
+    try:
+        return reader.remembered(pinning.pinned(home, location))
+    except NotFound:
+        return Custody()
 
 
 def _fetch(question: Question, pin: Pin, place: FetcherInterface, limit: timedelta) -> Status:

@@ -118,6 +118,13 @@ def recall(
         return _status(pin, (found, raw), trust, roots, now, max_age)
 
 
+def remembered(pin: Pin) -> Custody:
+    """The quarantines that stood when this machine last read the feed. Raises Undecided."""
+    with locked(pin), _decided(pin):
+        seen = _read(pin, _SEEN_CUSTODY)
+        return Custody() if seen is None else Custody.parse(seen)
+
+
 def _status(
     pin: Pin,
     read: tuple[dict[str, Metadata[Any]], dict[str, bytes]],
