@@ -33,6 +33,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    dossier,
     lineage,
     provenance,
     signature,
@@ -42,6 +43,7 @@ from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.config import LIMITS
+from stemma_registry.dossier import container, feeds, proofs
 from stemma_registry.foreign import letting
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
@@ -139,6 +141,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
             check_statement(of_predicate(admission.parse), admission.TYPE),
         )
     ],
+    "dossier.md": [
+        ("statements/dossier.json", check_statement(of_predicate(dossier.parse), dossier.TYPE))
+    ],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -187,6 +192,13 @@ NAMES = {
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
+    "dossier.md": [
+        dossier.TYPE,
+        *dossier.Role,
+        container.HEADER.decode().strip(),
+        proofs.FORMAT,
+        feeds.FORMAT,
+    ],
     "policy.md": [policy.FORMAT, policy_cases.FORMAT, *policy_file.TOP, *policy_file.RULE],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],

@@ -15,15 +15,19 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.policy import Policy
 from stemma_attestations.predicates import dossier as predicate
 from stemma_attestations.predicates.approval import Approval
+from stemma_attestations.predicates.dossier import Role
+from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Outcome, Verdict
 from stemma_registry import gate
 from stemma_registry.errors import Refused, Stale
 from stemma_registry.foreign import letting
 from stemma_registry.gate import Terms
 from stemma_registry.trust import file as trust_file
+from tests.building import FIXTURES
 from tests.dossier.scene import WEEK, DossierScene, parse
 from tests.world import World
 
+PINNED = "sha256:e3d36ad992156a8c6aeddb2ea15684de3ed035f0d52892f6dbabe69c6b190ea9"
 HEAD = b"format: urn:stemma:policy:v0.1\nrules:\n"
 STRICT = HEAD + b"- {names: ['**'], ancestors: {}, files: {without: [pickle]}}\n"
 APPROVED = HEAD + b"- {names: ['**'], stages: [prod], approvals: {count: 1}}\n"
@@ -207,6 +211,19 @@ def test_the_same_content_makes_the_same_members(shared: DossierScene) -> None:
 def test_a_digest_is_packed_under_its_name(shared: DossierScene, good: Path) -> None:
     found = parse(good.read_bytes())
     assert parse(shared.make(str(found.artifact)).read_bytes()).name == found.name
+
+
+def test_the_frozen_one_is_read_for_ever(shared: DossierScene) -> None:
+    path = FIXTURES / "dossier" / "model.dossier"
+    content = parse(path.read_bytes())
+    raw = content.one(Role.TRUST_ROOT)
+    assert raw is not None
+    pinned = TrustRoot.parse(raw)
+    assert str(pinned.digest) == PINNED
+    late = content.said.issued + timedelta(days=1)
+    verdict = shared.verify(path, trust=pinned, now=late, expected="acme/model:1", policy=None)
+    assert verdict.entry == 3
+    assert shared.code(path, trust=pinned, now=late + WEEK) == 14
 
 
 def test_the_registry_may_be_gone(scene: DossierScene) -> None:

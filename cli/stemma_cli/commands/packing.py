@@ -136,7 +136,8 @@ def _print(content: Content, now: datetime) -> None:
 
     said = content.said
     over = " (it is over)" if now >= said.expires else ""
-    output.line(f"{content.name}  {content.artifact}")
+    output.line(str(content.name))
+    output.line(f"  {content.artifact}")
     output.line(f"  made {format_time(said.issued)}, good until {format_time(said.expires)}{over}")
     output.line(f"  ledger entry {said.n}, {said.entry.short}")
     output.line(f"  trust root {said.trust_root.short}, policy {said.policy_name}")

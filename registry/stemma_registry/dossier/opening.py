@@ -140,7 +140,7 @@ def opened(
 
 def _origin(content: Content, by: str) -> str:
     made, end = format_time(content.said.issued), format_time(content.said.expires)
-    return f"dossier by {by}, made {made}, good until {end}"
+    return f"dossier by {by}, {made} to {end}"
 
 
 def _believed(content: Content, trust: TrustRoot, roots: TrustedRoots, now: datetime) -> str:
