@@ -12,6 +12,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    dossier,
     lineage,
     mlbom,
     provenance,
@@ -66,6 +67,11 @@ def _dataset(statement: Statement) -> None:
     assert min(view.files, view.size) >= 0
 
 
+def _dossier(statement: Statement) -> None:
+    view = dossier.parse(statement.predicate)
+    assert dossier.parse(dossier.build(view)) == view
+
+
 def _checkpoint(statement: Statement) -> None:
     view = checkpoint.parse(_as(statement, checkpoint.TYPE))
     assert checkpoint.parse(checkpoint.build(view)) == view
@@ -104,7 +110,7 @@ def _mlbom(statement: Statement) -> None:
 
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset),
-    *(_checkpoint, _snapshot, _signature, _verdict, _mlbom),
+    *(_dossier, _checkpoint, _snapshot, _signature, _verdict, _mlbom),
 )
 
 
