@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, Undecided
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.predicates import admission, lineage, provenance
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
@@ -21,6 +22,8 @@ from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.ledger.entry import Event, LedgerEntry
 from stemma_registry.registry import Snapshot
 
+# What the recipe reads about what is above: a BOM of an ancestor is nobody's condition.
+_UPSTREAM = (provenance.TYPE, lineage.TYPE, admission.TYPE)
 _ACTS = (status_predicate.QUARANTINE, status_predicate.ERASE, UNKNOWN)
 
 
@@ -66,8 +69,11 @@ class Gathering:
         for row in query.artifacts(view.connection, nodes).values():
             self._manifest(digests[row.id])
             self.numbers.add(row.n)
-        for one in sorted(nodes):
-            self._statements(view, query.facts_about(view.connection, one))
+        self._statements(view, query.facts_about(view.connection, node))
+        for kind in _UPSTREAM:
+            about = query.facts_of(view.connection, nodes - {node}, kind)
+            for one in sorted(about):
+                self._statements(view, about[one])
         acts = self._acts(view, nodes)
         self._statements(view, [row.fact for row in acts])
         released = query.releases(view.connection)
