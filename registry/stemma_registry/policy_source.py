@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from stemma_attestations import policies, policy_file
+from stemma_attestations import policies, policy_file, policy_rego
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadPolicy
-from stemma_attestations.policy import BUILTIN, Policy
+from stemma_attestations.policy import BUILTIN, Policy, RegoRule
 from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files, gitrepo, settings
 from stemma_registry.config import Home
@@ -29,7 +32,8 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
     path = _path(named, folder)
     raw = files.read(path, "policy", MAX_BYTES)
     try:
-        return policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
+        found = policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
+        return with_modules(found, path.parent)
     except BadPolicy as error:
         raise BadPolicy(f"{path}: {error}") from error
 
@@ -37,6 +41,40 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
 def _path(named: str, folder: Path | None) -> Path:
     path = Path(named).expanduser()
     return folder / path if folder is not None else path
+
+
+def with_modules(policy: Policy, folder: Path) -> Policy:
+    """The policy with what its Rego files say, each of the digest that the policy pins.
+
+    Raises NotFound, BadPolicy, Unavailable.
+    """
+
+    def read(rego: RegoRule) -> bytes:
+        path = folder / str(rego.file)
+        return files.read(path, "Rego module", policy_rego.MAX_MODULE_BYTES)
+
+    return modules_from(policy, read)
+
+
+def modules_from(policy: Policy, read: Callable[[RegoRule], bytes]) -> Policy:
+    """The same from wherever `read` has the bytes of a file. Raises BadPolicy, what `read` does."""
+    if not any(rule.rego is not None and rule.rego.file for rule in policy.rules):
+        return policy
+    rules = (replace(rule, rego=_with_module(rule.rego, read)) for rule in policy.rules)
+    return replace(policy, rules=tuple(rules))
+
+
+def _with_module(rego: RegoRule | None, read: Callable[[RegoRule], bytes]) -> RegoRule | None:
+    if rego is None or rego.file is None:
+        return rego
+    raw = read(rego)
+    if Digest.of(raw) != rego.digest:
+        found = Digest.of(raw).value
+        raise BadPolicy(f"`{rego.label}`: the sha256 of {rego.file} is {found}")
+    try:
+        return replace(rego, module=raw.decode())
+    except UnicodeDecodeError as error:
+        raise BadPolicy(f"`{rego.label}`: {rego.file} is not UTF-8") from error
 
 
 def chosen(option: str | None, home: Home) -> Policy:

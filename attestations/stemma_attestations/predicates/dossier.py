@@ -35,6 +35,7 @@ class Role(StrEnum):
     TRUST_ROOT = "trust-root"
     TRUSTED_ROOT = "sigstore-trusted-root"
     POLICY = "policy"
+    MODULE = "rego-module"
     FEED = "feed"
 
 

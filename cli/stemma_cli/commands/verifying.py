@@ -80,7 +80,7 @@ def verify(
         raise click.UsageError("a --layout is checked where the registry is, not by a --dossier")
     held: Against | None = None
     try:
-        limit = parse_duration(max_age) if max_age else None
+        limit = parse_duration(max_age) if max_age is not None else None
         if dossier is not None:
             asked = (subject, expected, trust, policy, stage, limit, stale_ok)
             held = Against(session, dossier, *asked)

@@ -114,6 +114,9 @@ def _finish(
     policy = gathered.add(Role.POLICY, wanted.policy)
     if policy != verdict.policy.digest:
         raise Refused("the policy was changed while the dossier was made: try again")
+    for rule in verdict.policy.rules:
+        if rule.rego is not None and rule.rego.file and rule.rego.module is not None:
+            gathered.add(Role.MODULE, rule.rego.module.encode())
     age = _feed(registry, view, gathered, warnings)
     return Dossier(
         issued=view.now,

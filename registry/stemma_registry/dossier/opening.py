@@ -18,13 +18,13 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadPolicy, SignatureRefused, Undecided
 from stemma_attestations.guarding import guarded
 from stemma_attestations.names import NameVersion
-from stemma_attestations.policy import Policy
+from stemma_attestations.policy import Policy, RegoRule
 from stemma_attestations.predicates import dossier as predicate
 from stemma_attestations.predicates.dossier import Role
 from stemma_attestations.request import Evidence
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import TrustRoot
-from stemma_registry import directory, gate
+from stemma_registry import directory, gate, policy_source
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import keyless_facts
@@ -189,9 +189,17 @@ def _terms(content: Content, asked: Asked) -> Terms:
             raise BadDossier("the dossier's policy is not in it")
         try:
             policy = policy_file.parse(raw, content.said.policy_name, content.said.policy_source)
+            policy = policy_source.modules_from(policy, lambda rego: _module(content, rego))
         except BadPolicy as error:
             raise BadDossier(f"the policy in the dossier: {error}") from error
     return Terms(policy, stage, None, asked.max_age, asked.stale_ok)
+
+
+def _module(content: Content, rego: RegoRule) -> bytes:
+    raw = content.all(Role.MODULE).get(rego.digest) if rego.digest else None
+    if raw is None:
+        raise BadDossier(f"the Rego module {rego.file} of its policy is not in it")
+    return raw
 
 
 def _resolve(view: Snapshot, content: Content) -> Resolved:
