@@ -12,7 +12,8 @@
     │   ├── BadEnvelope
     │   ├── BadBundle
     │   ├── BadTrustRoot
-    │   └── BadPolicy
+    │   ├── BadPolicy
+    │   └── BadLock
     └── NotVerified          the gate says no; `verdict` holds every step
         ├── Quarantined      something upstream is stopped
         ├── BytesDiffer      not the bytes that were expected
@@ -82,6 +83,10 @@ class BadTrustRoot(Malformed):
 
 class BadPolicy(Malformed):
     """Not a policy."""
+
+
+class BadLock(Malformed):
+    """Not a lock."""
 
 
 class NotVerified(StemmaError):

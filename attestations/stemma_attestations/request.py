@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.lock import Member
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
@@ -121,6 +122,7 @@ class Request:
     further: tuple[Step, ...] = ()
     # Who evaluates Rego; None: then what asks for it is undecided.
     evaluator: Evaluator | None = None
+    locked: Member | None = None  # what a lock says that it is, and who vouches for it
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -15,6 +15,7 @@ from stemma_attestations.errors import (
     SignatureRefused,
     Undecided,
 )
+from stemma_attestations.lock import Signatory
 from stemma_attestations.names import NameVersion
 from stemma_attestations.policy import Policy, Rule
 
@@ -62,7 +63,8 @@ class Verdict:
 
     `entry` is the ledger entry the status was taken at, `age` how old that provably is
     (None where nobody asked), `rules` those of the policy that held, `accepted` the bundles
-    whose statements counted, `warnings` what is worth a look but decides nothing.
+    whose statements counted, `signers` who vouches for it, `warnings` what is worth a look
+    but decides nothing.
     """
 
     resource: str
@@ -78,6 +80,7 @@ class Verdict:
     stage: str | None = None
     age: timedelta | None = None
     rules: tuple[Rule, ...] = ()
+    signers: tuple[Signatory, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stemma_attestations import accepted, ancestry, evidence, rego_rules, requirements
+from stemma_attestations import accepted, ancestry, evidence, locked, rego_rules, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import differences
 from stemma_attestations.policy import Suspects
@@ -29,7 +29,13 @@ def verify(request: Request) -> Verdict:
     good, signers = accepted.signers(request, signed)
     resolved = Step.passed(1, "reference resolved", *request.resolution)
     proved = (resolved, _bytes(request), signatures, signers)
-    steps = (*proved, *policy_steps(request, good, signed, proved))
+    steps = (
+        *proved[:2],
+        *locked.bytes_steps(request),
+        *proved[2:],
+        *locked.signer_steps(request, good),
+        *policy_steps(request, good, signed, proved),
+    )
     verdict = Verdict(
         resource=request.resource,
         artifact=request.expected.digest,
@@ -43,6 +49,7 @@ def verify(request: Request) -> Verdict:
         stage=request.stage,
         age=request.status.age,
         rules=request.rules,
+        signers=locked.signers(request, good),
         warnings=(
             *_broken_glass(request),
             *(_suspicion(stop) for stop in request.status.suspects),

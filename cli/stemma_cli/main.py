@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("verifying", "Decide whether something may be served, and say why."),
     "dossier": ("packing", "Write all evidence for a verdict into one signed file."),
     "exec": ("serving", "Verify, and run a command on a private copy of just that."),
+    "lock": ("locking", "Write what may be served, and on whose word, for review."),
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
     "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
     "release": ("custody", "Lift a quarantine."),

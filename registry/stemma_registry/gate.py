@@ -16,6 +16,7 @@ from stemma_attestations.errors import (
     Quarantined,
     Undecided,
 )
+from stemma_attestations.lock import Member
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
@@ -56,6 +57,7 @@ class Terms:
     max_age: timedelta | None = None  # of the status; else what the policy says
     stale_ok: str | None = None  # why an older one will do, if the policy lets it
     freshness: Freshness | None = None  # how old it is, where that is known already
+    locked: Member | None = None  # what a lock says that it is
 
 
 TERMS = Terms()
@@ -252,6 +254,7 @@ def _request(
         policy=terms.policy,
         stage=terms.stage,
         stale_ok=terms.stale_ok,
+        locked=terms.locked,
         roots=gathered.roots,
         also_named=tuple(dict.fromkeys(one.name for one in also)),
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from stemma_attestations import canonical, foreign, json_strict, keyless
+from stemma_attestations import canonical, foreign, json_strict, keyless, lock
 from stemma_attestations.bundle import Bundle, verify_bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
@@ -27,6 +27,7 @@ from stemma_attestations.errors import (
     BadBundle,
     BadEnvelope,
     BadJSON,
+    BadLock,
     BadManifest,
     BadStatement,
     BadTrustRoot,
@@ -239,6 +240,20 @@ def trust_root(data: bytes) -> bool:
     return True
 
 
+def locked(data: bytes) -> bool:
+    """A lock says the same when it is written, and is written in one way."""
+    try:
+        with only(BadLock):
+            found = lock.parse(data)
+    except BadLock:
+        return False
+    written = found.encode()
+    assert lock.parse(written) == found
+    assert lock.parse(written).encode() == written
+    assert all("/" not in member.word and member.signers for member in found.members)
+    return True
+
+
 def _plain(data: bytes) -> Any:
     from stemma_attestations import yaml_strict
 
@@ -362,6 +377,7 @@ TARGETS: dict[str, Target] = {
     "predicates": predicates,
     "manifest": manifest,
     "trust": trust_root,
+    "lock": locked,
     "root": trusted_root,
     "identity": certified,
     "entry": ledger_entry,

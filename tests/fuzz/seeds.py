@@ -177,6 +177,7 @@ _MAKERS = {
     "predicates": _statements,
     "manifest": _manifests,
     "trust": _trust,
+    "lock": lambda: _files("v0.1/lock.yaml"),
     "root": _roots,
     "identity": lambda: [known().certified.encode()],
     "entry": _entries,

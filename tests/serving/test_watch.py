@@ -13,10 +13,11 @@ from stemma_attestations.errors import Quarantined
 from stemma_registry.config import Home
 from stemma_registry.errors import Unavailable
 from stemma_registry.registry import Registry
-from stemma_registry.serving import Approved, Place, Question, launching
-from stemma_registry.serving.launching import Served, Serving
+from stemma_registry.serving import Approved, Place, Question, launching, served
+from stemma_registry.serving.launching import Serving
 from stemma_registry.serving.private import Fetch
 from stemma_registry.serving.running import Job
+from stemma_registry.serving.served import Served
 from stemma_registry.serving.watching import Rhythm, Watch
 from tests.faults.scene import Scene
 from tests.s3.machines import Machine, new_location
@@ -100,13 +101,13 @@ def test_a_quarantine_while_copying_is_noticed_before_the_start(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is asked right before the start is not what the verdict was given for."""
-    real = launching.fetch_for
+    real = served.fetch_for
 
     def slow(registry: Registry, approved: Approved) -> Fetch:
         scene.run("quarantine", "data/raw:1", "--reason", "bad").expect(0)
         return real(registry, approved)
 
-    monkeypatch.setattr(launching, "fetch_for", slow)
+    monkeypatch.setattr(served, "fetch_for", slow)
     command = ["touch", str(scene.work / "ran"), "{path}"]
     place = Place(str(scene.registry), Home(scene.seat.home))
     serving = Serving(place, Served.of(Question("models/m:1"), []), command)

@@ -14,16 +14,21 @@ from stemma_cli import exits, output
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
-    from stemma_registry.serving import Approved, Question
+    from stemma_registry.gate import Terms
+    from stemma_registry.serving import Approved
     from stemma_registry.serving.running import Ended
+    from stemma_registry.serving.served import Served
     from stemma_registry.serving.watching import Rhythm
 
 _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
 
 
 @click.command(name="exec")
-@click.argument("subject", metavar="REF|DIR")
-@click.argument("command", metavar="CMD", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("subject", metavar="REF|DIR", required=False)
+@click.argument("command", metavar="CMD", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--lock", type=click.Path(path_type=Path), help="Run CMD on its members, instead of REF."
+)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
 @click.option("--also", multiple=True, metavar="NAME=REF", help="Another one, for {NAME}. Repeat.")
 @click.option(
@@ -52,8 +57,9 @@ _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
 @pass_session
 def exec_(
     session: Session,
-    subject: str,
+    subject: str | None,
     command: tuple[str, ...],
+    lock: Path | None,
     expected: str | None,
     also: tuple[str, ...],
     trust: str | None,
@@ -65,18 +71,25 @@ def exec_(
     grace: str,
     folder: Path | None,
 ) -> None:
-    """Verify REF, or the directory DIR, and run CMD on a private, read-only copy of it.
+    """Verify REF, the directory DIR or a lock, and run CMD on a private, read-only copy of it.
 
     Write `--` before CMD, and {path} in it for the copy. Its exit code is passed
     on. Unless the verdict is a yes nothing is run, and the exit code is the gate's.
     """
+    from stemma_registry.gate import Terms
     from stemma_registry.serving.asking import Place
-    from stemma_registry.serving.launching import Served, Serving, seconds, serve
+    from stemma_registry.serving.launching import Serving, seconds, serve
     from stemma_registry.serving.running import Job
 
+    terms = Terms(session.policy(policy), stage)
+    if lock is not None:  # then the first word behind `--` is the command's
+        command = (subject, *command) if subject is not None else ()
+        subject = None
+    if not command:
+        raise click.UsageError("Missing argument 'CMD...'.")
     serving = Serving(
         Place(session.location, session.home, trust),
-        Served.of(_question(session, subject, expected, policy, stage), also),
+        _served(lock, subject, expected, also, terms),
         command,
         folder.absolute() if folder is not None else None,
         _rhythm(watch, max_age),
@@ -100,16 +113,28 @@ def _clear(advance: object) -> None:
         clear()
 
 
-def _question(
-    session: Session, subject: str, expected: str | None, policy: str | None, stage: str | None
-) -> Question:
+def _served(
+    lock: Path | None,
+    subject: str | None,
+    expected: str | None,
+    also: tuple[str, ...],
+    terms: Terms,
+) -> Served:
     """The seam to the gate: what `verify` would be asked."""
     from stemma_attestations.names import NameVersion
-    from stemma_registry.gate import Terms
     from stemma_registry.serving.asking import Question
+    from stemma_registry.serving.locking import read
+    from stemma_registry.serving.served import Served
 
+    if lock is not None:
+        if expected or also:
+            raise click.UsageError("--lock says what is served: without --as and --also")
+        found, _ = read(lock)
+        return Served.locked(found, terms)
+    if subject is None:
+        raise click.UsageError("Missing argument 'REF|DIR'.")
     name = NameVersion.parse(expected) if expected else None
-    return Question(subject, name, Terms(session.policy(policy), stage))
+    return Served.of(Question(subject, name, terms), also)
 
 
 def _rhythm(watch: str | None, max_age: str | None) -> Rhythm | None:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from stemma_cli import exits, output
-from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli import exits, output, verdicts
+from stemma_cli.session import Session, pass_session, read_file
+from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
     from stemma_registry.foreign.layout import Condition
-    from stemma_registry.gate import Terms
 
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subject", metavar="REF|DIR")
+@click.argument("subjects", metavar="REF|DIR", nargs=-1)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
+@click.option(
+    "--lock",
+    "lock",
+    type=_PATH,
+    help="Hold it, or [WORD=]REF|DIR of each member, to a lock; without any, what is stored.",
+)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
@@ -48,8 +53,9 @@ _PATH = click.Path(path_type=Path)
 @pass_session
 def verify(
     session: Session,
-    subject: str,
+    subjects: tuple[str, ...],
     expected: str | None,
+    lock: Path | None,
     trust: str | None,
     vsa: Path | None,
     sign: Choice,
@@ -70,41 +76,42 @@ def verify(
     """
     from stemma_attestations.errors import NotVerified
     from stemma_attestations.times import parse_duration
-    from stemma_cli.dossiers import Against
+    from stemma_cli.asking import Against, Here
     from stemma_registry.gate import Terms
 
     if sign and vsa is None:
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
-    if dossier is not None and condition is not None:
-        raise click.UsageError("a --layout is checked where the registry is, not by a --dossier")
-    held: Against | None = None
+    limit = parse_duration(max_age) if max_age is not None else None
+    terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+    if dossier is not None and (condition or lock):
+        raise click.UsageError("--dossier goes without --layout and --lock")
+    if lock is not None:
+        if expected or vsa or condition or coverage:
+            raise click.UsageError("--lock goes without --as, --vsa, --layout and --coverage")
+        verify_lock(session, lock, subjects, trust, terms)
+    subject = _only(subjects)
+    asked: Here | Against = Here(session, subject, expected, trust, terms)
+    if dossier is not None:
+        how = (policy, stage, limit, stale_ok)
+        asked = Against(session, dossier, subject, expected, trust, *how)
     try:
-        limit = parse_duration(max_age) if max_age is not None else None
-        if dossier is not None:
-            asked = (subject, expected, trust, policy, stage, limit, stale_ok)
-            held = Against(session, dossier, *asked)
-            verdict, failure = held.verdict(), None
-        else:
-            terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
-            verdict, failure = _verdict(session, subject, expected, trust, terms), None
+        verdict, failure = asked.verdict(), None
     except NotVerified as error:
         if error.verdict is None:
             if not session.json:
-                output.line(_headline(exits.code_of(error), subject))
+                output.line(verdicts.headline(exits.code_of(error), subject))
             raise
         verdict, failure = error.verdict, error
     if vsa is not None:
         _write(session, vsa, verdict, sign)
     code = exits.code_of(failure) if failure else exits.DONE
-    counts = None
-    if coverage:
-        counts = held.coverage(verdict) if held else _coverage(session, verdict, trust)
+    counts = asked.coverage(verdict) if coverage else None
     if session.json:
-        document = _document(verdict, code, failure)
+        document = verdicts.document(verdict, code, failure)
         output.document({**document, "coverage": counts} if coverage else document)
     else:
-        _print(verdict, code)
+        verdicts.report(verdict, code)
         if counts is not None:
             output.line(f"  upstream: {_shares(counts)}")
     click.get_current_context().exit(code)
@@ -125,29 +132,10 @@ def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condit
     return Condition(read_file(layout, MAX_BYTES), pems, run)
 
 
-def _verdict(
-    session: Session,
-    subject: str,
-    expected: str | None,
-    trust: str | None,
-    terms: Terms,
-) -> Verdict:
-    from stemma_attestations.names import NameVersion
-    from stemma_registry import gate
-    from stemma_registry.reference import looks_like_reference
-
-    name = NameVersion.parse(expected) if expected else None
-    with session.view(trust) as (registry, view), progress("hashing") as advance:
-        if name is None and looks_like_reference(subject):
-            return gate.verify_reference(registry, view, subject, advance, terms)
-        return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
-
-
-def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int]:
-    from stemma_registry import gate
-
-    with session.view(trust) as (registry, view):
-        return gate.coverage(registry, view, verdict)
+def _only(subjects: tuple[str, ...]) -> str:
+    if len(subjects) != 1:
+        raise click.UsageError("say what is judged: one REF or DIR")
+    return subjects[0]
 
 
 def _shares(counts: dict[str, int]) -> str:
@@ -164,54 +152,3 @@ def _write(session: Session, path: Path, verdict: Verdict, sign: Choice) -> None
     statement = gate.summary(verdict)
     raw = session.signer(sign).sign(statement).raw if sign else statement.raw
     path.write_bytes(raw)
-
-
-def _document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str, Any]:
-    from stemma_registry import gate
-
-    return {
-        "verified": verdict.passed,
-        "code": code,
-        "kind": type(failure).__name__ if failure else None,
-        "reason": str(failure) if failure else None,
-        "resource": verdict.resource,
-        "artifact": str(verdict.artifact) if verdict.artifact else None,
-        "name": str(verdict.name) if verdict.name else None,
-        "trust_root": str(verdict.trust_root),
-        "policy": {
-            "name": verdict.policy.name,
-            "digest": str(verdict.policy.digest),
-            "source": dict(verdict.policy.source),
-        },
-        "stage": verdict.stage,
-        "entry": verdict.entry,
-        "status_age": None if verdict.age is None else int(verdict.age.total_seconds()),
-        "warnings": list(verdict.warnings),
-        "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
-        "steps": [
-            {
-                "number": step.number,
-                "title": step.title,
-                "outcome": str(step.outcome),
-                "details": list(step.details),
-            }
-            for step in verdict.steps
-        ],
-    }
-
-
-def _print(verdict: Verdict, code: int) -> None:
-    output.line(_headline(code, verdict.resource))
-    for step in verdict.steps:
-        output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
-        for detail in step.details:
-            output.line(f"      {detail}")
-    for warning in verdict.warnings:
-        output.line(f"  ! {warning}")
-
-
-def _headline(code: int, resource: str) -> str:
-    if code == exits.DONE:
-        return f"VERIFIED  {resource}"
-    why = "" if code == exits.NOT_VERIFIED else f"{exits.MEANING[code]}, "
-    return f"NOT VERIFIED ({why}exit {code})  {resource}"

@@ -111,14 +111,19 @@ def approve(
     progress: Progress | None = None,
 ) -> list[Approved]:
     """Every question's yes, in one snapshot; one no is a no to all. Raises as the gate."""
-    found = []
-    for question in questions:
-        verdict = judge(registry, view, question, progress).require()
-        if verdict.artifact is None:
-            raise NotVerified(f"{question.subject}: there is no artifact to serve", verdict)
-        raw = get_bytes(registry.store, verdict.artifact, LIMITS.manifest_bytes)
-        found.append(Approved(question, verdict, Manifest.parse(raw)))
-    return found
+    return [
+        approved(registry, question, judge(registry, view, question, progress))
+        for question in questions
+    ]
+
+
+def approved(registry: Registry, question: Question, verdict: Verdict) -> Approved:
+    """A verdict with what it covers. Raises the verdict's failure where it is no yes."""
+    artifact = verdict.require().artifact
+    if artifact is None:
+        raise NotVerified(f"{question.subject}: there is no artifact to serve", verdict)
+    raw = get_bytes(registry.store, artifact, LIMITS.manifest_bytes)
+    return Approved(question, verdict, Manifest.parse(raw))
 
 
 def check_standing(registry: Registry, view: Snapshot, approved: Approved) -> None:

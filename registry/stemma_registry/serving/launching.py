@@ -12,54 +12,15 @@ from pathlib import Path
 
 from stemma_attestations.errors import Malformed
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.serving.asking import Approved, Place, Question, approve, check_standing
+from stemma_registry.serving.asking import Approved, Place, check_standing
 from stemma_registry.serving.private import PrivateDirectory, base_for
 from stemma_registry.serving.running import NO_COMMAND, Ended, Job, clean, run, tidy_when_killed
-from stemma_registry.serving.verified import MODEL, fetch_for
+from stemma_registry.serving.served import MAIN, Served
 from stemma_registry.serving.watching import Rhythm, Watch
 
-MAIN = "path"  # what the first of a set is called in the command
 VARIABLE = "STEMMA_MODEL"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)\Z")
-
-
-@dataclass(frozen=True)
-class Served:
-    """A set that is verified together: what `{path}` and each `{NAME}` of a command stand for."""
-
-    questions: Mapping[str, Question]
-
-    @classmethod
-    def of(cls, main: Question, also: Sequence[str]) -> Served:
-        """The main question, and each NAME=REF. Raises Malformed."""
-        found = {MAIN: main}
-        for text in also:
-            name, separator, reference = text.partition("=")
-            if not separator or not _NAME.match(name) or name in (MAIN, MODEL):
-                raise Malformed(
-                    f"{text!r:.80} is not NAME=REF with a NAME of small letters, digits and _ "
-                    f"(and none of {MAIN}, {MODEL})"
-                )
-            if name in found:
-                raise Malformed(f"{name} is there twice")
-            found[name] = Question(reference, terms=main.terms)
-        return cls(found)
-
-    def check(self, command: Sequence[str]) -> None:
-        """Raise Malformed where the command is not told where something is."""
-        for name in self.questions:
-            if not any("{" + name + "}" in part for part in command):
-                raise Malformed(
-                    f"the command has no {{{name}}}: write it where the command takes "
-                    f"the directory of {self.questions[name].subject}"
-                )
-
-    def fill(self, command: Sequence[str], places: Mapping[str, Path]) -> list[str]:
-        """The command with every {NAME} replaced, once: what comes in is not looked at again."""
-        pattern = re.compile("|".join(re.escape("{" + name + "}") for name in self.questions))
-        return [pattern.sub(lambda found: str(places[found[0][1:-1]]), part) for part in command]
 
 
 @dataclass(frozen=True)
@@ -92,16 +53,11 @@ def serve(
         return [], Ended(NO_COMMAND, note=f"no command {program:.200}")
     with tidy_when_killed(), contextlib.ExitStack() as stack:
         with serving.place.view() as (registry, view):
-            questions = list(served.questions.values())
-            approved = approve(registry, view, questions, progress)
+            approved = served.approve(registry, view, progress)
             size = sum(one.manifest.size for one in approved)
             base = serving.folder or base_for(serving.place.home, environ, size)
             private = stack.enter_context(PrivateDirectory(base))
-            places = {}
-            for name, one in zip(served.questions, approved, strict=True):
-                folder = MODEL if name == MAIN else name
-                fetch = fetch_for(registry, one)
-                places[name] = private.put(folder, one.manifest, fetch, progress)
+            places = served.put(private, registry, approved, progress)
         _ask(serving.place, approved)  # copying may have taken long
         if ready is not None:
             ready()

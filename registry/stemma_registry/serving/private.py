@@ -103,6 +103,17 @@ class PrivateDirectory:
             raise Unavailable(f"cannot write {root}: {error.strerror or error}") from error
         return root
 
+    @contextlib.contextmanager
+    def folder(self, name: str) -> Iterator[Path]:
+        """A folder that trees are put into, read-only from the end of the block on."""
+        root = self.path / name
+        try:
+            root.mkdir(mode=0o700)
+            yield root
+            root.chmod(DIRECTORY_MODE)
+        except OSError as error:
+            raise Unavailable(f"cannot write {root}: {error.strerror or error}") from error
+
     def close(self) -> None:
         """Remove everything. What cannot be removed now is stale, and removed later.
 

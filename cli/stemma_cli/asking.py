@@ -1,4 +1,4 @@
-"""A directory that is held against a dossier: no registry is opened."""
+"""What `verify` judges: by the registry, or a directory by a dossier, without one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,43 @@ if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
     from stemma_registry.blobs.contract import Store
     from stemma_registry.dossier.opening import Opened
+    from stemma_registry.gate import Terms
+
+
+@dataclass(frozen=True)
+class Here:
+    """What `verify` was given where the registry is."""
+
+    session: Session
+    subject: str
+    expected: str | None
+    trust: str | None
+    terms: Terms
+
+    def verdict(self) -> Verdict:
+        """Judge it. Raises as the gate does."""
+        from stemma_attestations.names import NameVersion
+        from stemma_registry import gate
+        from stemma_registry.reference import looks_like_reference
+
+        name = NameVersion.parse(self.expected) if self.expected else None
+        with self.session.view(self.trust) as (registry, view), progress("hashing") as advance:
+            if name is None and looks_like_reference(self.subject):
+                return gate.verify_reference(registry, view, self.subject, advance, self.terms)
+            root = Path(self.subject)
+            return gate.verify_directory(registry, view, root, name, advance, self.terms)
+
+    def coverage(self, verdict: Verdict) -> dict[str, int]:
+        """How much of what is upstream is vouched for, and how."""
+        from stemma_registry import gate
+
+        with self.session.view(self.trust) as (registry, view):
+            return gate.coverage(registry, view, verdict)
 
 
 @dataclass(frozen=True)
 class Against:
-    """What `verify` was given beside the dossier's FILE."""
+    """The same beside a dossier's FILE."""
 
     session: Session
     file: Path
