@@ -13,6 +13,7 @@ from stemma_attestations.errors import BadBundle, BadKey, SignatureRefused
 from stemma_attestations.grants import distinct
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
+from stemma_attestations.reasons import Reason
 from stemma_attestations.request import Evidence, Request
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import Times
@@ -35,22 +36,25 @@ def signatures(request: Request) -> tuple[list[Signed], Step]:
     """Step 3: the statements about these bytes whose signatures verify."""
     title = "signatures verify over their exact bytes"
     if not request.evidence:
-        return [], Step.failed(3, title, SignatureRefused, "no signed statement is about it")
-    signed, reasons = [], []
+        none = Reason("no signed statement is about it", "statement-missing")
+        return [], Step.failed(3, title, SignatureRefused, none)
+    signed, reasons = [], list[Reason]()
     for evidence in request.evidence:
         try:
             item = verified(evidence, request.trust, request.roots)
         except (SignatureRefused, BadBundle, BadKey) as error:
-            reasons.append(f"{evidence.digest.short}: {error}")
+            why = f"{evidence.digest.short}: {error}"
+            reasons.append(Reason(why, "signature-refused", bundle=evidence.digest))
             continue
         if item.statement.subjects_about(request.expected.digest):
             signed.append(item)
         else:
-            reasons.append(f"{evidence.digest.short}: its statement is about other bytes")
+            why = f"{evidence.digest.short}: its statement is about other bytes"
+            reasons.append(against(request, item, "subject-differs", why))
     if not signed:
         return [], Step.failed(3, title, SignatureRefused, *reasons)
     count = f"{len(signed)} of {len(request.evidence)} bundles"
-    return signed, Step.passed(3, title, count, *reasons)
+    return signed, Step.passed(3, title, count, *(reason.text for reason in reasons))
 
 
 def verified(evidence: Evidence, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Signed:
@@ -81,8 +85,9 @@ def signers(request: Request, signed: Sequence[Signed]) -> tuple[list[Signed], S
     """Step 4: those of them whose signers may say so."""
     title = "a signer is authorised by the trust root"
     if not signed:
-        return [], Step.failed(4, title, SignatureRefused, "there is no valid signature to judge")
-    accepted, reasons = [], []
+        none = Reason("there is no valid signature to judge", "statement-missing")
+        return [], Step.failed(4, title, SignatureRefused, none)
+    accepted, reasons = [], list[Reason]()
     for item in signed:
         refusal = _refusal(request, item)
         if refusal is None:
@@ -90,21 +95,29 @@ def signers(request: Request, signed: Sequence[Signed]) -> tuple[list[Signed], S
         else:
             reasons.append(refusal)
     if not accepted:
-        return [], Step.failed(4, title, SignatureRefused, *dict.fromkeys(reasons))
+        return [], Step.failed(4, title, SignatureRefused, *reasons)
     people = sorted({_trust(request, s).label(s.signer) for s in accepted})
     return accepted, Step.passed(4, title, f"signed by {', '.join(people)}")
 
 
-def _refusal(request: Request, item: Signed) -> str | None:
+def against(request: Request, item: Signed, code: str, text: str) -> Reason:
+    """A reason that names a statement and who signed it."""
+    who = _trust(request, item).label(item.signer)
+    return Reason(text, code, bundle=item.bundle, signer=who, key_id=item.signer)
+
+
+def _refusal(request: Request, item: Signed) -> Reason | None:
     """Why the statement does not count, or None if it does."""
     kind, trust = item.statement.predicate_type, _trust(request, item)
     names = [s.name for s in item.statement.subjects_about(request.expected.digest)]
     if request.name is not None and str(request.name) not in names:
-        return f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
+        why = f"{kind}: said about {names[0] or 'no name'}, not about {request.name}"
+        return against(request, item, "name-differs", why)
     if principals(request, item):
         return None
     subject = str(request.name or names[0] or "what has no name")
-    return trust.refusal(item.signer, kind, subject, item.signed)
+    why = trust.refusal(item.signer, kind, subject, item.signed)
+    return against(request, item, "signer-refused", why)
 
 
 def about(request: Request, item: Signed) -> list[str | None]:

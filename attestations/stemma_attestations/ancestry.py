@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stemma_attestations.errors import NotVerified, Undecided
 from stemma_attestations.policy import AncestorRule
-from stemma_attestations.request import Ancestor, Request
+from stemma_attestations.reasons import Reason
+from stemma_attestations.request import Ancestor, Request, Vouching
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verdict import Step
 
@@ -19,23 +20,25 @@ def step(request: Request) -> Step:
     if not rules:
         return Step.passed(8, title, "not asked for by the policy")
     if request.ancestors is None:
-        return Step.failed(8, title, Undecided, "nobody walked the lineage")
-    wrong = dict.fromkeys(
-        f"{ancestor.label}: {reason}"
-        for rule in rules
-        for ancestor in request.ancestors
-        if (reason := _refusal(ancestor, rule))
-    )
+        nobody = Reason("nobody walked the lineage", "lineage-unread")
+        return Step.failed(8, title, Undecided, nobody)
+    wrong: dict[str, Reason] = {}
+    for rule in rules:
+        for ancestor in request.ancestors:
+            reason = _refusal(ancestor, rule)
+            if reason is not None:
+                wrong.setdefault(reason.text, reason)
     if wrong:
-        lines = list(wrong)
-        more = [f"and {len(lines) - MAX_REASONS} more"] if len(lines) > MAX_REASONS else []
-        return Step.failed(8, title, NotVerified, *lines[:MAX_REASONS], *more)
+        found = list(wrong.values())
+        left = len(found) - MAX_REASONS
+        more = [Reason(f"and {left} more", "ancestors-more")] if left > 0 else []
+        return Step.failed(8, title, NotVerified, *found[:MAX_REASONS], *more)
     labels = {ancestor.label for ancestor in request.ancestors if not ancestor.code}
     count = "1 ancestor" if len(labels) == 1 else f"{len(labels)} ancestors"
     return Step.passed(8, title, count)
 
 
-def _refusal(ancestor: Ancestor, rule: AncestorRule) -> str | None:
+def _refusal(ancestor: Ancestor, rule: AncestorRule) -> Reason | None:
     """Why an ancestor does not do, or None where it does: one good statement suffices."""
     asked = Assurance(rule.assurance)
     beyond = rule.depth is not None and ancestor.depth > rule.depth
@@ -48,11 +51,26 @@ def _refusal(ancestor: Ancestor, rule: AncestorRule) -> str | None:
         return None
     also = "".join(f"; {line}" for line in ancestor.refused) if rule.admitted else ""
     if enough:
-        return "; ".join(enough[0].gaps) + also
+        gaps = "; ".join(enough[0].gaps) + also
+        return _against(ancestor, "ancestor-incomplete", gaps, enough[0])
     if ancestor.provenance:
-        best = max((one.assurance for one in ancestor.provenance), key=lambda a: _RANK.get(a, 0))
-        return f"its provenance is {best}, not {asked}{also}"
-    return f"has no provenance here{also or ', and nobody admitted it'}"
+        best = max(ancestor.provenance, key=lambda one: _RANK.get(one.assurance, 0))
+        weak = f"its provenance is {best.assurance}, not {asked}{also}"
+        return _against(ancestor, "ancestor-not-believed", weak, best)
+    none = f"has no provenance here{also or ', and nobody admitted it'}"
+    return _against(ancestor, "ancestor-unknown", none)
+
+
+def _against(ancestor: Ancestor, code: str, why: str, vouching: Vouching | None = None) -> Reason:
+    return Reason(
+        f"{ancestor.label}: {why}",
+        code,
+        ancestor.label,
+        vouching.bundle if vouching else None,
+        vouching.signer if vouching else None,
+        vouching.key_id if vouching else None,
+        () if ancestor.edge is None else (ancestor.edge,),
+    )
 
 
 def standing(ancestor: Ancestor) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from stemma_attestations.accepted import Signed, people, principals
+from stemma_attestations.accepted import Signed, against, people, principals
 from stemma_attestations.errors import Undecided
 from stemma_attestations.grants import distinct
 from stemma_attestations.policy import ApprovalRule, Check, EvidenceRule, FilesRule
 from stemma_attestations.predicates import approval, lineage, provenance, test_result
 from stemma_attestations.predicates import vulnerabilities as vulns
+from stemma_attestations.reasons import Reason
 from stemma_attestations.request import FileLook, Request
 from stemma_attestations.requirements import Judged, Wanted, concluded, meet
 from stemma_attestations.times import format_duration, format_time
@@ -38,7 +39,8 @@ def step(request: Request, accepted: Sequence[Signed], signed: Sequence[Signed])
         found += [_files(request.files, one) for one in asked]
     step = concluded(7, title, found)
     if asked and request.files is None and step.failure is None:
-        return Step.failed(7, title, Undecided, "nobody looked at the files' formats")
+        nobody = Reason("nobody looked at the files' formats", "files-unread")
+        return Step.failed(7, title, Undecided, nobody)
     return step
 
 
@@ -65,7 +67,7 @@ def _evidence(
         wrong += [line for check in rule.checks if (line := _fails(check, item))]
         return Judged(what, tuple(f"{what}: {line}" for line in wrong))
 
-    return meet(request, accepted, Wanted(what, rule.predicate_type, rule.by, judge))
+    return meet(request, accepted, Wanted(what, rule.predicate_type, rule.by, judge, "evidence"))
 
 
 def _is_same(one: Signed, other: Signed) -> bool:
@@ -144,7 +146,7 @@ def _approvals(
     request: Request, accepted: Sequence[Signed], made: frozenset[str], rule: ApprovalRule
 ) -> Judged:
     """Distinct principals who approved these bytes for the stage, and did not make them."""
-    wrong: list[str] = []
+    wrong: list[Reason] = []
     voices: list[frozenset[str]] = []
     approvers: set[str] = set()
     for item in accepted:
@@ -156,14 +158,16 @@ def _approvals(
             voices.append(people(request, item))
             approvers |= who
         else:
-            wrong.append(f"approval by {', '.join(sorted(who))}: {reason}")
+            line = f"approval by {', '.join(sorted(who))}: {reason}"
+            wrong.append(against(request, item, "approval-refused", line))
     count = distinct(voices)
     name = request.name.name if request.name else None
     asked = max(rule.count, request.trust.needed(approval.TYPE, name))
     if count >= asked:
         return Judged(f"approved by {', '.join(sorted(approvers))}")
     are = "approval is" if asked == 1 else "approvals are"
-    return Judged(wrong=(f"{asked} {are} asked for, {count} count", *wrong))
+    code = "approval-too-few" if count else "approval-missing"
+    return Judged(wrong=(Reason(f"{asked} {are} asked for, {count} count", code), *wrong))
 
 
 def _no_approval(
@@ -195,7 +199,12 @@ def _files(looks: Sequence[FileLook], rule: FilesRule) -> Judged:
         named += [one for one in look.formats if one in rule.without]
         if named or (rule.formats and not look.formats):
             what = ", ".join(dict.fromkeys(named)) or "unknown"
-            wrong.append(f"{look.path}: the format {what} is not allowed")
-        wrong += [f"{look.path}: {text}" for kind, text in look.findings if kind in refused]
+            line = f"{look.path}: the format {what} is not allowed"
+            wrong.append(Reason(line, "file-refused", look.path))
+        wrong += [
+            Reason(f"{look.path}: {text}", "file-refused", look.path)
+            for kind, text in look.findings
+            if kind in refused
+        ]
     kinds = sorted({one for look in looks for one in look.formats})
     return Judged(f"formats {', '.join(kinds) or 'none'}", tuple(wrong))

@@ -248,9 +248,7 @@ def _prove(
     entry = LogEntry.parse(bundle.material)
     log = root.log(entry.log_id)
     if entry.kind not in _KINDS[type(bundle)]:
-        raise SignatureRefused(
-            f"a log entry of kind {' '.join(entry.kind.split()):.60} is not verified for this"
-        )
+        raise SignatureRefused(f"a log entry of kind {entry.kind!r:.40} is not verified for this")
     entry.check_checkpoint(log.key)
     root.check_certificate_log(bundle.certificate)
 

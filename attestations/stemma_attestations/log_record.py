@@ -60,9 +60,7 @@ def of_envelope(envelope: Envelope) -> dict[str, str]:
 def read(entry: LogEntry) -> Record:
     """Read an entry's body. Raises SignatureRefused, BadJSON, BadEnvelope, BadKey."""
     if entry.kind not in _READERS:
-        raise SignatureRefused(
-            f"log entries of kind {' '.join(entry.kind.split()):.60} are not read"
-        )
+        raise SignatureRefused(f"log entries of kind {entry.kind!r:.40} are not read")
     body = json_strict.load_object(entry.body, max_bytes=_BODY_BYTES)
     if f"{body.get('kind')}/{body.get('apiVersion')}" != entry.kind:
         raise SignatureRefused("the log entry's body is of another kind")

@@ -21,23 +21,28 @@ class Observed:
 
 def differences(expected: Manifest, observed: Observed) -> tuple[str, ...]:
     """Every way in which the observed tree is not the expected one, a line each."""
+    return tuple(f"{path}: {what}" for path, what in deviations(expected, observed))
+
+
+def deviations(expected: Manifest, observed: Observed) -> tuple[tuple[str, str], ...]:
+    """The same, each as the path and what is wrong with it."""
     found = {entry.path: entry for entry in observed.entries}
     odd = dict(observed.oddities)
-    lines = [f"{path}: {what}" for path, what in observed.oddities]
+    lines = list(observed.oddities)
     missing = [e for e in expected.entries if e.path not in found and e.path not in odd]
     extra = {p: e for p, e in found.items() if p not in expected.by_path}
     for entry in expected.entries:
         other = found.get(entry.path)
         if other is not None and other.sha256 != entry.sha256:
-            lines.append(f"{entry.path}: changed ({_contrast(entry, other)})")
+            lines.append((entry.path, f"changed ({_contrast(entry, other)})"))
     for entry in missing:
         twin = next((p for p, e in extra.items() if e.sha256 == entry.sha256), None)
         if twin is None:
-            lines.append(f"{entry.path}: missing")
+            lines.append((entry.path, "missing"))
         else:
             del extra[twin]
-            lines.append(f"{entry.path}: renamed to {twin}")
-    lines.extend(f"{path}: not in the manifest" for path in extra)
+            lines.append((entry.path, f"renamed to {twin}"))
+    lines.extend((path, "not in the manifest") for path in extra)
     return tuple(lines)
 
 

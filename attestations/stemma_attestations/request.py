@@ -12,6 +12,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
 from stemma_attestations.policy import BUILTIN, Policy, Rule
+from stemma_attestations.reasons import Edge
 from stemma_attestations.rego import Evaluator
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verdict import Step
@@ -28,13 +29,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Stop:
-    """A quarantine that reaches the artifact; `path` explains how, a line a hop."""
+    """A quarantine that reaches the artifact; `path` explains how, a line a hop.
+
+    `by` is who signed it to the trust root, with the key `key_id`; `edges` are the hops
+    for machines.
+    """
 
     target: str
     reason: str
     by: str
     bundle: Digest
     path: tuple[str, ...] = ()
+    key_id: str | None = None
+    edges: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ class Vouching:
 
     assurance: Assurance
     gaps: tuple[str, ...] = ()
+    bundle: Digest | None = None
+    signer: str | None = None
+    key_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class Ancestor:
     It was reached over edges that are worth `edges` at least. `provenance` is what each
     statement of its provenance is worth, `admitted` whether an admission of it is in
     force, `refused` why others are not; `code` says that it is a commit and not an artifact.
+    `edge` is the one that leads to it on the nearest way.
     """
 
     label: str
@@ -91,6 +102,7 @@ class Ancestor:
     refused: tuple[str, ...] = ()
     code: bool = False
     edges: Assurance = Assurance.ATTESTED
+    edge: Edge | None = None
 
 
 @dataclass(frozen=True)

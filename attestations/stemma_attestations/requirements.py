@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stemma_attestations.accepted import Signed, principals, too_few
+from stemma_attestations.accepted import Signed, against, principals, too_few
 from stemma_attestations.errors import BadStatement, NotVerified
 from stemma_attestations.guarding import guarded
 from stemma_attestations.policy import WITHOUT_COMMIT, BomRule, ProvenanceRule
 from stemma_attestations.predicates import admission, mlbom, provenance
+from stemma_attestations.reasons import Reason
 from stemma_attestations.request import Request
 from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Step
@@ -22,22 +23,26 @@ class Judged:
     """One statement held against a rule: what it proves, or what is wrong with it."""
 
     proved: str = ""
-    wrong: tuple[str, ...] = ()
+    wrong: tuple[str | Reason, ...] = ()
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Statements of one type, by one of these principals (none: by anybody believed)."""
+    """Statements of one type, by one of these principals (none: by anybody believed).
+
+    The codes of reasons against them begin with `topic`.
+    """
 
     what: str
     predicate_type: str
     by: tuple[str, ...]
     judge: Callable[[Signed], Judged]
+    topic: str = "statement"
 
 
 def meet(request: Request, accepted: Sequence[Signed], wanted: Wanted) -> Judged:
     """Whether enough principals made a statement that is good by itself."""
-    wrong: list[str] = []
+    wrong: list[str | Reason] = []
     good: list[Signed] = []
     proved = ""
     for item in accepted:
@@ -45,25 +50,33 @@ def meet(request: Request, accepted: Sequence[Signed], wanted: Wanted) -> Judged
             continue
         who = principals(request, item)
         if wanted.by and who.isdisjoint(wanted.by):
-            wrong.append(
+            line = (
                 f"{wanted.what} by {', '.join(sorted(who))}, and the policy asks for "
                 f"{', '.join(wanted.by)}"
             )
+            wrong.append(against(request, item, f"{wanted.topic}-by-others", line))
             continue
         try:
             judged = guarded(partial(wanted.judge, item), BadStatement)
         except BadStatement as error:
-            wrong.append(f"{item.bundle.short}: {error}")
+            line = f"{item.bundle.short}: {error}"
+            wrong.append(against(request, item, f"{wanted.topic}-malformed", line))
             continue
         if judged.wrong:
-            wrong.extend(judged.wrong)
+            wrong += [
+                against(request, item, f"{wanted.topic}-refused", one)
+                if isinstance(one, str)
+                else one
+                for one in judged.wrong
+            ]
             continue
         good.append(item)
         proved = proved or judged.proved
     if not good:
-        return Judged(wrong=tuple(wrong) or (f"no {wanted.what} by an authorised signer",))
+        none = Reason(f"no {wanted.what} by an authorised signer", f"{wanted.topic}-missing")
+        return Judged(wrong=tuple(wrong) or (none,))
     few = too_few(request, good)
-    return Judged(wrong=(few,)) if few else Judged(proved)
+    return Judged(wrong=(Reason(few, f"{wanted.topic}-too-few"),)) if few else Judged(proved)
 
 
 def concluded(number: int, title: str, found: Sequence[Judged]) -> Step:
@@ -85,11 +98,13 @@ def provenance_step(request: Request, accepted: Sequence[Signed]) -> Step:
 
 def _provenance(request: Request, accepted: Sequence[Signed], rule: ProvenanceRule) -> Judged:
     built = partial(_built, rule)
-    found = meet(request, accepted, Wanted("provenance", provenance.TYPE, rule.by, built))
+    wanted = Wanted("provenance", provenance.TYPE, rule.by, built, "provenance")
+    found = meet(request, accepted, wanted)
     if not found.wrong or not rule.admitted:
         return found
     admitted = partial(_admitted, request)
-    instead = meet(request, accepted, Wanted("admission", admission.TYPE, (), admitted))
+    other = Wanted("admission", admission.TYPE, (), admitted, "admission")
+    instead = meet(request, accepted, other)
     return Judged(wrong=(*found.wrong, *instead.wrong)) if instead.wrong else instead
 
 
@@ -129,7 +144,7 @@ def bom_step(request: Request, accepted: Sequence[Signed]) -> Step:
     title = "ML-BOM is present and its hashes agree with the manifest"
     rules = dict.fromkeys(rule.bom for rule in request.rules)
     wanted = [
-        Wanted("ML-BOM", mlbom.TYPE, rule.by, partial(_listed, request, rule))
+        Wanted("ML-BOM", mlbom.TYPE, rule.by, partial(_listed, request, rule), "bom")
         for rule in rules
         if rule is not None
     ]

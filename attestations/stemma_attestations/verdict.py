@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import (
@@ -18,9 +19,17 @@ from stemma_attestations.errors import (
 from stemma_attestations.lock import Signatory
 from stemma_attestations.names import NameVersion
 from stemma_attestations.policy import Policy, Rule
+from stemma_attestations.reasons import Reason
 
 # Most severe first: what a verdict with several failed steps is called after.
 SEVERITY: Sequence[type[NotVerified]] = (BytesDiffer, SignatureRefused, Quarantined, NotVerified)
+# The word for a reason that says no more than its line.
+_CODES: Mapping[type[NotVerified], str] = {
+    BytesDiffer: "bytes-differ",
+    SignatureRefused: "signature-refused",
+    Quarantined: "quarantined",
+    Undecided: "undecided",
+}
 
 
 class Outcome(StrEnum):
@@ -36,7 +45,8 @@ class Step:
     """One numbered step of the recipe (design: the gate).
 
     `details` are lines for people: what was proved, or each reason against.
-    `failure` is the error that a failed step amounts to.
+    `failure` is the error that a failed step amounts to, `reasons` say why for machines:
+    at least one where it did not pass.
     """
 
     number: int
@@ -44,6 +54,7 @@ class Step:
     outcome: Outcome
     details: tuple[str, ...] = ()
     failure: type[NotVerified] | None = None
+    reasons: tuple[Reason, ...] = ()
 
     @classmethod
     def passed(cls, number: int, title: str, *details: str) -> Step:
@@ -51,10 +62,26 @@ class Step:
         return cls(number, title, Outcome.PASSED, details)
 
     @classmethod
-    def failed(cls, number: int, title: str, failure: type[NotVerified], *details: str) -> Step:
+    def failed(
+        cls, number: int, title: str, failure: type[NotVerified], *why: str | Reason
+    ) -> Step:
         """A step that was refuted, or could not be decided where `failure` is Undecided."""
         outcome = Outcome.UNDECIDED if failure is Undecided else Outcome.FAILED
-        return cls(number, title, outcome, details, failure)
+        code = next((_CODES[kind] for kind in failure.__mro__ if kind in _CODES), "not-verified")
+        reasons = [Reason(one) if isinstance(one, str) else one for one in why or (title,)]
+        lines = dict.fromkeys(line for one in reasons for line in one.lines)
+        coded = tuple(one if one.code else replace(one, code=code) for one in reasons)
+        return cls(number, title, outcome, tuple(lines), failure, tuple(dict.fromkeys(coded)))
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` and the verification summary have it."""
+        return {
+            "number": self.number,
+            "title": self.title,
+            "outcome": str(self.outcome),
+            "details": list(self.details),
+            "reasons": [reason.to_json() for reason in self.reasons],
+        }
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ The numbers are those of the design.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stemma_attestations import accepted, ancestry, evidence, locked, rego_rules, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
-from stemma_attestations.observed import differences
+from stemma_attestations.observed import deviations
 from stemma_attestations.policy import Suspects
+from stemma_attestations.reasons import Reason
 from stemma_attestations.request import Request, Stop
 from stemma_attestations.times import format_duration
 from stemma_attestations.verdict import Step, Verdict
@@ -82,9 +84,10 @@ def policy_steps(
 
 def _bytes(request: Request) -> Step:
     title = "every byte is in the manifest and nothing else is there"
-    lines = differences(request.expected, request.observed)
-    if lines:
-        return Step.failed(2, title, BytesDiffer, *lines)
+    found = deviations(request.expected, request.observed)
+    if found:
+        wrong = [Reason(f"{path}: {what}", "bytes-differ", path) for path, what in found]
+        return Step.failed(2, title, BytesDiffer, *wrong)
     count = len(request.expected.entries)
     files = "1 file" if count == 1 else f"{count} files"
     return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
@@ -93,17 +96,17 @@ def _bytes(request: Request) -> Step:
 def _status(request: Request) -> Step:
     title, status = "nothing upstream is quarantined", request.status
     if status.stops:
-        lines = [line for stop in status.stops for line in explain(stop)]
-        return Step.failed(9, title, Quarantined, *lines)
+        return Step.failed(9, title, Quarantined, *map(_stopped, status.stops))
     if status.undecided is not None:
         return Step.failed(9, title, Undecided, status.undecided)
     entry = f"as of ledger entry {status.entry}"
     if status.stale is not None:
+        stale = Reason(status.stale, "stale")
         if request.stale_ok is None:
-            return Step.failed(9, title, Undecided, status.stale)
+            return Step.failed(9, title, Undecided, stale)
         if not request.policy.stale_ok:
             refused = f"and {request.policy.name} permits no stale status"
-            return Step.failed(9, title, Undecided, status.stale, refused)
+            return Step.failed(9, title, Undecided, stale, Reason(refused, "stale"))
         return Step.passed(9, title, entry, *_broken_glass(request))
     age = "" if status.age is None else f", at most {format_duration(status.age)} old"
     return Step.passed(9, title, entry + age)
@@ -121,18 +124,19 @@ def _allowed(request: Request) -> Step:
     policy, rules = request.policy, request.rules
     if request.stage is not None and request.stage not in policy.stages:
         known = ", ".join(policy.stages)
-        return Step.failed(
-            10, title, NotVerified, f"{policy.name} has no stage {request.stage} ({known})"
-        )
+        why = f"{policy.name} has no stage {request.stage} ({known})"
+        return Step.failed(10, title, NotVerified, Reason(why, "stage-unknown", request.stage))
     if not rules:
         where = f" at stage {request.stage}" if request.stage else ""
         what = request.name.name if request.name else "what has no name"
-        return Step.failed(
-            10, title, NotVerified, f"no rule of the policy {policy.name} is about {what}{where}"
-        )
+        why = f"no rule of the policy {policy.name} is about {what}{where}"
+        return Step.failed(10, title, NotVerified, Reason(why, "rule-missing", what))
     if policy.on_suspect is Suspects.DENY and request.status.suspects:
-        lines = [_suspicion(stop) for stop in request.status.suspects]
-        return Step.failed(10, title, NotVerified, *lines)
+        suspects = [
+            replace(_stopped(stop), text=_suspicion(stop), code="suspect", further=())
+            for stop in request.status.suspects
+        ]
+        return Step.failed(10, title, NotVerified, *suspects)
     labels = "; ".join(rule.label for rule in rules if rule.label)
     return Step.passed(10, title, policy.name + (f": {labels}" if labels else ""))
 
@@ -140,6 +144,20 @@ def _allowed(request: Request) -> Step:
 def explain(stop: Stop) -> tuple[str, ...]:
     """A quarantine and its path, a line each."""
     return (f"{stop.target} is quarantined by {stop.by}: {stop.reason}", *stop.path)
+
+
+def _stopped(stop: Stop) -> Reason:
+    first, *path = explain(stop)
+    return Reason(
+        first,
+        "quarantined",
+        stop.target,
+        stop.bundle,
+        stop.by,
+        stop.key_id,
+        stop.edges,
+        tuple(path),
+    )
 
 
 def _suspicion(stop: Stop) -> str:

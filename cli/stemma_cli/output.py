@@ -30,9 +30,12 @@ def note(text: str) -> None:
 
 
 def plain(text: str) -> str:
-    """`text` without what could steer a terminal: names and reasons come from anywhere."""
+    """`text` without what could steer a terminal, or begin a line of its own.
+
+    Names and reasons come from anywhere: a line of theirs could read like a verdict.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    safe = "".join(c if c == "\n" or _printable(c) else f"\\u{ord(c):04x}" for c in text)
+    safe = "".join(c if _printable(c) else f"\\u{ord(c):04x}" for c in text)
     return safe.encode(encoding, "backslashreplace").decode(encoding)
 
 

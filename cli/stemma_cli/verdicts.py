@@ -34,15 +34,7 @@ def document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str
         "status_age": None if verdict.age is None else int(verdict.age.total_seconds()),
         "warnings": list(verdict.warnings),
         "vsa": json.loads(gate.summary(verdict).raw) if verdict.artifact else None,
-        "steps": [
-            {
-                "number": step.number,
-                "title": step.title,
-                "outcome": str(step.outcome),
-                "details": list(step.details),
-            }
-            for step in verdict.steps
-        ],
+        "steps": [step.to_json() for step in verdict.steps],
     }
 
 

@@ -22,10 +22,12 @@ from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.deployed import Wanted
 from stemma_registry.catalogue.rows import Fact, PartRow, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
-from stemma_registry.lineage import status
+from stemma_registry.lineage import deployments, status
+from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
@@ -76,12 +78,13 @@ class Shared:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a quarantine would stop, before anybody signs it."""
+    """What a quarantine would stop, before anybody signs it, and where that is deployed."""
 
     targets: tuple[Target, ...]
     shared: tuple[Shared, ...]
     affected: tuple[Affected, ...]
     warnings: tuple[str, ...]
+    deployed: Deployments
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def preview(
             "this quarantine would be shown, and stop nothing"
         )
     affected = _affected(view, _draft(view, targets, signer))
-    return Preview(tuple(targets), tuple(shared), tuple(affected), tuple(warnings))
+    reached = {item.version.artifact_id for item in affected if item.blocked}
+    runs = deployments.load(view, Wanted()).of(reached)
+    return Preview(tuple(targets), tuple(shared), tuple(affected), tuple(warnings), runs)
 
 
 def quarantine(

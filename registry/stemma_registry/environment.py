@@ -1,7 +1,8 @@
-"""The Python packages of the environment a job runs in, for its BOM."""
+"""What a job runs in: the Python packages of the environment, for its BOM, and the host."""
 
 from __future__ import annotations
 
+import socket
 from importlib import metadata
 
 from stemma_attestations.predicates.mlbom import Package
@@ -18,3 +19,8 @@ def packages() -> list[Package]:
         normal = name.lower().replace("_", "-").replace(".", "-")
         found.setdefault(normal, Package(name, version, f"pkg:pypi/{normal}@{version}"))
     return [found[name] for name in sorted(found)][: LIMITS.packages]
+
+
+def host() -> str:
+    """The name of this machine, as it calls itself."""
+    return socket.gethostname()

@@ -3,21 +3,28 @@
 Whoever keeps the store can withhold its newest entries. The feed names the ledger's head
 under a signature that is minutes old; a ledger that ends before it, or has another entry
 there, is not the one that was published. With the ledger whole up to that head, every
-quarantine of the feed is in it, and the walk over the ledger has met it.
+quarantine of the feed is in it, and so it is in the catalogue that was asked: one that is not
+was lost by a damaged catalogue, or left out of a snapshot that was adopted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError, Undecided
+from stemma_attestations.predicates import status as predicate
 from stemma_attestations.request import StatusView
+from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot
+
+if TYPE_CHECKING:
+    from stemma_registry.status.judging import Judged
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,29 @@ def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
         )
     if _projected(registry, view, head.n) != head.entry:
         raise Undecided(f"ledger entry {head.n} is not the one that the feed names")
+    _holds(view, found.custody)
     return found.age(view.now)
+
+
+def _holds(view: Snapshot, custody: Judged) -> None:
+    """Make sure that every quarantine the feed believes was there to be met. Raises Undecided."""
+    rows = query.statuses(view.connection, predicate.QUARANTINE)
+    digests = query.digests(view.connection, {row.node_id for row in rows})
+    known = {
+        (row.statement, digests[row.node_id], row.fact.name)
+        for row in rows
+        if row.fact.signer is not None
+        and view.trust.has_authorised(
+            row.fact.signer, predicate.TYPE, row.fact.name, row.fact.signed
+        )
+    }
+    for said in custody.believed:
+        for target in said.targets:
+            if (said.statement.value, target.digest, target.name) not in known:
+                raise Undecided(
+                    f"the feed has the quarantine {said.statement.short} of {target.label}, and "
+                    "the catalogue has lost it: `stemma rebuild` makes it anew"
+                )
 
 
 def _projected(registry: Registry, view: Snapshot, n: int) -> Digest | None:

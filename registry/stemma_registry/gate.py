@@ -189,15 +189,7 @@ def predicate(verdict: Verdict) -> dict[str, Any]:
         ),
         input_attestations=list(verdict.accepted),
         passed=verdict.passed,
-        steps=[
-            {
-                "number": step.number,
-                "title": step.title,
-                "outcome": str(step.outcome),
-                "details": list(step.details),
-            }
-            for step in verdict.steps
-        ],
+        steps=[step.to_json() for step in verdict.steps],
     )
 
 

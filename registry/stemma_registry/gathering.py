@@ -10,6 +10,7 @@ from functools import cached_property
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.policy import AncestorRule
+from stemma_attestations.predicates import deployment
 from stemma_attestations.rego import Evaluator
 from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView
 from stemma_attestations.trust import Assurance
@@ -40,7 +41,12 @@ class Gathered:
     @cached_property
     def evidence(self) -> Sequence[Evidence]:
         """The bundles about it. Raises Undecided where one is lost or damaged, or for too many."""
-        facts = query.facts_about(self.view.connection, self.node)
+        facts = [
+            fact
+            for fact in query.facts_about(self.view.connection, self.node)
+            # Where it runs says nothing about whether it may, and there may be thousands.
+            if fact.predicate_type != deployment.TYPE
+        ]
         return stored.evidence_about(self.registry.store, self.view.trust, facts)
 
     @cached_property

@@ -36,6 +36,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    deployment,
     dossier,
     lineage,
     provenance,
@@ -152,6 +153,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
             check_statement(of_predicate(admission.parse), admission.TYPE),
         )
     ],
+    "deployment.md": [
+        ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
+    ],
     "dossier.md": [
         ("statements/dossier.json", check_statement(of_predicate(dossier.parse), dossier.TYPE))
     ],
@@ -205,6 +209,7 @@ NAMES = {
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
+    "deployment.md": [deployment.TYPE, *deployment.STATES],
     "dossier.md": [
         dossier.TYPE,
         *dossier.Role,
@@ -254,6 +259,8 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("policy.md", "within {:g} s of", LIMITS.opa_seconds),
         ("policy.md", "and {:,} MiB of memory", LIMITS.rego_bytes >> 20),
         ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
+        ("deployment.md", "1 to {} characters", deployment.MAX_WORD),
+        ("deployment.md", "at most {} days", deployment.MAX_LIFE.days),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),
         ("README.md", "a manifest: {:,} MiB", manifest.MAX_BYTES >> 20),

@@ -1,4 +1,4 @@
-"""The frozen policy, its cases, and what policies ask for: read for ever."""
+"""The frozen policy, its cases, what policies ask for, and a deployment: read for ever."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from stemma_attestations import policy_cases, policy_file
 from stemma_attestations.policy import AncestorRule, ApprovalRule, ProvenanceRule
-from stemma_attestations.predicates import admission, approval
+from stemma_attestations.predicates import admission, approval, deployment
 from stemma_attestations.statement import Statement
 from tests.attestations.test_frozen import MODEL, frozen, statement
 from tests.building import NOW
@@ -23,6 +23,17 @@ def test_an_approval_and_an_admission() -> None:
         statement("approval").subjects, approval.TYPE, approval.build(said, nonce)
     )
     assert again.raw == frozen("statements/approval.json")
+
+
+def test_a_deployment() -> None:
+    said = deployment.check(statement("deployment"))
+    assert said.spot == deployment.Spot("gpu-7.example.org", "digits-api", "prod")
+    assert (said.state, said.since, said.entry) == (deployment.STARTED, NOW, 8)
+    nonce = str(statement("deployment").predicate["nonce"])
+    again = Statement.build(
+        statement("deployment").subjects, deployment.TYPE, deployment.build(said, nonce)
+    )
+    assert again.raw == frozen("statements/deployment.json")
 
 
 def test_a_policy_and_its_cases() -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemma_attestations import json_strict
+from stemma_attestations import evidence, json_strict
+from stemma_attestations.accepted import Signed
+from stemma_attestations.bundle import Bundle
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import NotVerified
+from stemma_attestations.policy import Rule
 from stemma_attestations.request import Ancestor, FileLook, Request, Vouching
+from stemma_attestations.times import Dated
 from stemma_attestations.trust import Assurance
 from tests.attestations.scene import (
     BOM,
@@ -37,7 +43,7 @@ from tests.attestations.test_policy_steps import (
     said,
     vulns,
 )
-from tests.building import examples, json_values
+from tests.building import NOW, examples, json_values
 
 ADMISSION = "urn:stemma:admission:v0.1"
 ENDS = {"reason": "old", "issuedAt": "2026-11-21T11:00:00Z", "until": "2027-01-01T00:00:00Z"}
@@ -297,3 +303,54 @@ def test_the_pool_suffices() -> None:
     for n in (0, 1, 2, 4, 6, 8):
         rest = [item for m, item in enumerate(POOL) if m != n]
         assert verdict_of(asked(EVERYTHING, rest, stage="prod"))[1] is NotVerified, n
+
+
+# --- ages -----------------------------------------------------------------------------------
+
+ROOT = Digest.of(b"a root that is believed about time")
+AGED = f"- names: ['**']\n  evidence: [{{type: '{TESTS}', max_age: 1h}}]"
+MINUTES = st.lists(st.sampled_from([-5, 0, 30, 59, 61, 600]), max_size=3)
+
+
+@examples(200)
+@given(st.lists(MINUTES, max_size=3), st.data())
+def test_a_date_that_goes_missing_never_helps(
+    minutes: list[list[int]], data: st.DataObject
+) -> None:
+    """Nor does a statement with all its dates. What one statement's bundles are is state."""
+    dates = [[NOW - timedelta(minutes=m) for m in one] for one in minutes]
+
+    def passes(left: list[list[datetime]]) -> bool:
+        whole = asked(AGED, [], stage=None)
+        trust = replace(whole.trust, time=(ROOT,))
+        items = [
+            Signed(item.digest, item.statement(), ADA.public.id, None, tuple(dated))
+            for number, one in enumerate(left)
+            for item in [_parsed(number)]
+            for dated in [[Dated(time, ROOT) for time in one]]
+        ]
+        return evidence.step(replace(whole, trust=trust), items, items).failure is None
+
+    # A signature is as old as the oldest date that is believed: the youngest go first.
+    fewer = [sorted(one)[: data.draw(st.integers(0, len(one)))] for one in dates]
+    kept = [one for one in fewer if data.draw(st.booleans())]
+    assert passes(dates) or not passes(fewer)
+    assert passes(fewer) or not passes(kept)
+    assert not passes([[] for _ in dates])
+
+
+def _parsed(number: int) -> Bundle:
+    return Bundle.parse(said(TESTS, result_of(configuration=[{"name": str(number)}])).raw)
+
+
+def test_every_requirement_there_is_has_its_property() -> None:
+    """Whoever adds one to a rule adds it here, and says which property holds for it."""
+    held = {
+        **dict.fromkeys(("provenance", "bom", "evidence", "approvals"), "KINDS, and EVERYTHING"),
+        "ancestors": "test_what_vouches_for_an_ancestor_and_goes_missing_never_helps",
+        "files": "test_a_file_that_nobody_can_tell_is_no_better_than_one_that_is",
+        "rego": "a module's own business: it is asked last, and takes away a yes at most",
+        "max_age": "tests/status/test_freshness.py: without a feed nothing proves it",
+    }
+    asks = {field.name for field in fields(Rule)} - {"names", "stages", "line", "label"}
+    assert asks == set(held)

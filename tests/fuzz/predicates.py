@@ -12,6 +12,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    deployment,
     dossier,
     lineage,
     mlbom,
@@ -67,6 +68,13 @@ def _dataset(statement: Statement) -> None:
     assert min(view.files, view.size) >= 0
 
 
+def _deployment(statement: Statement) -> None:
+    view = deployment.check(statement)
+    assert (view.until is None) == (view.state == deployment.STOPPED)
+    assert view.spot.check().host.isprintable()
+    assert view.since <= view.issued
+
+
 def _dossier(statement: Statement) -> None:
     view = dossier.parse(statement.predicate)
     assert dossier.parse(dossier.build(view)) == view
@@ -109,7 +117,7 @@ def _mlbom(statement: Statement) -> None:
 
 
 READERS: tuple[Reader, ...] = (
-    *(_provenance, _lineage, _status, _attachment, _dataset),
+    *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
     *(_dossier, _checkpoint, _snapshot, _signature, _verdict, _mlbom),
 )
 

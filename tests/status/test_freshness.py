@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -219,6 +220,45 @@ def test_broken_glass_lets_nothing_pass_that_is_contradicted(scene: FeedScene) -
     scene.publish()
     lets = policy("max_age: 1h\nstale_ok: true\n")
     refused(scene, Terms(lets, stale_ok="it is late"), "withheld", rewound)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM status",
+        "UPDATE status SET action = 'release'",
+        "UPDATE statement SET signer = X'ab' WHERE id IN (SELECT statement_id FROM status)",
+        "DELETE FROM subject WHERE statement_id IN (SELECT statement_id FROM status)",
+    ],
+)
+def test_a_catalogue_that_lost_a_quarantine(scene: FeedScene, damage: str) -> None:
+    """Bit rot, or a snapshot that left it out: the feed is asked a second time."""
+    world = scene.world
+    pin(scene)
+    world.quarantine("models/m:1")
+    scene.publish()
+    with world.view() as view, pytest.raises(Quarantined):
+        gate.verify_reference(world.registry, view, "models/m:1", None, Terms(max_age=HOUR))
+    with sqlite3.connect(world.catalogue_path) as database:
+        assert database.execute(damage).rowcount > 0
+    with world.view() as view:
+        assert gate.verify_reference(world.registry, view, "models/m:1", None, Terms()).passed
+        for terms in (
+            Terms(max_age=HOUR),
+            Terms(policy("stale_ok: true\n"), None, None, HOUR, "x"),
+        ):
+            with pytest.raises(Undecided, match="the catalogue has lost it"):
+                gate.verify_reference(world.registry, view, "models/m:1", None, terms)
+    world.rebuild()
+    with world.view() as view, pytest.raises(Quarantined):
+        gate.verify_reference(world.registry, view, "models/m:1", None, Terms(max_age=HOUR))
+    # What is released is asked of nobody, before the feed knows of it and after.
+    world.release("models/m:1")
+    for _ in range(2):
+        with world.view() as view:
+            terms = Terms(max_age=HOUR)
+            assert gate.verify_reference(world.registry, view, "models/m:1", None, terms).passed
+        scene.publish()
 
 
 def test_several_names_cost_one_reading(scene: FeedScene, monkeypatch: pytest.MonkeyPatch) -> None:

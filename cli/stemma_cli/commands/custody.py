@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output
+from stemma_cli import output, reports
 from stemma_cli.commands import feeding
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
@@ -109,6 +109,7 @@ def _document(seen: Preview) -> dict[str, Any]:
             }
             for item in seen.affected
         ],
+        "deployed": [reports.document(one) for one in seen.deployed.found],
         "warnings": list(seen.warnings),
     }
 
@@ -131,6 +132,13 @@ def _print(seen: Preview, dry_run: bool) -> None:
     if suspect:
         output.line(f"  reached only on a word that is not believed: {len(suspect)}")
         _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+
+    runs, others = seen.deployed.believed, [o for o in seen.deployed.found if not o.believed]
+    if runs:
+        output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
+        _some([f"    {one.name}  {reports.line(one)}" for one in runs])
+    if others:
+        output.line(f"  said to be deployed, which is not believed: {len(others)}")
 
 
 def _some(lines: list[str]) -> None:

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from stemma_cli import exits, output
+from stemma_cli.reports import Wish, document_of, reporting
 from stemma_cli.session import Session, pass_session, progress
+from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
+    from stemma_registry.deploying import Left
     from stemma_registry.gate import Terms
     from stemma_registry.serving import Approved
+    from stemma_registry.serving.reporting import Report
     from stemma_registry.serving.running import Ended
     from stemma_registry.serving.served import Served
     from stemma_registry.serving.watching import Rhythm
@@ -54,6 +58,8 @@ _SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL")
     type=click.Path(path_type=Path),
     help="Where the private copies are made (else the run-time directory, or the home).",
 )
+@reporting
+@signing("The signer of the records: key:FILE, hsm:ID, ... (else the home's key).")
 @pass_session
 def exec_(
     session: Session,
@@ -70,6 +76,8 @@ def exec_(
     ending: str,
     grace: str,
     folder: Path | None,
+    report: Wish | None,
+    sign: Choice,
 ) -> None:
     """Verify REF, the directory DIR or a lock, and run CMD on a private, read-only copy of it.
 
@@ -81,6 +89,7 @@ def exec_(
     from stemma_registry.serving.launching import Serving, seconds, serve
     from stemma_registry.serving.running import Job
 
+    left: list[Left] = []
     terms = Terms(session.policy(policy), stage)
     if lock is not None:  # then the first word behind `--` is the command's
         command = (subject, *command) if subject is not None else ()
@@ -93,6 +102,7 @@ def exec_(
         command,
         folder.absolute() if folder is not None else None,
         _rhythm(watch, max_age),
+        _reporter(session, report, stage, sign, left),
     )
     stdout = 2 if session.json else None  # one JSON document is on stdout, and nothing else
     job = Job(command, {}, signal.Signals[f"SIG{ending}"], seconds(grace), stdout=stdout)
@@ -103,7 +113,8 @@ def exec_(
         if text:
             output.note(f"stemma: {text}")
     if session.json:
-        output.document(_document(approved, ended, code))
+        told = {"reports": [document_of(one) for one in left]} if report else {}
+        output.document({**_document(approved, ended, code), **told})
     click.get_current_context().exit(code)
 
 
@@ -147,6 +158,23 @@ def _rhythm(watch: str | None, max_age: str | None) -> Rhythm | None:
         return None
     interval = seconds(watch)
     return Rhythm(interval, seconds(max_age) if max_age is not None else 10 * interval)
+
+
+def _reporter(
+    session: Session, report: Wish | None, stage: str | None, sign: Choice, left: list[Left]
+) -> Report | None:
+    from stemma_registry.serving.reporting import Report
+
+    if report is None:
+        if sign:
+            raise click.UsageError("--sign, --timestamp and --log are about a --report")
+        return None
+    spot, life = report.spot(stage), report.life
+
+    def tell(text: str) -> None:
+        output.note(f"stemma: {text}")
+
+    return Report(session.signer(sign), spot, tell, left.append, life)
 
 
 def _document(approved: Sequence[Approved], ended: Ended, code: int) -> dict[str, object]:

@@ -114,4 +114,5 @@ def key_show(session: Session, sign: str | None, out: Path | None) -> None:
         return
     output.line(f"key id  {public.id}")
     output.line(f"scheme  {public.scheme}")
-    output.line(public.pem.rstrip())
+    for line in public.pem.splitlines():
+        output.line(line)

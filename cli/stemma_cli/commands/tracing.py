@@ -22,6 +22,8 @@ FORMATS = ("tree", "table", "json", "dot", "mermaid")
 @click.option("--up", is_flag=True, help="What it came from, instead of what came from it.")
 @click.option("--depth", type=click.IntRange(min=1), help="At most so many edges away.")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
+@click.option("--deployed", is_flag=True, help="Only what runs somewhere, and the ways there.")
+@click.option("--stage", metavar="STAGE", help="Only what runs at that stage.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
@@ -33,6 +35,8 @@ def trace(
     up: bool,
     depth: int | None,
     target: str | None,
+    deployed: bool,
+    stage: str | None,
     form: str,
     trust: str | None,
 ) -> None:
@@ -42,11 +46,16 @@ def trace(
     somebody not believed for this), `claimed` (unsigned) or `contains` (bytes).
     """
     from stemma_cli import trace_formats
+    from stemma_registry.catalogue.deployed import Wanted
+    from stemma_registry.lineage import deployments, whereabouts
     from stemma_registry.lineage.trace import Direction, between
     from stemma_registry.lineage.trace import trace as walk
 
     if target is not None and depth is not None:
         raise click.UsageError("--to shows whole ways between two; it takes no --depth")
+    only = deployed or stage is not None
+    if target is not None and only:
+        raise click.UsageError("--to shows whole ways between two; it takes no --deployed, --stage")
     with session.view(trust) as (_, view):
         start = _start(view, subject)
         if target is not None:
@@ -57,10 +66,20 @@ def trace(
         else:
             direction = Direction.UP if up else Direction.DOWN
             found, paths = walk(view, start.node, direction, depth), None
-    trace_formats.show(found, paths, "json" if session.json else form)
+        running = deployments.load(view, Wanted(stage=stage))
+        found = whereabouts.with_deployments(found, running)
+    if only:
+        trace_formats.show_deployed(whereabouts.only_deployed(found), _form(session, form))
+        return
+    trace_formats.show(found, paths, _form(session, form))
     if target is not None and not paths:
         output.note(f"stemma: there is no way between {subject} and {target}")
         click.get_current_context().exit(exits.NOT_FOUND)
+
+
+def _form(session: Session, form: str) -> str:
+    """The format: `--json` is a format too."""
+    return "json" if session.json else form
 
 
 def _start(view: Snapshot, subject: str) -> Resolved:

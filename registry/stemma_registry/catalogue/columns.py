@@ -25,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from stemma_registry.errors import Unavailable
+
 # SQLite gives only INTEGER PRIMARY KEY the row id; PostgreSQL wants 64 bits.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -40,8 +42,18 @@ class HexBytes(TypeDecorator[str]):
         return None if value is None else bytes.fromhex(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        """From the database."""
-        return None if value is None else value.hex()
+        """From the database. Raises Unavailable for what nobody of ours has written."""
+        if value is None:
+            return None
+        if isinstance(value, bytes | bytearray | memoryview):
+            return value.hex()
+        raise _rotten(value)
+
+
+def _rotten(value: object) -> Unavailable:
+    return Unavailable(
+        f"the catalogue is damaged: it holds {value!r:.40}; `stemma rebuild` makes it anew"
+    )
 
 
 HEAD = 8  # bytes of a digest that an index holds: enough to find it, a quarter of the room
@@ -130,10 +142,12 @@ class Coded(TypeDecorator[str]):
         return None if value is None else _CODES.get(value, f"={value.replace(_NUL, _INSTEAD)}")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """From the database. Raises KeyError for a letter that this version does not know."""
-        if value is None or value.startswith("="):
-            return value and value[1:]
-        return _TEXTS[value]
+        """From the database. Raises Unavailable for a letter that this version does not know."""
+        if value is None:
+            return None
+        if not isinstance(value, str) or not (value.startswith("=") or value in _TEXTS):
+            raise _rotten(value)
+        return value[1:] if value.startswith("=") else _TEXTS[value]
 
 
 class in_hex(FunctionElement[str]):  # noqa: N801 - an SQL function

@@ -115,7 +115,11 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 
 def _kinds() -> tuple[Kind, ...]:
-    return (_statements(), _dated(), _subjects(), _edges(), _versions(), *_status(), *_files())
+    return (
+        *(_statements(), _dated(), _subjects(), _edges(), _versions(), _deployments()),
+        *_status(),
+        *_files(),
+    )
 
 
 def _kind(name: str, key: int, tables: Any, /, **columns: ColumnElement[Any]) -> Kind:
@@ -205,6 +209,25 @@ def _versions() -> Kind:
         artifact=t.node.c.value,
         kind=c.kind,
         definition=c.definition,
+    )
+
+
+def _deployments() -> Kind:
+    c = t.deployment.c
+    tables = t.deployment.join(t.statement, t.statement.c.id == c.statement_id)
+    return _kind(
+        "deployment",
+        1,
+        tables,
+        bundle=t.statement.c.bundle,
+        host=c.host,
+        service=c.service,
+        stage=c.stage,
+        state=c.state,
+        instance=c.instance,
+        since=c.since,
+        issued=c.issued,
+        until=c.until,
     )
 
 

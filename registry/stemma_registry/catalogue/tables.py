@@ -26,7 +26,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0004"
+REVISION = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -183,6 +183,22 @@ lifted = Table(
     Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
     Column("payload", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
+)
+
+# Where artifacts run: what a deployment record says of its subjects. Times are seconds of Unix
+# time; `until` is null where it stopped. Whether anybody believes it is asked later.
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("host", Words, nullable=False),
+    Column("service", Words, nullable=True),
+    Column("stage", Words, nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("instance", HexBytes, nullable=False, index=True),
+    Column("since", BigInteger, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=True, index=True),
 )
 
 # Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest

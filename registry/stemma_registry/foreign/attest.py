@@ -18,6 +18,7 @@ from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
+    deployment,
     dossier,
     lineage,
     provenance,
@@ -51,6 +52,7 @@ OWN: Mapping[str, str] = {
     attachment.TYPE: "`stemma attach`",
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
+    deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     dossier.TYPE: "`stemma dossier`",
 }
 _RESERVED = "urn:stemma:"

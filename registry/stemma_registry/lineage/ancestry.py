@@ -32,7 +32,7 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import State, parents_over
+from stemma_registry.lineage.status import Hop, State, as_edge, parents_over
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
@@ -62,12 +62,19 @@ def ancestors(
     statement is lost or damaged.
     """
     met = [(walk, _met(snapshot, start, walk)) for walk in walks]
-    states = {state for _, depths in met for state in depths}
+    states = {state for _, reached in met for state in reached}
     looked = _Look(snapshot, store, roots).at(states)
+    names = labels(snapshot, {start[0]}) | {node: one.label for (node, _), one in looked.items()}
+    digests = query.digests(snapshot.connection, names)
     return [
-        replace(looked[state], depth=depth, edges=walk.edges)
-        for walk, depths in met
-        for state, depth in depths.items()
+        replace(
+            looked[state],
+            depth=depth,
+            edges=walk.edges,
+            edge=as_edge(snapshot, hop, state[0], names, digests),
+        )
+        for walk, reached in met
+        for state, (depth, hop) in reached.items()
     ]
 
 
@@ -85,18 +92,19 @@ def coverage(found: Iterable[Ancestor]) -> dict[str, int]:
     return {word: ranks.count(rank) for rank, word in enumerate(STANDINGS)}
 
 
-def _met(snapshot: Snapshot, start: State, walk: Walk) -> dict[State, int]:
-    """The states upstream, each with its distance."""
-    met: dict[State, int] = {start: 0}
+def _met(snapshot: Snapshot, start: State, walk: Walk) -> dict[State, tuple[int, Hop]]:
+    """The states upstream, each with its distance and the hop that leads to it."""
+    met: dict[State, tuple[int, Hop]] = {}
     frontier, level = [start], 0
     while frontier and (walk.depth is None or level < walk.depth):
         level += 1
-        frontier = [s for s in parents_over(snapshot, frontier, walk.edges) if s not in met]
-        met.update(dict.fromkeys(frontier, level))
-        if len(met) > LIMITS.ancestors:
+        found = parents_over(snapshot, frontier, walk.edges)
+        frontier = [s for s in found if s not in met and s != start]
+        met.update({state: (level, found[state]) for state in frontier})
+        if len(met) >= LIMITS.ancestors:
             raise Undecided(f"more than {LIMITS.ancestors} ancestors; the limit is a named one")
     # A node is its own ancestor only where somebody forged a circle of digests.
-    return {state: depth for state, depth in met.items() if state[0] != start[0]}
+    return {state: reached for state, reached in met.items() if state[0] != start[0]}
 
 
 @dataclass
@@ -142,12 +150,14 @@ class _Look:
                 continue  # it says nothing
             open_ends = tuple(gaps(view, commit=True))
             if signed is None:
-                found.append((Vouching(Assurance.CLAIMED, open_ends), frozenset()))
+                found.append((Vouching(Assurance.CLAIMED, open_ends, bundle), frozenset()))
                 continue
             who = self._principals(signed, about)
             worth = Assurance.ATTESTED if who else Assurance.SIGNED
             names |= _named(signed, about[0]) if who else set()
-            found.append((Vouching(worth, open_ends), self._people(signed) if who else who))
+            by = self.snapshot.trust.introducing(signed.certified).label(signed.signer)
+            one = Vouching(worth, open_ends, bundle, by, signed.signer)
+            found.append((one, self._people(signed) if who else who))
         voices = [who for one, who in found if who and not one.gaps]
         needed = self._needed(provenance.TYPE, names)
         if voices and distinct(voices) < needed:

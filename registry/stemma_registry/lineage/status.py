@@ -9,13 +9,14 @@ twice: along attested edges (what it reaches *stops*), and along all edges
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as status_predicate
+from stemma_attestations.reasons import Edge
 from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
@@ -28,6 +29,7 @@ from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
+Digests = Mapping[int, Digest]
 _ORDER = tuple(Assurance)
 
 
@@ -205,10 +207,32 @@ def _parents(
     return found
 
 
-def parents_over(snapshot: Snapshot, frontier: Sequence[State], least: Assurance) -> list[State]:
+def parents_over(
+    snapshot: Snapshot, frontier: Sequence[State], least: Assurance
+) -> dict[State, Hop]:
     """The states one step up, on edges that carry something and are worth `least`, or more."""
     hops: dict[State, Hop | None] = dict.fromkeys(frontier)
-    return _parents(snapshot, frontier, hops, least)
+    found = _parents(snapshot, frontier, hops, least)
+    return {state: hop for state in found if (hop := hops[state]) is not None}
+
+
+def as_edge(
+    snapshot: Snapshot, hop: Hop, parent: int, names: Mapping[int, str], digests: Digests
+) -> Edge:
+    """A hop up to `parent`, for machines."""
+    child, fact = hop.child[0], hop.edge.fact if hop.edge else None
+    # What is contained is below what contains it, and the walk went up.
+    return Edge(
+        digests[child],
+        names[child],
+        hop.edge.relation if hop.edge else str(Assurance.CONTAINS),
+        digests[parent],
+        names[parent],
+        str(hop.assurance),
+        fact.bundle if fact else None,
+        signer_label(snapshot, fact.signer) if fact else None,
+        hop.path,
+    )
 
 
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
@@ -256,8 +280,8 @@ def _stops(
     shown = {hit.row.node_id for hit in wanted.values()}
     for hit in wanted.values():
         shown |= {state[0] for state in _trail(hit.state, hops)}
-    names = labels(snapshot, shown)
-    return [_stop(snapshot, hit, hops, names) for hit in wanted.values()]
+    names, known = labels(snapshot, shown), query.digests(snapshot.connection, shown)
+    return [_stop(snapshot, hit, hops, names, known) for hit in wanted.values()]
 
 
 def _trail(state: State, hops: dict[State, Hop | None]) -> list[State]:
@@ -269,16 +293,34 @@ def _trail(state: State, hops: dict[State, Hop | None]) -> list[State]:
 
 
 def _stop(
-    snapshot: Snapshot, hit: Hit, hops: dict[State, Hop | None], names: dict[int, str]
+    snapshot: Snapshot,
+    hit: Hit,
+    hops: dict[State, Hop | None],
+    names: Mapping[int, str],
+    digests: Digests,
 ) -> Stop:
-    lines = []
+    lines, edges = [], []
     for state in reversed(_trail(hit.state, hops)[:-1]):
         hop = hops[state]
         if hop is not None:
             lines.append(_line(snapshot, hop, state, names))
+            edges.append(as_edge(snapshot, hop, state[0], names, digests))
     target = names[hit.row.node_id]
     if hit.file is not None:
+        held, stopped = hit.state[0], hit.row.node_id
         lines.append(f"  which contains {hit.file} ({target})")
+        word = str(Assurance.CONTAINS)
+        edges.append(
+            Edge(
+                digests[held],
+                names[held],
+                word,
+                digests[stopped],
+                target,
+                word,
+                path=hit.file,
+            )
+        )
         target = f"{hit.file} ({target})"
     return Stop(
         target=target,
@@ -286,10 +328,12 @@ def _stop(
         by=signer_label(snapshot, hit.row.fact.signer),
         bundle=hit.row.fact.bundle,
         path=tuple(lines),
+        key_id=hit.row.fact.signer,
+        edges=tuple(edges),
     )
 
 
-def _line(snapshot: Snapshot, hop: Hop, parent: State, names: dict[int, str]) -> str:
+def _line(snapshot: Snapshot, hop: Hop, parent: State, names: Mapping[int, str]) -> str:
     other = names[parent[0]]
     if hop.edge is None:
         return f"  which is {hop.path} of {other} (contains)"

@@ -16,6 +16,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
+from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
 from stemma_registry.reference import best_version, labels
@@ -64,7 +65,8 @@ class TraceEdge:
 class TraceNode:
     """A node of a trace. `depth` is the shortest way from the start, in edges.
 
-    `erased` says which of its bytes are gone on purpose, and why.
+    `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
+    runs, where that was asked (`lineage.whereabouts`).
     """
 
     id: int
@@ -75,6 +77,7 @@ class TraceNode:
     depth: int
     quarantined: bool
     erased: tuple[str, ...] = ()
+    deployed: tuple[Deployed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from stemma_attestations.errors import NotVerified, Quarantined, Undecided
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain
 from stemma_registry import freshness, gate, policy_source
@@ -54,10 +55,10 @@ class Place:
         return Terms(policy_source.chosen(policy, self.home), stage)
 
     @contextlib.contextmanager
-    def view(self) -> Iterator[tuple[Registry, Snapshot]]:
-        """The registry at its head, under the trust root as it is now.
+    def open(self) -> Iterator[tuple[Registry, TrustRoot]]:
+        """The registry, and the trust root as it is now.
 
-        Raises NotFound, Unavailable, LedgerBroken, BadTrustRoot.
+        Raises NotFound, Unavailable, BadTrustRoot.
         """
         registry = open_registry(self.location, self.home)
         with contextlib.closing(registry):
@@ -65,8 +66,13 @@ class Place:
                 trust = trust_source.Source.parse(self.trust).load(lambda: registry.store)
             else:
                 trust = trust_source.of_home(self.home, lambda: registry.store)
-            with snapshot(registry, trust, datetime.now(UTC)) as view:
-                yield registry, view
+            yield registry, trust
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[tuple[Registry, Snapshot]]:
+        """The same, and the registry at its head. Raises LedgerBroken too."""
+        with self.open() as (registry, trust), snapshot(registry, trust, datetime.now(UTC)) as view:
+            yield registry, view
 
 
 @dataclass(frozen=True)

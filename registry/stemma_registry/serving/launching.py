@@ -14,6 +14,7 @@ from stemma_attestations.errors import Malformed
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.serving.asking import Approved, Place, check_standing
 from stemma_registry.serving.private import PrivateDirectory, base_for
+from stemma_registry.serving.reporting import Report, Run
 from stemma_registry.serving.running import NO_COMMAND, Ended, Job, clean, run, tidy_when_killed
 from stemma_registry.serving.served import MAIN, Served
 from stemma_registry.serving.watching import Rhythm, Watch
@@ -25,13 +26,14 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)\Z")
 
 @dataclass(frozen=True)
 class Serving:
-    """How a command is to be served: where from, with what, and until when."""
+    """How a command is to be served: where from, with what, until when, and who is told."""
 
     place: Place
     served: Served
     command: Sequence[str]
     folder: Path | None = None
     rhythm: Rhythm | None = None
+    report: Report | None = None
 
 
 def serve(
@@ -44,21 +46,27 @@ def serve(
     """Verify a set, run the command of `job` on private copies of it, and end as it does.
 
     The command of the job is filled in; `ready` is called before it starts. Nothing runs
-    unless every verdict is a yes, and still is when the copies are made. Raises Malformed,
-    NotVerified and its kin, NotFound, Unavailable, Refused.
+    unless every verdict is a yes, and still is when the copies are made; and, where that is
+    to be reported, unless it is. Raises Malformed, NotVerified and its kin, NotFound,
+    Unavailable, Refused.
     """
     served, program = serving.served, serving.command[0]
     served.check(serving.command)
     if _is_missing(program, environ):
         return [], Ended(NO_COMMAND, note=f"no command {program:.200}")
-    with tidy_when_killed(), contextlib.ExitStack() as stack:
+    with tidy_when_killed(), contextlib.ExitStack() as behind, contextlib.ExitStack() as stack:
         with serving.place.view() as (registry, view):
             approved = served.approve(registry, view, progress)
             size = sum(one.manifest.size for one in approved)
             base = serving.folder or base_for(serving.place.home, environ, size)
             private = stack.enter_context(PrivateDirectory(base))
             places = served.put(private, registry, approved, progress)
-        _ask(serving.place, approved)  # copying may have taken long
+        reported = None
+        if serving.report is not None:
+            reported = Run(serving.place, serving.report, approved)
+            reported.begin()
+            behind.callback(reported.end)  # when the copies are gone
+        _ask(serving.place, approved)  # copying, and reporting, may have taken long
         if ready is not None:
             ready()
         filled = Job(
@@ -69,7 +77,7 @@ def serve(
             (private.lock,),
             job.stdout,
         )
-        return approved, run(filled, _watch(serving, approved))
+        return approved, run(filled, _watch(serving, approved), reported)
 
 
 def _is_missing(program: str, environ: Mapping[str, str]) -> bool:

@@ -85,11 +85,15 @@ def tidy_when_killed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run(job: Job, watch: Callable[[Callable[[], None]], Watch] | None = None) -> Ended:
+def run(
+    job: Job,
+    watch: Callable[[Callable[[], None]], Watch] | None = None,
+    beside: contextlib.AbstractContextManager[object] | None = None,
+) -> Ended:
     """Run a command to its end, or until the watch has a reason.
 
-    `watch` makes one, given what wakes this up. To be called by the main thread, while
-    there is no other: it forks.
+    `watch` makes one, given what wakes this up; `beside` is entered while the command
+    runs. To be called by the main thread, while there is no other: it forks.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, ends would not be told
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED_FOR)
@@ -107,6 +111,8 @@ def run(job: Job, watch: Callable[[Callable[[], None]], Watch] | None = None) ->
             if made is not None:
                 made.start()
                 stack.callback(made.end)
+            if beside is not None:
+                stack.enter_context(beside)
             return _Running(job, process, made).to_the_end()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -18,6 +18,7 @@ from stemma_attestations.errors import BadBundle, BadKey, BadStatement, Signatur
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
+from stemma_attestations.reasons import Edge
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
@@ -63,14 +64,15 @@ class Said:
 class Reached:
     """A node that a verdict depends on, and the NAME it is asked about under (None: none).
 
-    `path` explains how it was reached, a line a hop; `file` is set for a file of an
-    artifact, which is asked about under that artifact's name.
+    `path` explains how it was reached, a line a hop, `edges` the same for machines; `file`
+    is set for a file of an artifact, which is asked about under that artifact's name.
     """
 
     digest: Digest
     asked: str | None = None
     path: tuple[str, ...] = ()
     file: str | None = None
+    edges: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,8 @@ def stops(judged: Judged, reached: Iterable[Reached]) -> tuple[list[Stop], list[
             target, place = (counting or hits)[0]
             label = f"{place.file} ({target.digest.short})" if place.file else target.label
             by = judged.trust.label(said.signer)
-            stop = Stop(label, said.reason, by, said.bundle.digest, place.path)
+            told = (label, said.reason, by, said.bundle.digest, place.path)
+            stop = Stop(*told, key_id=said.signer, edges=place.edges)
             (found if counting else suspects).append(stop)
     return found, suspects
 

@@ -1,0 +1,37 @@
+"""Traces that know where things run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stemma_registry.lineage.deployments import Deployments
+from stemma_registry.lineage.trace import Trace
+
+
+def with_deployments(trace: Trace, found: Deployments) -> Trace:
+    """A trace whose nodes know where they are deployed."""
+    by_node = found.by_node()
+    nodes = {
+        number: replace(node, deployed=by_node[number].found) if number in by_node else node
+        for number, node in trace.nodes.items()
+    }
+    return replace(trace, nodes=nodes)
+
+
+def only_deployed(trace: Trace) -> Trace:
+    """What of a trace is deployed, and the ways there from the start."""
+    into: dict[int, list[int]] = {}
+    for edge in trace.edges:
+        far = trace.far_end(edge)
+        into.setdefault(far, []).append(edge.input if far == edge.output else edge.output)
+    kept = {trace.start}
+    frontier = [number for number, node in trace.nodes.items() if node.deployed]
+    kept.update(frontier)
+    while frontier:
+        for near in into.get(frontier.pop(), []):
+            if near not in kept:
+                kept.add(near)
+                frontier.append(near)
+    nodes = {number: node for number, node in trace.nodes.items() if number in kept}
+    edges = tuple(e for e in trace.edges if e.input in kept and e.output in kept)
+    return replace(trace, nodes=nodes, edges=edges)

@@ -1,0 +1,1 @@
+"""The gate as people ask it: through the command line, at real registries."""
