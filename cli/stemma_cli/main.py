@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("publishing", "Publish a directory as NAME:VERSION, with signed provenance."),
     "pull": ("publishing", "Materialise the verified bytes of a reference."),
     "verify": ("verifying", "Decide whether something may be served, and say why."),
+    "dossier": ("packing", "Write all evidence for a verdict into one signed file."),
     "exec": ("serving", "Verify, and run a command on a private copy of just that."),
     "lock": ("locking", "Write what may be served, and on whose word, for review."),
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),

@@ -4,6 +4,7 @@
     ├── Malformed ...        (stemma_attestations.errors)
     │   └── BadSettings      the configuration file
     ├── NotVerified ...      (stemma_attestations.errors)
+    │   ├── BadDossier       a dossier that is not whole, or about something else
     │   └── Undecided
     │       └── Stale        the status that can be had is too old
     ├── NotFound             no such reference, artifact, blob or registry
@@ -26,11 +27,15 @@ The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere 
 
 from __future__ import annotations
 
-from stemma_attestations.errors import Malformed, StemmaError, Undecided
+from stemma_attestations.errors import Malformed, NotVerified, StemmaError, Undecided
 
 
 class BadSettings(Malformed):
     """A configuration file that breaks its rules."""
+
+
+class BadDossier(NotVerified):
+    """A dossier that is not whole, was changed, or is about something else."""
 
 
 class Stale(Undecided):

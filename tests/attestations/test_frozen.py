@@ -44,6 +44,7 @@ dadf4c845873ddc928697df31b7ed6c4824e1bc4fceab6bfda9fc50121457b34 bundles/erase.p
 cf34c1f6f264c610c0f9c35360eac2f7f06d8a237fe1b78eaef27b59b6a04fd7 bundles/quarantine.ed25519.json
 569ec2b9e9bb9d4f4b519d6f5dca403cb18392949262b36e267abccc66478c04 bundles/release.ed25519.json
 5009ff6792da52e7ba50cd370c7eda1d900fc73c47703694041ad940893a8f5a bundles/snapshot.operator.json
+541fb8c94f5ac4f752136b747c22f13d391e63072a594272d4e5206d192680e5 dossier/model.dossier
 e694481f90feb43ce88b10fe7051ca2048ffe250733c73908eb8f05ad589fd29 feed/head-signed.json
 7106709027f044f354ded901f7fd7a6d603906997434ddd101e267b2b09486df feed/head.json
 e50fafd610b9806799e0e1a55fe849c5ed5a5ea558cbb4e0648f8c389de2c621 feed/quarantines.json
@@ -72,6 +73,7 @@ f5e8f0a2c839553465d4572b3b25fec6d7f75fb57ae0f79a9507238cbf4848fa statements/admi
 72366d15f142d89422cf321f95fe03ebb01abd85230b91a55025cfb16e2f6541 statements/checkpoint.json
 f2022dac9cc0f96c85ac9e45c9d198ff34b23cfd73ab82a01a4c27a47c9eeca2 statements/dataset.json
 3b7c0fca4ba579e3776963c09a0d98f7f7c32743bea2cffa37a95cd29d8c417b statements/deployment.json
+318982a7b16f2a5689fb3ba3b94c343aced61bfdd5b8665bff9dab16f5023848 statements/dossier.json
 c0d6630e359443f41d64a1ce4c64fe1886ddab420e5092cde46087896ad6aca9 statements/erase.json
 e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/lineage.json
 485d2c625a2f731a4097978c60dd5a14b76156800fd3dfb64abff85b442a4093 statements/model-signature.json
@@ -82,7 +84,9 @@ ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/rele
 9849bfa2c48712cf2c4d8914878a40708a3981c9f08ff00caac7b4fd3a8a4a4b statements/stage.json
 25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
 """
-DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
+DIGESTS = {
+    "lock.yaml": "b98ae219ebaa27aeefe2431fdcb5074105b5ab4456b2748ce21777f64f1409f7",
+    "policy-input.json": "0bbac625e402d1c1c1fe4789f1b1a363450b34d25a0fed4fec67cf0abc5bd613",name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
 DATASET = Digest("sha256", DIGESTS["manifest-dataset.json"])
 MODEL = Digest("sha256", DIGESTS["manifest-model.json"])
 SHARD = "96b8ef9f7e7b3ad7a33b7dd8f206336b862d124fb75a95333ebeb419166aaa43"

@@ -13,6 +13,7 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     lineage,
     mlbom,
     provenance,
@@ -75,6 +76,11 @@ def _deployment(statement: Statement) -> None:
     assert view.since <= view.issued
 
 
+def _dossier(statement: Statement) -> None:
+    view = dossier.parse(statement.predicate)
+    assert dossier.parse(dossier.build(view)) == view
+
+
 def _checkpoint(statement: Statement) -> None:
     view = checkpoint.parse(_as(statement, checkpoint.TYPE))
     assert checkpoint.parse(checkpoint.build(view)) == view
@@ -120,7 +126,7 @@ def _mlbom(statement: Statement) -> None:
 
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
-    *(_checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
+    *(_dossier, _checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
 )
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, verdicts
+from stemma_cli.asking import Against, Asked, Here
 from stemma_cli.conditions import Conditions, conditional
 from stemma_cli.leaving import Ledger, tell
 from stemma_cli.reports import Wish, reporting
-from stemma_cli.session import Session, pass_session, progress
+from stemma_cli.session import Session, pass_session
 from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.verdict import Verdict
-    from stemma_registry.gate import Terms
     from stemma_registry.signing import Signer
 
 _PATH = click.Path(path_type=Path)
@@ -40,6 +40,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
 @signing("Sign the --vsa, the --report, what --record records: key:FILE, hsm:ID, ...")
 @conditional
+@click.option("--dossier", type=_PATH, help="Hold DIR against this; no registry is needed.")
 @click.option("--record", is_flag=True, help="Put the signed verdict into the ledger.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @reporting
@@ -53,6 +54,7 @@ def verify(
     vsa: Path | None,
     sign: Choice,
     conditions: Conditions,
+    dossier: Path | None,
     record: bool,
     coverage: bool,
     report: Wish | None,
@@ -68,10 +70,11 @@ def verify(
         raise click.UsageError(
             "--sign signs the verdict: say where with --vsa FILE, --record or --report"
         )
+    extra = {"record": record, "report": report, "layout": conditions.of_layout}
+    if dossier is not None:
+        _goes_without("dossier", extra | {"lock": lock})
     if lock is not None:
-        _check_lock(
-            conditions, as_=expected, vsa=vsa, record=record, coverage=coverage, report=report
-        )
+        _goes_without("lock", extra | {"as": expected, "vsa": vsa, "coverage": coverage})
         verify_lock(session, lock, subjects, trust, conditions.terms(session))
     if len(subjects) != 1:
         raise click.UsageError("say what is judged: one REF or DIR")
@@ -82,15 +85,16 @@ def verify(
     signer = session.signer(sign) if sign and vsa is not None else None
     with _told(session, subject):
         try:
-            terms = conditions.terms(session)
-            verdict, failure = _verdict(session, subject, expected, trust, terms), None
+            asked = Asked(session, subject, expected, trust, conditions)
+            where = Here(asked) if dossier is None else Against(asked, dossier)
+            verdict, failure = where.verdict(), None
         except NotVerified as error:
             if error.verdict is None:
                 raise
             verdict, failure = error.verdict, error
         more: dict[str, Any] = {}
         if coverage:
-            more["coverage"] = _coverage(session, verdict, trust)
+            more["coverage"] = _coverage(where, verdict)
         ledger = Ledger(session, trust, sign)
         more |= ledger.record(verdict, record)
     code = exits.code_of(failure) if failure else exits.DONE
@@ -99,49 +103,36 @@ def verify(
     if deploy is not None:
         more["report"] = None if failure else ledger.report(verdict, *deploy)
     end = exits.UNDECIDED if "error" in (more.get("report") or {}) else code
-    if session.json:
-        output.document({**verdicts.document(verdict, end, failure), **more})
-    else:
-        verdicts.report(verdict, code)
-        if coverage:
-            output.line(f"  upstream: {_shares(more['coverage'])}")
-        tell(more)
+    _show(session, verdict, failure, end, more)
     click.get_current_context().exit(end)
 
 
-def _check_lock(others: dict[str, object]) -> None:
-    """Raises UsageError for what a lock goes without."""
+def _show(
+    session: Session, verdict: Verdict, failure: Exception | None, code: int, more: dict[str, Any]
+) -> None:
+    """The verdict, and `more`: what was asked for beside it."""
+    if session.json:
+        output.document({**verdicts.document(verdict, code, failure), **more})
+        return
+    verdicts.report(verdict, exits.code_of(failure) if failure else exits.DONE)
+    if "coverage" in more:
+        output.line(f"  upstream: {_shares(more['coverage'])}")
+    tell(more)
+
+
+def _goes_without(option: str, others: Mapping[str, object]) -> None:
+    """Raises UsageError for what is said beside it."""
     for name, value in others.items():
         if value:
-            raise click.UsageError(f"--lock goes without --{name}")
+            raise click.UsageError(f"--{option} goes without --{name}")
 
 
-def _verdict(
-    session: Session,
-    subject: str,
-    expected: str | None,
-    trust: str | None,
-    terms: Terms,
-) -> Verdict:
-    from stemma_attestations.names import NameVersion
-    from stemma_registry import gate
-    from stemma_registry.reference import looks_like_reference
-
-    name = NameVersion.parse(expected) if expected else None
-    with session.view(trust) as (registry, view), progress("hashing") as advance:
-        if name is None and looks_like_reference(subject):
-            return gate.verify_reference(registry, view, subject, advance, terms)
-        return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
-
-
-def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int] | None:
+def _coverage(where: Here | Against, verdict: Verdict) -> dict[str, int] | None:
     """What is upstream; None where it cannot be counted, and the verdict is a no in any case."""
     from stemma_attestations.errors import StemmaError
-    from stemma_registry import gate
 
     try:
-        with session.view(trust) as (registry, view):
-            return gate.coverage(registry, view, verdict)
+        return where.coverage(verdict)
     except StemmaError:
         if verdict.passed:  # a yes that leaves out what was asked for is none
             raise

@@ -19,6 +19,7 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     lineage,
     provenance,
     snapshot,
@@ -54,6 +55,7 @@ OWN: Mapping[str, str] = {
     admission.TYPE: "`stemma admit`",
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
+    dossier.TYPE: "`stemma dossier`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")

@@ -44,7 +44,7 @@ def contents(
             HEAD: _head(registry.store, view, before.get(HEAD)).encode(),
             CUSTODY: _custody(registry.store, view, before.get(CUSTODY)).encode(),
         }
-    raw = _trust_root(registry, trust)
+    raw = trust_root(registry, trust)
     if raw is not None:
         found[TRUST_ROOT] = raw
     for name, data in found.items():
@@ -53,7 +53,7 @@ def contents(
     return found
 
 
-def _trust_root(registry: Registry, trust: TrustRoot) -> bytes | None:
+def trust_root(registry: Registry, trust: TrustRoot) -> bytes | None:
     """The bytes of the trust root in force, where the home or the registry has them."""
     with contextlib.suppress(NotFound):
         raw = files.read(registry.home.trust, "trust root", MAX_BYTES)
