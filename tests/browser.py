@@ -52,19 +52,24 @@ class Browser:
             os.close(descriptor)
         self._read, self._write = ours_in, ours_out
         self._buffer, self._number = b"", 0
-        self._until = time.monotonic() + seconds
+        self._seconds, self._until = seconds, 0.0
         self._session: str | None = None
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.blocked: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+            self._session = attached["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.call(f"{domain}.enable")
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, method: str, **parameters: Any) -> Any:
         """The result of one call; everything that happens meanwhile is noted."""
+        self._until = time.monotonic() + self._seconds
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -107,9 +112,11 @@ class Browser:
         self.complaints.clear()
         self.requests.clear()
         self.blocked.clear()
+        until = time.monotonic() + self._seconds
         self.call("Page.navigate", url=page.as_uri())
         while self.run("document.body && document.body.dataset.ready || ''") != "yes":
             assert not self.complaints, self.complaints
+            assert time.monotonic() < until, "the page is not ready"
             time.sleep(0.02)
         self.settle()
 
@@ -179,7 +186,7 @@ class Browser:
         """End the browser and its children."""
         self._session = None
         with contextlib.suppress(OSError, AssertionError):
-            self._until = time.monotonic() + 5
+            self._seconds = 5
             self.call("Browser.close")
         for descriptor in (self._read, self._write):
             os.close(descriptor)

@@ -23,7 +23,7 @@ def reachable(draw: st.DrawFn) -> tuple[int, list[Pair]]:
 
 
 @given(reachable(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nothing_overlaps_and_lines_meet_their_nodes(
     graph: tuple[int, list[Pair]], leftward: bool
 ) -> None:
@@ -46,7 +46,7 @@ def test_nothing_overlaps_and_lines_meet_their_nodes(
 
 
 @given(reachable())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_ranks_grow_along_every_pair(graph: tuple[int, list[Pair]]) -> None:
     size, pairs = graph
     kept = acyclic(0, pairs)

@@ -49,19 +49,32 @@ const stages = tally(
 
 const asked = { kind: new Set(), assurance: new Set(), relation: new Set(), state: "", text: "" };
 
+// To what a quarantine of the start would flow: along believed edges, and only those that carry.
+const carried = nodes.map(() => false);
+carried[start] = true;
+for (const waiting = [start]; waiting.length; ) {
+  for (const i of away[waiting.pop()]) {
+    const { far, flows, assurance } = edges[i];
+    if (!flows || !STRONG.has(assurance) || carried[far]) continue;
+    carried[far] = true;
+    waiting.push(far);
+  }
+}
+
 const STATES = {
+  carried: (_, i) => carried[i],
   "": () => true,
   deployed: (node) => node.hosts > 0,
   said: (node) => node.deployed.length > 0,
   quarantined: (node) => node.quarantined,
   erased: (node) => node.erased.length > 0,
 };
-const inState = (node) => {
+const inState = (node, i) => {
   if (asked.state.startsWith("stage:")) {
     const stage = asked.state.slice("stage:".length);
     return node.deployed.some((one) => one.believed && one.stage === stage);
   }
-  return STATES[asked.state](node);
+  return STATES[asked.state](node, i);
 };
 const hasText = (node) => {
   const wanted = asked.text.trim().toLowerCase();
@@ -91,14 +104,15 @@ const choose = () => {
     }
   }
   const shown = nodes.map(
-    (node, i) => reached[i] && !asked.kind.has(kindOf(node)) && inState(node) && hasText(node),
+    (node, i) => reached[i] && !asked.kind.has(kindOf(node)) && inState(node, i) && hasText(node),
   );
   const way = [...shown];
   const back = nodes.flatMap((_, i) => (shown[i] ? [i] : []));
   while (back.length) {
-    for (const i of toward[back.pop()]) {
-      const { near } = edges[i];
-      if (open[i] && passes[near] && !way[near]) {
+    const at = back.pop();
+    for (const i of toward[at]) {
+      const { near, flows } = edges[i];
+      if (open[i] && passes[near] && !way[near] && (flows || shown[at])) {
         way[near] = true;
         back.push(near);
       }

@@ -48,7 +48,11 @@ const fillFilters = () => {
     for (const [value, count] of choices[name]) byId(name).append(box(name, value, count));
   }
   const count = (name) => nodes.filter(STATES[name]).length;
-  const options = [["", "any"], ["deployed", `deployed (${count("deployed")})`]];
+  const options = [["", "any"]];
+  if (data.direction === "down") {
+    options.push(["carried", `a quarantine flows to (${count("carried") - 1})`]);
+  }
+  options.push(["deployed", `deployed (${count("deployed")})`]);
   for (const [stage, many] of stages) options.push([`stage:${stage}`, `stage ${stage} (${many})`]);
   if (count("said") > count("deployed")) options.push(["said", `said to run (${count("said")})`]);
   options.push(["quarantined", `quarantined (${count("quarantined")})`]);
