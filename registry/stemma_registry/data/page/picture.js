@@ -23,7 +23,7 @@ const world = make("g");
 const lines = make("g", { class: "lines" });
 const above = make("g", { class: "lines" });
 const boxes = make("g", { class: "boxes" });
-const marks = make("g", { class: "marks" }); // above everything, so that nothing hides a stop
+const marks = make("g", { class: "marks" }); // above the labels too: nothing hides a stop
 const overlay = make("g", { class: "labels" });
 const svg = make("svg", {
   id: "graph",
@@ -78,8 +78,8 @@ const draw = () => {
     ...{ markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse" },
   });
   arrow.append(make("path", { d: "M0 0L10 5L0 10z" }));
-  svg.append(make("defs", {}, arrow), world, overlay);
-  world.append(lines, boxes, above, marks);
+  svg.append(make("defs", {}, arrow), world, overlay, marks);
+  world.append(lines, boxes, above);
   pairs.forEach(drawPair);
   nodes.forEach(drawNode);
   byId("drawing").prepend(svg);
@@ -172,7 +172,9 @@ const move = () => {
   if (pending) return;
   pending = requestAnimationFrame(() => {
     pending = 0;
-    world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
+    for (const layer of [world, marks]) {
+      layer.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
+    }
     svg.classList.toggle("far", view.k < FAR);
     svg.classList.toggle("near", view.k >= 0.75);
     svg.style.setProperty("--mark", Math.min(6, Math.max(1, 0.62 / view.k)));
