@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deployments": ("deploying", "List what runs where, and on whose word."),
     "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
     "release": ("custody", "Lift a quarantine."),
+    "plan": ("remedying", "List what to make again without something bad, in order."),
+    "incident": ("remedying", "Report everything about one quarantine."),
     "list": ("showing", "List names and versions."),
     "show": ("showing", "Show one artifact, file or commit."),
     "log": ("showing", "Show what happened, newest first."),
