@@ -142,7 +142,10 @@ def of_nodes(
     """The same for nodes."""
     found = reach(view, bad)
     names = _Names(view, found)
-    rank = {node: f"{names.depth[node]:09} {names.label(node)} {node}" for node in found.affected}
+    rank = {
+        node: f"{names.depth[node]:09} {names.label(node)} {names.digests[node]}"
+        for node in found.affected
+    }
     groups = [[n for n in group if names.is_step(n)] for group in ordered(found, rank)]
     groups = [group for group in groups if group]
     swaps, dirty = _replaced(view, found, replace)
@@ -275,7 +278,7 @@ class _Making:
         circle: int | None,
     ) -> Step:
         dirty, still = self.dirty, None
-        if dirty is not None and (node in dirty.affected or node in dirty.starts):
+        if dirty is not None and node in dirty.origin:
             start = dirty.origin[node]
             self.names.learn({start} - self.names.labels.keys())
             still = self.names.label(start)
@@ -375,23 +378,21 @@ def _survivors(
 def _replaced(
     view: Snapshot, found: Reach, replace: Sequence[str]
 ) -> tuple[tuple[Replacement, ...], Reach]:
-    """The replacements, and what is reached by everything bad that none of them replaces."""
-    sources = [set(found.starts), *quarantined_groups(view).values()]
-    sources = [group for group in sources if group]
-    swaps = []
+    """The replacements, and what everything bad reaches once what they replace is gone."""
+    bad = set(found.starts).union(*quarantined_groups(view).values())
+    swaps, gone = [], set[int]()
     for text in replace:
-        one, other, given = text.partition("=")[0], text.partition("=")[2], "=" in text
+        one, given, other = text.partition("=")
         if not given:
             raise Malformed(f"--replace {text!r:.80}: write BAD=GOOD")
-        bad, good = resolve(view, one), resolve(view, other)
-        if not any(bad.node in group for group in sources):
-            raise Refused(f"{bad.label} is neither what is asked about nor quarantined")
-        problem = _problem(view, found, good)
+        old, new = resolve(view, one), resolve(view, other)
+        if old.node not in bad and old.node not in found.affected:
+            raise Refused(f"{old.label} is not bad, and did not come from what is")
+        problem = _problem(view, found, new)
         if problem is None:
-            sources = [group for group in sources if bad.node not in group]
-        swaps.append(Replacement(bad.label, good.label, problem))
-    left = set[int]().union(*sources)
-    return tuple(swaps), reach(view, left) if replace else found
+            gone.add(old.node)
+        swaps.append(Replacement(old.label, new.label, problem))
+    return tuple(swaps), reach(view, bad, gone) if replace else found
 
 
 def _problem(view: Snapshot, found: Reach, good: Resolved) -> str | None:

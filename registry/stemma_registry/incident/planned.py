@@ -115,8 +115,12 @@ def owner(step: Step) -> str:
 
 def where(step: Step) -> str:
     """At which stages it is, and on how many hosts."""
-    runs = places.summary(step.deployed.found)
-    return "; ".join([*step.stages, *([runs] if runs else [])]) or "-"
+    hosts, found = step.deployed.hosts, list(step.stages)
+    if hosts:
+        found.append(places.hosts(len(hosts)))
+    if len(step.deployed.believed) < len(step.deployed.found):
+        found.append("hosts that are not believed")
+    return ", ".join(found) or "-"
 
 
 def headline(plan: Plan) -> str:
@@ -147,7 +151,10 @@ def blocks(plan: Plan, level: int = 1) -> list[Block]:
         found.append(Table([h.capitalize() for h in HEADERS], rows(plan)))
     found += [Paragraph(note) for note in notes(plan)]
     for step in plan.steps:
-        found += [Heading(level + 1, f"{step.number}. {step.thing.label}"), Items(_lines(step))]
+        found += [
+            Heading(level + 1, f"Step {step.number}: {step.thing.label}"),
+            Items(_lines(step)),
+        ]
     found += _others(plan, level)
     return found
 

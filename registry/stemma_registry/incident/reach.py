@@ -72,10 +72,14 @@ class Reach:
         return found[::-1]
 
 
-def reach(view: Snapshot, starts: Iterable[int]) -> Reach:
-    """Everything below the starts. Raises Undecided past `LIMITS.ancestors` nodes."""
-    begin = frozenset(starts)
-    sure, everything = _walk(view, begin, believed=True), _walk(view, begin, believed=False)
+def reach(view: Snapshot, starts: Iterable[int], without: Iterable[int] = ()) -> Reach:
+    """Everything below the starts, as if `without` were not there.
+
+    Raises Undecided past `LIMITS.ancestors` nodes.
+    """
+    gone = frozenset(without)
+    begin = frozenset(starts) - gone
+    sure, everything = _walk(view, begin, gone, True), _walk(view, begin, gone, False)
     suspect = {node: link for node, link in everything.last.items() if node not in sure.last}
     links = _in_order(view, {**everything.links, **sure.links})
     beside: dict[int, Link] = {}
@@ -94,13 +98,13 @@ class _Walked:
     origin: dict[int, int]
 
 
-def _walk(view: Snapshot, starts: frozenset[int], believed: bool) -> _Walked:
+def _walk(view: Snapshot, starts: frozenset[int], gone: frozenset[int], believed: bool) -> _Walked:
     """Level by level, along every link that carries something, or the believed ones of these.
 
     What contains a file is asked where the file itself is bad: not where it was reached as a
     part of an artifact, which says nothing about others that contain it.
     """
-    walked = _Walked({}, {}, dict.fromkeys(starts, -1) | {start: start for start in starts})
+    walked = _Walked({}, {}, {start: start for start in sorted(starts)})
     frontier, whole, opened = set(starts), set(starts), set[int]()
     while frontier or whole:
         if len(walked.origin) > LIMITS.ancestors:
@@ -110,7 +114,7 @@ def _walk(view: Snapshot, starts: frozenset[int], believed: bool) -> _Walked:
         frontier, whole = set(), set()
         for link in _in_order(view, {_key(one): one for one in step}):
             walked.links[_key(link)] = link
-            if not link.carries or (believed and not link.believed):
+            if not link.carries or link.output in gone or (believed and not link.believed):
                 continue
             if link.output not in walked.origin:
                 walked.last[link.output] = link

@@ -106,8 +106,10 @@ def incident(registry: Registry, view: Snapshot, text: str, limit: int) -> Incid
     nodes = {row.node_id for row in rows}
     found = planning.of_nodes(registry, view, nodes, limit=limit, first=first.node_id)
     every = nodes | set(found.reach.affected)
-    known = labels(view, every)
-    told = timeline(view, known, [*nodes, *(step.thing.node for step in found.steps)])
+    moved = _moved(view, every)
+    known = labels(view, every | moved)
+    shown = [*nodes, *(step.thing.node for step in found.steps)]
+    told = timeline(view, known, shown, moved)
     act = next(m for m in told.moments if m.statement == first.statement)
     later = (m for m in told.moments if m.entry >= act.entry)
     return Incident(
@@ -130,6 +132,13 @@ def _state(view: Snapshot, row: StatusRow) -> str:
         return "not believed"
     standing = {one.statement for one in status.in_force(view)}
     return "in force" if row.statement in standing else "released"
+
+
+def _moved(view: Snapshot, nodes: set[int]) -> set[int]:
+    """What was at the stages where any of the nodes ever was."""
+    pasts = holding.histories(view).values()
+    there = ({row.artifact_id for row in past.counted} for past in pasts)
+    return set[int]().union(*(ids for ids in there if ids & nodes))
 
 
 def _staged(view: Snapshot, nodes: set[int]) -> tuple[Standing, ...]:

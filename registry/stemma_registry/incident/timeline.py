@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.predicates import stage
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import happenings
 from stemma_registry.catalogue.happenings import Happened
@@ -44,12 +45,20 @@ class Timeline:
     unheard: int = 0
 
 
-def timeline(view: Snapshot, labels: Mapping[int, str], nodes: Iterable[int]) -> Timeline:
-    """Everything worth a line about the nodes. Strangers get `LIMITS.others` lines together."""
+def timeline(
+    view: Snapshot, labels: Mapping[int, str], nodes: Iterable[int], moved: Iterable[int] = ()
+) -> Timeline:
+    """Everything worth a line about the nodes, and of `moved` how they came to stages.
+
+    Strangers get `LIMITS.others` lines together.
+    """
+    inside = set(nodes)
     grouped: dict[Digest, list[Happened]] = {}
     strangers: set[Digest] = set()
     unheard: set[Digest] = set()
-    for one in happenings.about(view.connection, nodes):
+    for one in happenings.about(view.connection, inside | set(moved)):
+        if one.node not in inside and one.fact.predicate_type != stage.TYPE:
+            continue
         bundle = one.fact.bundle
         if bundle not in grouped and not _believed(view, one):
             if len(strangers) >= LIMITS.others:
