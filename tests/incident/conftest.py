@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +14,19 @@ import pytest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates.deployment import STARTED, Deployment, Spot
 from stemma_registry import deploying
+from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.config import Home
 from stemma_registry.deploying import Subject
+from stemma_registry.registry import Registry
 from tests.world import World
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> World:
     """web -> base -> a, b -> soup; judge was measured with web; other came from forum, as b did."""
-    world = World(tmp_path)
+    world = World(tmp_path_factory.mktemp("made"))
     world.now = world.now.replace(microsecond=0)
     world.push("data/web:1", {"a.csv": b"a", "b.csv": b"b"})
     world.push("data/forum:1", {"f.csv": b"f"})
@@ -30,6 +36,24 @@ def world(tmp_path: Path) -> Iterator[World]:
     model(world, "models/soup:1", "merged-from=models/b:1", "merged-from=models/a:1")
     model(world, "models/judge:1", "evaluated-on=data/web:1")
     model(world, "models/other:1", "trained-on=data/forum:1")
+    world.registry.close()
+    return world
+
+
+@pytest.fixture
+def world(made: World, tmp_path: Path) -> Iterator[World]:
+    """A copy of it, for one test to change."""
+    world, store = copy.copy(made), MemoryStore()
+    assert isinstance(made.store, MemoryStore)
+    store.blob_bytes, store.objects = dict(made.store.blob_bytes), dict(made.store.objects)
+    world.folder, world.store, world.home = tmp_path, store, Home(tmp_path / "home")
+    world.signers = dict(made.signers)
+    world.trust_path = tmp_path / "trust.yaml"
+    shutil.copy(made.trust_path, world.trust_path)
+    world.catalogue_path = tmp_path / "catalogue.sqlite3"
+    if world.place().embedded:
+        shutil.copy(made.catalogue_path, world.catalogue_path)
+    world.registry = Registry(store, Catalogue.open(world.place(), store), world.home)
     yield world
     world.registry.close()
 

@@ -76,7 +76,7 @@ def test_by_which_names_it_is_found(world: World) -> None:
     digest = world.quarantine("data/web:1")
     for text in (digest, digest[:19], digest.removeprefix("sha256:"), "data/web:1"):
         assert str(report(world, text).id) == digest
-    for text in ("sha256:" + "0" * 64, "0" * 64, "abc", "data/forum:1", "no/such:1", "../x", ""):
+    for text in ("sha256:" + "0" * 64, "0" * 64, "abc", "data/forum:1", "no/such:1"):
         with pytest.raises(NotFound):
             report(world, text)
     world.quarantine("data/web:1", artifact_only=True)
