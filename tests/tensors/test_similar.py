@@ -1,4 +1,4 @@
-"""Which models share tensors, and whether anybody declared it: by a real push, on both databases."""
+"""Which models share tensors, and whether anybody declared it: on both databases."""
 
 from __future__ import annotations
 

@@ -26,16 +26,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
+from stemma_registry.blobs import streams
 from stemma_registry.blobs.contract import Stray, check_removable, hashed, pieces
 from stemma_registry.blobs.strays import strays_in
-from stemma_registry.blobs.streams import (
-    Progress,
-    Tap,
-    copy_hashed,
-    hash_stream,
-    reserve,
-    write_all,
-)
+from stemma_registry.blobs.streams import Progress, Tap, copy_hashed, hash_stream, write_all
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -288,7 +282,7 @@ class LocalStore:
         with self._directory(("tmp",), True) as directory:
             fd = os.open(name, _NEW, 0o444, dir_fd=directory)
             try:
-                reserve(fd, size)
+                streams.reserve(fd, size)
                 yield _Temporary(name, fd, directory)
             finally:
                 os.close(fd)
