@@ -145,13 +145,10 @@ class LocalStore:
 
     def delete(self, digest: Digest) -> None:
         parts = _blob_parts(digest)
-        with _wrapped(f"cannot delete blob {digest.short}"):
-            try:
-                with self._directory(parts[:-1]) as d:
-                    os.unlink(parts[-1], dir_fd=d)
-                    os.fsync(d)
-            except FileNotFoundError:
-                return
+        gone, doing = contextlib.suppress(FileNotFoundError), f"cannot delete blob {digest.short}"
+        with _wrapped(doing), gone, self._directory(parts[:-1]) as d:
+            os.unlink(parts[-1], dir_fd=d)
+            os.fsync(d)
 
     def create(self, key: str, data: bytes) -> None:
         parts = _key_parts(key)

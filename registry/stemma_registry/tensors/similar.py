@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import Undecided
 from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import Assurance
 from stemma_registry import gate
 from stemma_registry.catalogue import query, tensors
 from stemma_registry.catalogue.tensors import Shared, TableRow
-from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.reference import Resolved, best_version, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making
 from stemma_registry.tensors.declared import Declared, Kin
+from stemma_registry.tensors.sharing import sharers
 
 
 @dataclass(frozen=True)
@@ -92,33 +91,6 @@ def similar(registry: Registry, view: Snapshot, text: str, limit: int) -> Simila
     return Similar(
         found, held.assurance, held.tensors, held.size, tuple(shown), len(best) - len(shown)
     )
-
-
-def sharers(
-    view: Snapshot, ids: Iterable[int], node: int, believed: bool = False
-) -> list[tuple[TableRow, Shared]]:
-    """Other artifacts with some of the tensors: for each the best word for it, and how much.
-
-    Of words that are worth the same, the one that says most. Raises Undecided.
-    """
-    shared = {one.table_id: one for one in tensors.sharing(view.connection, ids)}
-    best: dict[int, tuple[TableRow, Shared]] = {}
-    order = list(Assurance)
-
-    def rank(row: TableRow) -> tuple[int, int]:
-        return order.index(making.worth(view, row)), -shared[row.id].size
-
-    for row in tensors.tables(view.connection, ids=shared):
-        if row.artifact_id == node:
-            continue
-        if believed and making.worth(view, row) is not Assurance.ATTESTED:
-            continue
-        known = best.get(row.artifact_id)
-        if known is None or rank(row) < rank(known[0]):
-            best[row.artifact_id] = row, shared[row.id]
-        if len(best) > LIMITS.similar:
-            raise Undecided(f"more than {LIMITS.similar} artifacts share tensors with it")
-    return list(best.values())
 
 
 def _held(registry: Registry, view: Snapshot, found: Resolved) -> Held:
