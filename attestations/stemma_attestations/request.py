@@ -118,6 +118,8 @@ class Request:
     also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.
     further: tuple[Step, ...] = ()
+    # Of whoever gathered this, for people; no part of the judgement.
+    notes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:

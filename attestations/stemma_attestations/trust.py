@@ -29,6 +29,7 @@ from stemma_attestations.grants import (
 )
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.names import name_matches
 from stemma_attestations.times import Dated, Times, parse_time
 
 FORMAT = "urn:stemma:trust-root:v0.1"
@@ -149,6 +150,10 @@ class TrustRoot:
             if signer.key is not None:
                 table.setdefault(signer.key.id, []).append(signer)
         return table
+
+    @cached_property
+    def _undated(self) -> dict[tuple[str, str], frozenset[str]]:
+        return {}
 
     def knowing(self, who: Callable[[str], Certified | None]) -> TrustRoot:
         """The same, for one who can tell which identities more ids stand for."""
@@ -297,10 +302,15 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
-        return any(
-            signer.stands(since) and any(g.covers(predicate_type, name) for g in signer.grants)
-            for signer, since in self._heard(signer_id, signed)
-        )
+        asked = (signer_id, predicate_type)
+        if signed:
+            patterns = self.patterns(*asked, None, signed)
+        elif (patterns := self._undated.get(asked)) is None:
+            # Thousands of statements of one signer are asked about: he is looked up once.
+            patterns = self._undated[asked] = self.patterns(*asked, None)
+        if name is None:
+            return "**" in patterns
+        return any(name_matches(pattern, name) for pattern in patterns)
 
     def patterns(
         self, signer_id: str, predicate_type: str, at: datetime | None, signed: Times = ()
@@ -331,7 +341,7 @@ class TrustRoot:
         """
         if signer_id is None:
             return Assurance.CLAIMED
-        about = (name,) if asked is None else (name, asked)
+        about = (name,) if asked in (None, name) else (name, asked)
         if all(self.has_authorised(signer_id, predicate_type, n, signed) for n in about):
             return Assurance.ATTESTED
         return Assurance.SIGNED

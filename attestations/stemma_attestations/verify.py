@@ -50,6 +50,7 @@ def verify(request: Request) -> Verdict:
         warnings=(
             *_broken_glass(request),
             *(_suspicion(stop) for stop in request.status.suspects),
+            *request.notes,
         ),
     )
     return verdict.require()

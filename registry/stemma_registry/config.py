@@ -65,6 +65,8 @@ class Limits:
     listed_bytes: int = 512 * 1024 * 1024
     others: int = 100
     others_bytes: int = 64 * 1024 * 1024
+    remembered: int = 100_000  # bundles whose signatures were verified, the newest
+    remembered_bytes: int = 4096  # what is kept of one; more is verified every time
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -145,6 +147,11 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def verified(self) -> Path:
+        """What was verified here and need not be again, mode 0700."""
+        return self.path / "verified"
 
     @property
     def serving(self) -> Path:

@@ -36,6 +36,7 @@ from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
 from stemma_registry.gathering import Gathered
 from stemma_registry.lineage import ancestry, erased, status
 from stemma_registry.lineage.erased import Tombstone
+from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trust.roots import TrustedRoots
@@ -261,7 +262,7 @@ def _request(
     asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if asked:
         walked = gathered.ancestors(name.name if name else None, asked)
-        request = replace(request, ancestors=walked)
+        request = replace(request, ancestors=walked, notes=gathered.notes)
     return request
 
 
@@ -291,7 +292,9 @@ def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, 
         return ancestry.coverage(())
     roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
     start = (node, verdict.name.name if verdict.name else None)
-    return ancestry.coverage(ancestry.ancestors(view, registry.store, roots, start))
+    memory = Remembered.of(registry.home, view.trust, roots)
+    found = ancestry.ancestors(view, registry.store, roots, start, memory=memory)
+    return ancestry.coverage(found)
 
 
 def _stored(

@@ -105,6 +105,8 @@ def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
 
 def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
     """The binding to show first: believed before signed before claimed, oldest first."""
+    if len(rows) == 1:
+        return rows[0]
     order = list(Assurance)
     return min(rows, key=lambda row: order.index(worth(snapshot, row)), default=None)
 

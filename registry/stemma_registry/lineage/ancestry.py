@@ -11,19 +11,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-from stemma_attestations.accepted import Signed, verified
 from stemma_attestations.ancestry import standing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused, Undecided
 from stemma_attestations.grants import distinct
-from stemma_attestations.guarding import guarded
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import admission, provenance
 from stemma_attestations.request import Ancestor, Vouching
-from stemma_attestations.requirements import gaps
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
@@ -32,7 +28,11 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import State, parents_over
+from stemma_registry.lineage import said
+from stemma_registry.lineage.climbing import Climb
+from stemma_registry.lineage.remembered import Remembered
+from stemma_registry.lineage.said import Said
+from stemma_registry.lineage.status import State
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
@@ -55,15 +55,17 @@ def ancestors(
     roots: Mapping[Digest, bytes],
     start: State,
     walks: Sequence[Walk] = (Walk(),),
+    memory: Remembered | None = None,
 ) -> list[Ancestor]:
     """Everything upstream that each of the walks meets, nearest first.
 
-    Raises Undecided where there are more than `LIMITS.ancestors`, or where a
-    statement is lost or damaged.
+    `memory` knows of bundles that were verified before, and learns. Raises Undecided
+    where there are more than `LIMITS.ancestors`, or where a statement is lost or damaged.
     """
-    met = [(walk, _met(snapshot, start, walk)) for walk in walks]
+    climb = Climb(snapshot)
+    met = [(walk, _met(climb, start, walk)) for walk in walks]
     states = {state for _, depths in met for state in depths}
-    looked = _Look(snapshot, store, roots).at(states)
+    looked = _Look(snapshot, store, roots, memory or Remembered.off()).at(states)
     return [
         replace(looked[state], depth=depth, edges=walk.edges)
         for walk, depths in met
@@ -85,13 +87,13 @@ def coverage(found: Iterable[Ancestor]) -> dict[str, int]:
     return {word: ranks.count(rank) for rank, word in enumerate(STANDINGS)}
 
 
-def _met(snapshot: Snapshot, start: State, walk: Walk) -> dict[State, int]:
+def _met(climb: Climb, start: State, walk: Walk) -> dict[State, int]:
     """The states upstream, each with its distance."""
     met: dict[State, int] = {start: 0}
     frontier, level = [start], 0
     while frontier and (walk.depth is None or level < walk.depth):
         level += 1
-        frontier = [s for s in parents_over(snapshot, frontier, walk.edges) if s not in met]
+        frontier = [s for s in climb.parents(frontier, walk.edges) if s not in met]
         met.update(dict.fromkeys(frontier, level))
         if len(met) > LIMITS.ancestors:
             raise Undecided(f"more than {LIMITS.ancestors} ancestors; the limit is a named one")
@@ -106,7 +108,9 @@ class _Look:
     snapshot: Snapshot
     store: Store
     roots: Mapping[Digest, bytes]
-    read: dict[Digest, tuple[int, Signed | None]] = field(default_factory=dict)
+    memory: Remembered
+    sizes: dict[Digest, int] = field(default_factory=dict)  # of what does not verify
+    names: dict[str | None, str | None] = field(default_factory=dict)
 
     def at(self, states: Iterable[State]) -> dict[State, Ancestor]:
         """What stands behind each of the states."""
@@ -116,6 +120,8 @@ class _Look:
         names = labels(self.snapshot, set(asked))
         digests = query.digests(self.snapshot.connection, asked)
         proven, admitted = (query.facts_of(self.snapshot.connection, asked, kind) for kind in _SAID)
+        spoken = (one for facts in (*proven.values(), *admitted.values()) for one in facts)
+        self.memory.recall({one.bundle for one in spoken})
         found = {}
         for node, here in asked.items():
             for state in here:
@@ -126,6 +132,7 @@ class _Look:
                 lets, refused = self._admitted(about, admitted.get(node, []))
                 vouching = self._vouching(about, proven.get(node, []))
                 found[state] = Ancestor(names[node], 0, vouching, lets, refused)
+        self.memory.save()
         return found
 
     def _vouching(
@@ -134,20 +141,18 @@ class _Look:
         """What each statement of provenance is worth."""
         found: list[tuple[Vouching, frozenset[str]]] = []
         names = {about[1]}
-        for bundle, signed in self._heard(facts):
-            try:
-                statement = signed.statement if signed else self._claim(bundle)
-                view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
-            except (BadBundle, BadStatement):
-                continue  # it says nothing
-            open_ends = tuple(gaps(view, commit=True))
-            if signed is None:
-                found.append((Vouching(Assurance.CLAIMED, open_ends), frozenset()))
+        for bundle, item in self._heard(facts):
+            if item is None:
+                with contextlib.suppress(BadBundle, BadStatement):  # else it says nothing
+                    open_ends = said.left_open(self._claim(bundle))
+                    found.append((Vouching(Assurance.CLAIMED, open_ends), frozenset()))
                 continue
-            who = self._principals(signed, about)
+            if item.unreadable is not None:
+                continue  # it says nothing
+            who = self._principals(item, about)
             worth = Assurance.ATTESTED if who else Assurance.SIGNED
-            names |= _named(signed, about[0]) if who else set()
-            found.append((Vouching(worth, open_ends), self._people(signed) if who else who))
+            names |= self._named(item, about[0]) if who else set()
+            found.append((Vouching(worth, item.gaps), self._people(item) if who else who))
         voices = [who for one, who in found if who and not one.gaps]
         needed = self._needed(provenance.TYPE, names)
         if voices and distinct(voices) < needed:
@@ -156,30 +161,29 @@ class _Look:
         return tuple(dict.fromkeys(one for one, _ in found))
 
     def _admitted(
-        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+        self, about: tuple[Digest, str | None], facts: Sequence[Fact]
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether an admission is in force, and why those are not that people may expect."""
+        if not facts:
+            return False, ()
         voices: list[frozenset[str]] = []
         refused: list[str] = []
         names = {about[1]}
-        for _, signed in self._heard(facts):
-            if signed is None:
+        for _, item in self._heard(facts):
+            if item is None:
                 continue
-            who = self._principals(signed, about)
-            by = self.snapshot.trust.introducing(signed.certified).label(signed.signer)
-            try:
-                said = signed.statement.predicate
-                view = guarded(partial(admission.parse, said), BadStatement)
-            except BadStatement as error:
-                refused.append(f"an admission by {by}: {error}")
-                continue
-            if not who:
+            who = self._principals(item, about)
+            by = self.snapshot.trust.introducing(item.certified).label(item.signer)
+            view = item.admission
+            if view is None:
+                refused.append(f"an admission by {by}: {item.unreadable}")
+            elif not who:
                 refused.append(f"admitted by {by}, who may not say so")
             elif view.until is not None and view.ended(self.snapshot.now):
                 refused.append(f"its admission by {by} ended at {format_time(view.until)}")
             else:
-                voices.append(self._people(signed))
-                names |= _named(signed, about[0])
+                voices.append(self._people(item))
+                names |= self._named(item, about[0])
         needed = self._needed(admission.TYPE, names)
         if voices and distinct(voices) < needed:
             refused.append(f"admission by {needed} distinct principals is asked for")
@@ -188,48 +192,55 @@ class _Look:
     def _needed(self, kind: str, names: Iterable[str | None]) -> int:
         return max(self.snapshot.trust.needed(kind, name) for name in names)
 
-    def _people(self, item: Signed) -> frozenset[str]:
+    def _people(self, item: Said) -> frozenset[str]:
         """Whose the signer is, whatever he may say."""
         trust = self.snapshot.trust.introducing(item.certified)
         return frozenset(entry.principal for entry in trust.entries(item.signer))
 
-    def _heard(self, facts: Iterable[Fact]) -> Iterator[tuple[Digest, Signed | None]]:
+    def _heard(self, facts: Iterable[Fact]) -> Iterator[tuple[Digest, Said | None]]:
         """The statements that are heard, None for one whose signature does not verify."""
         return stored.heard(self.snapshot.trust, facts, self._signed)
 
-    def _signed(self, bundle: Digest) -> tuple[int, Signed | None]:
+    def _signed(self, bundle: Digest) -> tuple[int, Said | None]:
         """The size of a bundle, and its statement if the signature verifies, whoever made it."""
-        if bundle not in self.read:
+        known = self.memory.get(bundle)
+        if known is not None:
+            return known.size, known
+        if bundle not in self.sizes:
             item = stored.evidence(self.store, bundle)
-            signed = None
             with contextlib.suppress(SignatureRefused, BadBundle, BadKey):
-                signed = verified(item, self.snapshot.trust, self.roots)
-            self.read[bundle] = len(item.raw), signed
-        return self.read[bundle]
+                known = said.verify(item, self.snapshot.trust, self.roots)
+                self.memory.note(bundle, known)
+                return known.size, known
+            self.sizes[bundle] = len(item.raw)
+        return self.sizes[bundle], None
 
     def _claim(self, bundle: Digest) -> Statement:
         """What a bundle says whose signature does not verify. Raises BadBundle, BadStatement."""
         return Bundle.parse(stored.evidence(self.store, bundle).raw).statement()
 
-    def _principals(self, item: Signed, about: tuple[Digest, str | None]) -> frozenset[str]:
+    def _principals(self, item: Said, about: tuple[Digest, str | None]) -> frozenset[str]:
         """As whom its signer may say it, for the name that is asked about too."""
         digest, asked = about
         trust = self.snapshot.trust.introducing(item.certified)
         found: set[str] = set()
-        for subject in item.statement.subjects_about(digest):
-            name = subject_name(subject.name)
-            names = {name.name if name else None, *(() if asked is None else (asked,))}
+        for called in item.names_of(digest):
+            names = {self._name(called), *(() if asked is None else (asked,))}
             voices = [
                 trust.principals(
-                    item.signer, item.statement.predicate_type, one, self.snapshot.now, item.signed
+                    item.signer, item.predicate_type, one, self.snapshot.now, item.signed
                 )
                 for one in names
             ]
             found |= frozenset.intersection(*voices)
         return frozenset(found)
 
+    def _named(self, item: Said, digest: Digest) -> set[str | None]:
+        """The names under which a statement speaks about something."""
+        return {self._name(one) for one in item.names_of(digest)} - {None}
 
-def _named(item: Signed, digest: Digest) -> set[str | None]:
-    """The names under which a statement speaks about something."""
-    names = (subject_name(one.name) for one in item.statement.subjects_about(digest))
-    return {name.name for name in names if name is not None}
+    def _name(self, called: str | None) -> str | None:
+        if called not in self.names:
+            name = subject_name(called)
+            self.names[called] = name.name if name else None
+        return self.names[called]

@@ -28,7 +28,7 @@ from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
-_ORDER = tuple(Assurance)
+ORDER = tuple(Assurance)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _parents(
             continue
         for state in asked[edge.output_id]:
             worth = edge_worth(snapshot, edge, state[1])
-            if _ORDER.index(worth) <= _ORDER.index(least):
+            if ORDER.index(worth) <= ORDER.index(least):
                 meet((edge.input_id, edge.input_name), Hop(state, edge, worth))
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
@@ -203,12 +203,6 @@ def _parents(
                     Hop(state, None, Assurance.CONTAINS, part.path),
                 )
     return found
-
-
-def parents_over(snapshot: Snapshot, frontier: Sequence[State], least: Assurance) -> list[State]:
-    """The states one step up, on edges that carry something and are worth `least`, or more."""
-    hops: dict[State, Hop | None] = dict.fromkeys(frontier)
-    return _parents(snapshot, frontier, hops, least)
 
 
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:

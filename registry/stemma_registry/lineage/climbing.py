@@ -1,0 +1,58 @@
+"""The walk upward over edges that are worth something, in few queries.
+
+A chain of two thousand models would be two thousand queries, one a level. So whatever
+is asked for brings some of what is above it along: nodes that are near, over any edge.
+What is brought along by strangers' edges is never stepped on, and it is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from stemma_attestations.relations import propagates
+from stemma_attestations.trust import Assurance
+from stemma_registry.catalogue import climb
+from stemma_registry.catalogue.climb import Saying
+from stemma_registry.lineage.status import ORDER, State
+from stemma_registry.registry import Snapshot
+
+
+@dataclass
+class Climb:
+    """What leads into nodes: read once for all the walks of a verdict."""
+
+    snapshot: Snapshot
+    _into: dict[int, list[Saying]] = field(default_factory=dict)
+
+    def parents(self, frontier: Iterable[State], least: Assurance) -> list[State]:
+        """The states one step up, each once, over edges that carry something and are worth that.
+
+        Containment is not followed: `least` is attested, signed or claimed.
+        """
+        states = list(frontier)
+        self._load({node for node, _ in states})
+        found: dict[State, None] = {}
+        for node, asked in states:
+            for saying in self._into[node]:
+                if self._is_worth(saying, asked, least):
+                    found.update(
+                        ((edge.input_id, edge.input_name), None)
+                        for edge in saying.edges
+                        if propagates(edge.relation)
+                    )
+        return list(found)
+
+    def _is_worth(self, saying: Saying, asked: str | None, least: Assurance) -> bool:
+        worth = self.snapshot.trust.assurance(
+            saying.signer, saying.predicate_type, saying.name, asked, saying.signed
+        )
+        return ORDER.index(worth) <= ORDER.index(least)
+
+    def _load(self, nodes: set[int]) -> None:
+        missing = nodes - self._into.keys()
+        if not missing:
+            return
+        connection = self.snapshot.connection
+        wanted = missing | (climb.above(connection, missing) - self._into.keys())
+        self._into.update(climb.into(connection, wanted))
