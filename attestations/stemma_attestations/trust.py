@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 from stemma_attestations import time_roots, yaml_strict
@@ -152,8 +152,8 @@ class TrustRoot:
         return table
 
     @cached_property
-    def _undated(self) -> dict[tuple[str, str], frozenset[str]]:
-        return {}
+    def _patterns(self) -> Callable[..., frozenset[str]]:
+        return cache(self.patterns)
 
     def knowing(self, who: Callable[[str], Certified | None]) -> TrustRoot:
         """The same, for one who can tell which identities more ids stand for."""
@@ -290,11 +290,7 @@ class TrustRoot:
         return f"{who} may not say {predicate_type} about {subject} at this time"
 
     def has_authorised(
-        self,
-        signer_id: str,
-        predicate_type: str,
-        name: str | None,
-        signed: Times = (),
+        self, signer_id: str, predicate_type: str, name: str | None, signed: Times = ()
     ) -> bool:
         """Like `authorises`, at any time.
 
@@ -302,15 +298,9 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
-        asked = (signer_id, predicate_type)
-        if signed:
-            patterns = self.patterns(*asked, None, signed)
-        elif (patterns := self._undated.get(asked)) is None:
-            # Thousands of statements of one signer are asked about: he is looked up once.
-            patterns = self._undated[asked] = self.patterns(*asked, None)
-        if name is None:
-            return "**" in patterns
-        return any(name_matches(pattern, name) for pattern in patterns)
+        asked = signer_id, predicate_type, None
+        found = self.patterns(*asked, signed) if signed else self._patterns(*asked)
+        return any(p == "**" or (name is not None and name_matches(p, name)) for p in found)
 
     def patterns(
         self, signer_id: str, predicate_type: str, at: datetime | None, signed: Times = ()

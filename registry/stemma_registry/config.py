@@ -65,8 +65,10 @@ class Limits:
     listed_bytes: int = 512 * 1024 * 1024
     others: int = 100
     others_bytes: int = 64 * 1024 * 1024
-    remembered: int = 100_000  # bundles whose signatures were verified, the newest
-    remembered_bytes: int = 4096  # what is kept of one; more is verified every time
+    # What is remembered of signatures that verified: past the first the older half goes; of one
+    # statement more is not kept.
+    remembered_bytes: int = 128 * 1024 * 1024
+    remembered_statement_bytes: int = 4 * 1024 * 1024
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

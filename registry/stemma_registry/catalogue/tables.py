@@ -116,9 +116,12 @@ class Coded(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """From the database. Raises KeyError for a letter that this version does not know."""
-        if value is None or value.startswith("="):
-            return value and value[1:]
-        return _TEXTS[value]
+        return None if value is None else word(value)
+
+
+def word(code: str) -> str:
+    """What `Coded` keeps as that. Raises KeyError for a letter that this version does not know."""
+    return code[1:] if code.startswith("=") else _TEXTS[code]
 
 
 # How far the ledger is projected: one row. `peaks` are those of the Merkle tree over entries 0

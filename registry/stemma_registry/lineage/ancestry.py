@@ -25,15 +25,15 @@ from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store
-from stemma_registry.catalogue import query
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue.climb import Spoken
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import said
 from stemma_registry.lineage.climbing import Climb
 from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.lineage.said import Said
 from stemma_registry.lineage.status import State
-from stemma_registry.reference import labels
+from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 
 # What `coverage` counts, best first.
@@ -62,8 +62,8 @@ def ancestors(
     `memory` knows of bundles that were verified before, and learns. Raises Undecided
     where there are more than `LIMITS.ancestors`, or where a statement is lost or damaged.
     """
-    climb = Climb(snapshot)
-    met = [(walk, _met(climb, start, walk)) for walk in walks]
+    way = Climb(snapshot)
+    met = [(walk, _met(way, start, walk)) for walk in walks]
     states = {state for _, depths in met for state in depths}
     looked = _Look(snapshot, store, roots, memory or Remembered.off()).at(states)
     return [
@@ -87,13 +87,13 @@ def coverage(found: Iterable[Ancestor]) -> dict[str, int]:
     return {word: ranks.count(rank) for rank, word in enumerate(STANDINGS)}
 
 
-def _met(climb: Climb, start: State, walk: Walk) -> dict[State, int]:
+def _met(way: Climb, start: State, walk: Walk) -> dict[State, int]:
     """The states upstream, each with its distance."""
     met: dict[State, int] = {start: 0}
     frontier, level = [start], 0
     while frontier and (walk.depth is None or level < walk.depth):
         level += 1
-        frontier = [s for s in climb.parents(frontier, walk.edges) if s not in met]
+        frontier = [s for s in way.parents(frontier, walk.edges) if s not in met]
         met.update(dict.fromkeys(frontier, level))
         if len(met) > LIMITS.ancestors:
             raise Undecided(f"more than {LIMITS.ancestors} ancestors; the limit is a named one")
@@ -117,11 +117,13 @@ class _Look:
         asked: dict[int, list[State]] = {}
         for state in states:
             asked.setdefault(state[0], []).append(state)
-        names = labels(self.snapshot, set(asked))
-        digests = query.digests(self.snapshot.connection, asked)
-        proven, admitted = (query.facts_of(self.snapshot.connection, asked, kind) for kind in _SAID)
-        spoken = (one for facts in (*proven.values(), *admitted.values()) for one in facts)
-        self.memory.recall({one.bundle for one in spoken})
+        connection = self.snapshot.connection
+        digests = query.digests(connection, asked)
+        names = labelled(self.snapshot, digests)
+        spoken = climb.spoken_about(connection, asked, _SAID)
+        proven, admitted = (spoken[kind] for kind in _SAID)
+        heard = (one for kind in _SAID for facts in spoken[kind].values() for one in facts)
+        self.memory.recall({one.bundle for one in heard})
         found = {}
         for node, here in asked.items():
             for state in here:
@@ -136,7 +138,7 @@ class _Look:
         return found
 
     def _vouching(
-        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+        self, about: tuple[Digest, str | None], facts: Iterable[Spoken]
     ) -> tuple[Vouching, ...]:
         """What each statement of provenance is worth."""
         found: list[tuple[Vouching, frozenset[str]]] = []
@@ -161,7 +163,7 @@ class _Look:
         return tuple(dict.fromkeys(one for one, _ in found))
 
     def _admitted(
-        self, about: tuple[Digest, str | None], facts: Sequence[Fact]
+        self, about: tuple[Digest, str | None], facts: Sequence[Spoken]
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether an admission is in force, and why those are not that people may expect."""
         if not facts:
@@ -197,7 +199,7 @@ class _Look:
         trust = self.snapshot.trust.introducing(item.certified)
         return frozenset(entry.principal for entry in trust.entries(item.signer))
 
-    def _heard(self, facts: Iterable[Fact]) -> Iterator[tuple[Digest, Said | None]]:
+    def _heard(self, facts: Iterable[Spoken]) -> Iterator[tuple[Digest, Said | None]]:
         """The statements that are heard, None for one whose signature does not verify."""
         return stored.heard(self.snapshot.trust, facts, self._signed)
 

@@ -17,6 +17,10 @@ from stemma_registry.catalogue.climb import Saying
 from stemma_registry.lineage.status import ORDER, State
 from stemma_registry.registry import Snapshot
 
+# So many nodes are brought along at once; and none where those that were, in vain, are more
+# than so many for each that was stepped on.
+AHEAD, IN_VAIN = 1_000, 4
+
 
 @dataclass
 class Climb:
@@ -24,6 +28,7 @@ class Climb:
 
     snapshot: Snapshot
     _into: dict[int, list[Saying]] = field(default_factory=dict)
+    _stepped: set[int] = field(default_factory=set)
 
     def parents(self, frontier: Iterable[State], least: Assurance) -> list[State]:
         """The states one step up, each once, over edges that carry something and are worth that.
@@ -50,9 +55,12 @@ class Climb:
         return ORDER.index(worth) <= ORDER.index(least)
 
     def _load(self, nodes: set[int]) -> None:
+        self._stepped |= nodes
         missing = nodes - self._into.keys()
         if not missing:
             return
-        connection = self.snapshot.connection
-        wanted = missing | (climb.above(connection, missing) - self._into.keys())
+        connection, wanted = self.snapshot.connection, missing
+        room = IN_VAIN * len(self._stepped) + AHEAD
+        if len(missing) < AHEAD and len(self._into) <= room:
+            wanted = missing | (climb.above(connection, missing, AHEAD) - self._into.keys())
         self._into.update(climb.into(connection, wanted))

@@ -17,7 +17,7 @@ import hashlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,9 @@ _SCHEMA = (
     "context BLOB NOT NULL, bundle BLOB NOT NULL, value BLOB NOT NULL, checksum BLOB NOT NULL, "
     "UNIQUE (context, bundle))"
 )
+_SELECT = "SELECT bundle, value, checksum FROM said WHERE context = ? AND bundle IN ({})"
+_INSERT = "INSERT OR REPLACE INTO said (context, bundle, value, checksum) VALUES (?, ?, ?, ?)"
+_OLDER_HALF = "DELETE FROM said WHERE id <= (SELECT (min(id) + max(id)) / 2 FROM said)"
 _BATCH = 500
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -66,9 +69,7 @@ class Remembered:
         wanted = [one for one in bundles if one not in self._known]
         if self.path is None or not wanted or not self.path.exists():
             return
-        with self._opened() as connection:
-            for start in range(0, len(wanted), _BATCH):
-                self._read(connection, wanted[start : start + _BATCH])
+        self._with(lambda connection: self._read(connection, wanted))
 
     def get(self, bundle: Digest) -> Said | None:
         """What is known of a bundle, after `recall`."""
@@ -81,59 +82,47 @@ class Remembered:
             self._new[bundle] = said
 
     def save(self) -> None:
-        """Write down what is new; the oldest goes where there is too much."""
+        """Write down what is new; the older half goes where there is too much."""
         if self.path is None or not self._new:
             return
         new, self._new = self._new, {}
-        rows = []
+        rows, room = list[tuple[bytes, ...]](), LIMITS.remembered_bytes // 2
         for bundle, said in new.items():
             value = said.encode()
-            if len(value) <= LIMITS.remembered_bytes:
+            if len(value) <= min(LIMITS.remembered_statement_bytes, room):
+                room -= len(value)
                 key = bytes.fromhex(bundle.value)
                 rows.append((self.context, key, value, self._checksum(key, value)))
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(
-                "INSERT OR IGNORE INTO said (context, bundle, value, checksum) VALUES (?, ?, ?, ?)",
-                rows,
-            )
-            count = connection.execute("SELECT count(*) FROM said").fetchone()[0]
-            if count > LIMITS.remembered:
-                connection.execute(
-                    "DELETE FROM said WHERE id IN (SELECT id FROM said ORDER BY id LIMIT ?)",
-                    (count - LIMITS.remembered,),
-                )
-            connection.execute("COMMIT")
+        self._with(lambda connection: _write(connection, rows))
 
     def _read(self, connection: sqlite3.Connection, wanted: list[Digest]) -> None:
-        keys = [bytes.fromhex(one.value) for one in wanted]
-        marks = ",".join("?" * len(keys))
-        query = (
-            f"SELECT bundle, value, checksum FROM said WHERE context = ? AND bundle IN ({marks})"  # noqa: S608 - marks
-        )
-        for key, value, checksum in connection.execute(query, (self.context, *keys)):
-            # Against accidents: what was half written when the power went.
-            if self._checksum(key, value) == checksum:
-                with contextlib.suppress(Exception):  # then it is verified again
-                    self._known[Digest("sha256", key.hex())] = Said.decode(value)
+        for start in range(0, len(wanted), _BATCH):
+            keys = [bytes.fromhex(one.value) for one in wanted[start : start + _BATCH]]
+            query = _SELECT.format(",".join("?" * len(keys)))
+            for key, value, checksum in connection.execute(query, (self.context, *keys)):
+                # Against accidents: what was half written when the power went.
+                if self._checksum(key, value) == checksum:
+                    with contextlib.suppress(Exception):  # then it is verified again
+                        self._known[Digest("sha256", key.hex())] = Said.decode(value)
 
     def _checksum(self, key: bytes, value: bytes) -> bytes:
         return hashlib.sha256(self.context + key + value).digest()
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """The database; whatever goes wrong in it is passed over, and it is made anew."""
+    def _with(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Work on the database; what goes wrong is passed over, and a broken one made anew."""
         if self.path is None:
             return
         try:
             with contextlib.closing(_connect(self.path)) as connection:
-                yield connection
-        except sqlite3.OperationalError:
-            return  # busy, no room, a disk that can only be read
-        except (sqlite3.Error, TypeError, ValueError):
-            _drop(self.path)
+                work(connection)
         except OSError:
             return
+        except sqlite3.OperationalError as error:
+            if not _is_foreign(error):
+                return  # busy, no room, a disk that can only be read
+            _drop(self.path)
+        except (sqlite3.Error, TypeError, ValueError):
+            _drop(self.path)
 
 
 def context_of(trust: TrustRoot, roots: Mapping[Digest, bytes]) -> bytes:
@@ -155,16 +144,41 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, FORMAT):
-            raise sqlite3.DatabaseError("of another format")
-        if found == 0:
-            connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA user_version={FORMAT}")
+        _prepare(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _write(connection: sqlite3.Connection, rows: list[tuple[bytes, ...]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if _size(connection) > LIMITS.remembered_bytes:
+        connection.execute(_OLDER_HALF)
+    connection.executemany(_INSERT, rows)
+    connection.execute("COMMIT")
+
+
+def _is_foreign(error: sqlite3.OperationalError) -> bool:
+    """Whether somebody else's table stands where ours should."""
+    return "no such" in str(error) or "has no column" in str(error)
+
+
+def _size(connection: sqlite3.Connection) -> int:
+    """How many bytes of the file are in use."""
+    asked = ("page_count", "freelist_count", "page_size")
+    pages, free, size = (connection.execute(f"PRAGMA {one}").fetchone()[0] for one in asked)
+    return int((pages - free) * size)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table in a new file. Raises sqlite3.DatabaseError for what is not ours."""
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, FORMAT):
+        raise sqlite3.DatabaseError("of another format")
+    if found == 0:
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={FORMAT}")
 
 
 def _drop(path: Path) -> None:

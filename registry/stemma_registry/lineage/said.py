@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from stemma_attestations.accepted import Signed, verified
@@ -57,7 +57,17 @@ class Said:
 
     def names_of(self, digest: Digest) -> tuple[str | None, ...]:
         """What it calls the bytes of `digest`, for each subject that they are."""
-        return tuple(s.name for s in self.subjects if digests_match(s.digests, [digest]))
+        found = self._by_digest.get(digest, ())
+        return tuple(one.name for one in found if digests_match(one.digests, [digest]))
+
+    @cached_property
+    def _by_digest(self) -> dict[Digest, list[Subject]]:
+        # One admission may be of thousands of the ancestors that are asked about.
+        table: dict[Digest, list[Subject]] = {}
+        for one in self.subjects:
+            for digest in dict.fromkeys(one.digests):
+                table.setdefault(digest, []).append(one)
+        return table
 
     def encode(self) -> bytes:
         """For `decode`. Only of what can be read."""
