@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from stemma_attestations import accepted, ancestry, evidence, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import differences
-from stemma_attestations.policy import Suspects
+from stemma_attestations.policy import Recheck, Suspects
 from stemma_attestations.request import Request, Stop
-from stemma_attestations.times import format_duration
+from stemma_attestations.times import format_duration, format_time
 from stemma_attestations.verdict import Step, Verdict
 
 
@@ -81,7 +81,15 @@ def _bytes(request: Request) -> Step:
         return Step.failed(2, title, BytesDiffer, *lines)
     count = len(request.expected.entries)
     files = "1 file" if count == 1 else f"{count} files"
-    return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
+    found = request.observed
+    if not found.unread:
+        return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
+    unread = f"{found.unread} of {count} files not read again"
+    if request.policy.recheck is not Recheck.STAT or found.since is None:
+        return Step.failed(2, title, Undecided, f"{unread}, and {request.policy.name} asks for it")
+    since = f"{unread} since {format_time(found.since)}: they look unchanged, and"
+    lets = f"{request.policy.name} lets that do (recheck: stat)"
+    return Step.passed(2, title, f"{files}, {request.expected.size} bytes", f"{since} {lets}")
 
 
 def _status(request: Request) -> Step:

@@ -151,6 +151,11 @@ class Home:
         return self.path / "stats"
 
     @property
+    def rechecks(self) -> Path:
+        """What files looked like when a verdict found them whole, mode 0700."""
+        return self.path / "rechecks"
+
+    @property
     def verified(self) -> Path:
         """What was verified here and need not be again, mode 0700."""
         return self.path / "verified"

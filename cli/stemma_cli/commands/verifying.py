@@ -43,6 +43,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
 @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
+@click.option("--rehash", is_flag=True, help="Read every file, whatever the policy says.")
 @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @pass_session
 def verify(
@@ -60,6 +61,7 @@ def verify(
     coverage: bool,
     max_age: str | None,
     stale_ok: str | None,
+    rehash: bool,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
 
@@ -75,7 +77,7 @@ def verify(
     condition = _condition(layout, layout_keys, run_inspections)
     try:
         limit = parse_duration(max_age) if max_age else None
-        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok)
+        terms = Terms(session.policy(policy), stage, condition, limit, stale_ok, rehash)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:
         if error.verdict is None:

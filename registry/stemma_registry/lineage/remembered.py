@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from pathlib import Path
 from stemma_attestations import __version__
 from stemma_attestations.digest import Digest
 from stemma_attestations.trust import TrustRoot
+from stemma_registry import files
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.lineage.said import Said
 
@@ -38,7 +38,6 @@ _INSERT = "INSERT OR REPLACE INTO said (context, bundle, value, checksum) VALUES
 _OLDER_HALF = "DELETE FROM said WHERE id <= (SELECT (min(id) + max(id)) / 2 FROM said)"
 _BATCH = 500
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _BUSY_SECONDS = 1.0  # it is only a memory: nobody waits long for it
 
 
@@ -61,7 +60,7 @@ class Remembered:
     def of(cls, home: Home, trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Remembered:
         """What this home remembers under a trust root and the Sigstore roots at hand."""
         path = home.verified / "signatures.sqlite3"
-        reason = _distrust(path)
+        reason = files.written_by_others(path)
         return cls(None if reason else path, context_of(trust, roots), reason)
 
     def recall(self, bundles: Iterable[Digest]) -> None:
@@ -185,21 +184,3 @@ def _drop(path: Path) -> None:
     for suffix in _SUFFIXES:
         with contextlib.suppress(OSError):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _distrust(path: Path) -> str | None:
-    """Why nothing is read there: somebody else may have written it."""
-    for one, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
-        try:
-            found = os.lstat(one)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return f"{one} cannot be looked at ({error.strerror})"
-        if not kind(found.st_mode):
-            return f"{one} is a link, or no {'directory' if kind is stat.S_ISDIR else 'file'}"
-        if found.st_uid != os.geteuid():
-            return f"{one} belongs to another user"
-        if found.st_mode & _OTHERS:
-            return f"others may write {one}"
-    return None
