@@ -15,13 +15,15 @@ reads the statements of everything upstream.
 
 from __future__ import annotations
 
-import json
+import os
+import platform
 import random
+import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,7 +32,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from benchmarks.measure import wall
+from benchmarks.measure import process
+from stemma_attestations import policies
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
@@ -44,10 +47,12 @@ from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.config import Home
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.ledger.log import append
+from stemma_registry.reference import resolve
 from stemma_registry.registry import Registry, initialise, open_registry, snapshot
 from stemma_registry.trust import file as trust_file
 
-COUNT, MERGED, GROUP, AGAIN, FIRST = 2_000, 65, 200, 7, 3
+COUNT, MERGED, GROUP = 2_000, 65, 200
+FIRST, AGAIN = 3, 15  # how often each is measured
 UP = """
 WITH RECURSIVE up(id) AS (
   SELECT ? UNION SELECT input_id FROM edge JOIN up ON edge.output_id = up.id
@@ -64,7 +69,7 @@ def chain(count: int) -> Parents:
 
 def mix(count: int) -> Parents:
     """Each made from the one before and up to three of the fifty before that."""
-    rng = random.Random(count)  # noqa: S311 - a seed, not a secret
+    rng = random.Random(count)
     found: Parents = []
     for i in range(count + 1):
         further = rng.sample(range(max(0, i - 50), i), min(i, rng.randrange(4)))
@@ -195,3 +200,120 @@ def _grouped(events: Iterator[Event]) -> Iterator[list[Event]]:
             group = []
     if group:
         yield group
+
+
+# --- measuring
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds by the clock on the wall, and of this process's CPU."""
+
+    wall: float
+    cpu: float
+
+
+def taken(work: Callable[[], object]) -> Taken:
+    """What a call takes."""
+    before = time.perf_counter(), time.process_time()
+    work()
+    return Taken(time.perf_counter() - before[0], time.process_time() - before[1])
+
+
+def line(what: str, found: Sequence[Taken], floor: Sequence[Taken]) -> str:
+    """Medians of wall and CPU time, the lowest of each, and the ratio of the CPU medians.
+
+    The machine is shared: CPU time says what the work costs, wall time what it was like.
+    """
+    wall, cpu = ([getattr(one, name) * 1000 for one in found] for name in ("wall", "cpu"))
+    least = [one.cpu * 1000 for one in floor]
+    return (
+        f"{what:<22} {statistics.median(wall):>8.0f} {min(wall):>8.0f} "
+        f"{statistics.median(cpu):>8.0f} {min(cpu):>8.0f} {statistics.median(least):>8.0f} "
+        f"{statistics.median(cpu) / statistics.median(least):>7.2f} x"
+    )
+
+
+HEADER = f"{'MS':<22} {'WALL':>8} {'LOWEST':>8} {'CPU':>8} {'LOWEST':>8} {'FLOOR':>8} {'RATIO':>9}"
+
+
+def verifications(count: int) -> Callable[[], object]:
+    """So many verifications of an ECDSA P-256 signature over a kilobyte, and nothing else."""
+    private, algorithm = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(hashes.SHA256())
+    message = bytes(1000)
+    signature, public = private.sign(message, algorithm), private.public_key()
+
+    def run() -> None:
+        for _ in range(count):
+            public.verify(signature, message, algorithm)
+
+    return run
+
+
+def measure(built: Built, count: int) -> Iterator[str]:
+    """A line for each shape and call."""
+    registry = open_registry(str(built.location), built.home)
+    policy = replace(policy_source.load("starter"), max_age=None)
+    raw = sqlite3.connect(registry.catalogue.path)
+    signatures = verifications(count)
+    for shape, (name, root) in built.last.items():
+        expected = NameVersion.parse(name)
+
+        def judge(root: Path = root, expected: NameVersion = expected) -> None:
+            with snapshot(registry, built.trust, datetime.now(UTC)) as view:
+                terms = gate.Terms(policy)
+                verdict = gate.verify_directory(registry, view, root, expected, None, terms)
+            if verdict.steps[7].details != (f"{count} ancestors",):
+                raise SystemExit(f"{expected}: {verdict.steps[7]}")
+
+        with snapshot(registry, built.trust, datetime.now(UTC)) as view:
+            node = resolve(view, name).node
+        walk = [taken(lambda node=node: raw.execute(UP, (node,)).fetchall()) for _ in range(AGAIN)]
+        first, checked = [], []
+        for _ in range(FIRST):
+            shutil.rmtree(built.home.verified, ignore_errors=True)
+            first.append(taken(judge))
+            checked.append(taken(signatures))
+        yield line(f"{shape}, first", first, checked)
+        yield line(f"{shape}, again", [taken(judge) for _ in range(AGAIN)], walk)
+    registry.close()
+
+
+def command(built: Built) -> str:
+    """The whole command on the chain, Python's start included."""
+    name, root = built.last["chain"]
+    policy = built.home.path / "policy.yaml"
+    policy.write_bytes(policies.STARTER.replace(b"max_age: 1h", b"# max_age: 1h"))
+    os.environ["STEMMA_HOME"] = str(built.home.path)
+    asked = ["-m", "stemma_cli.main", "--registry", str(built.location), "verify", str(root)]
+    run = process([*asked, "--as", name, "--policy", str(policy)])
+    start = process([*asked[:2], "--version"])
+    both = [(run(), start()) for _ in range(3)]
+    whole, bare = (statistics.median(one) for one in zip(*both, strict=True))
+    return (
+        f"stemma verify, chain, again: {whole:.2f} s by the wall (stemma --version: {bare:.2f} s)"
+    )
+
+
+def load() -> str:
+    """How busy the machine is: what is measured here depends on it."""
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+def main() -> None:
+    """Build the registry, measure, and print."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    with tempfile.TemporaryDirectory(prefix="stemma-bench-") as folder:
+        built = build(Path(folder), count)
+        print(HEADER)
+        for text in measure(built, count):
+            print(text, flush=True)
+        print(command(built))
+    print(load())
+
+
+if __name__ == "__main__":
+    main()
