@@ -56,11 +56,12 @@ class Climb:
 
     def _load(self, nodes: set[int]) -> None:
         self._stepped |= nodes
-        missing = nodes - self._into.keys()
+        missing = {node for node in nodes if node not in self._into}
         if not missing:
             return
         connection, wanted = self.snapshot.connection, missing
         room = IN_VAIN * len(self._stepped) + AHEAD
         if len(missing) < AHEAD and len(self._into) <= room:
-            wanted = missing | (climb.above(connection, missing, AHEAD) - self._into.keys())
+            near = climb.above(connection, missing, AHEAD)
+            wanted = missing | {node for node in near if node not in self._into}
         self._into.update(climb.into(connection, wanted))
