@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests import postgres
 from tests.programs import nothing_may_be_skipped
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees the user's home, Git configuration or Stemma settings."""
     home = tmp_path / "user-home"
     monkeypatch.setenv("HOME", str(home))
@@ -26,11 +27,14 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "STEMMA_HOME",
         "STEMMA_REGISTRY",
+        "STEMMA_DATABASE_URL",
         "STEMMA_KEY_PASSPHRASE",
         "STEMMA_ID_TOKEN",
         "STEMMA_HSM_PIN",
     ):
         monkeypatch.delenv(name, raising=False)
+    yield
+    postgres.close()
 
 
 @pytest.fixture(scope="session")

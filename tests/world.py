@@ -19,6 +19,7 @@ from stemma_registry import custody, gate, signing
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue.catalogue import Catalogue, drop
+from stemma_registry.catalogue.database import Database
 from stemma_registry.config import Home
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append
@@ -26,6 +27,7 @@ from stemma_registry.publish import Published, Push, publish
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.signing import KeySigner, keyfile
 from stemma_registry.trust import file as trust_file
+from tests import postgres
 
 
 def commit_all(folder: Path, message: str = "work") -> str:
@@ -70,7 +72,15 @@ class World:
         self.count = 0
 
     def _open(self) -> Registry:
-        return Registry(self.store, Catalogue.open(self.catalogue_path, self.store), self.home)
+        catalogue = Catalogue.open(self.place(), self.store)
+        postgres.OPENED.append(catalogue)
+        return Registry(self.store, catalogue, self.home)
+
+    def place(self) -> Database:
+        """Where the catalogue is."""
+        if postgres.wanted():
+            return postgres.place(self.catalogue_path)
+        return Database(self.catalogue_path)
 
     def signer(self, name: str) -> KeySigner:
         """The key of that name, made at the first call, trusted by nobody."""
@@ -154,6 +164,8 @@ class World:
 
     def rebuild(self) -> None:
         """Throw the catalogue away and project the ledger again."""
+        if not self.place().embedded:
+            self.registry.catalogue.empty()
         self.registry.catalogue.close()
         drop(self.catalogue_path)
         self.registry = self._open()

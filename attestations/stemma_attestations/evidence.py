@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from stemma_attestations.accepted import Signed, people, principals
@@ -60,8 +61,7 @@ def _evidence(
     what = f"evidence {rule.predicate_type}"
 
     def judge(item: Signed) -> Judged:
-        first = next((one for one in signed if _is_same(one, item)), item)
-        wrong = [*_age(request, first, rule), *_result(item, rule)]
+        wrong = [*_age(request, dated(request, signed, item), rule), *_result(item, rule)]
         wrong += [line for check in rule.checks if (line := _fails(check, item))]
         return Judged(what, tuple(f"{what}: {line}" for line in wrong))
 
@@ -72,15 +72,19 @@ def _is_same(one: Signed, other: Signed) -> bool:
     return one.statement.raw == other.statement.raw and one.signer == other.signer
 
 
-def _age(request: Request, first: Signed, rule: EvidenceRule) -> list[str]:
-    """Of a statement in the first of its bundles, in the ledger's order.
+def dated(request: Request, signed: Sequence[Signed], item: Signed) -> datetime | None:
+    """Since when a statement is signed, by the first of its bundles in the ledger's order.
 
     A date says that the signature is no younger: anybody can have an old one dated anew, so
     what comes later makes it neither younger nor, where the first had none, dated.
     """
+    first = next((one for one in signed if _is_same(one, item)), item)
+    return request.trust.introducing(first.certified).since(first.signer, first.signed)
+
+
+def _age(request: Request, since: datetime | None, rule: EvidenceRule) -> list[str]:
     if rule.max_age is None:
         return []
-    since = request.trust.introducing(first.certified).since(first.signer, first.signed)
     if since is None:
         return ["no trusted time says how old it is (sign it with --timestamp)"]
     if since > request.now:

@@ -129,6 +129,21 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True)
+class RegoRule:
+    """Rego that has to allow it: a module (text), or a document of a running OPA (a URL).
+
+    A module that stands in a `file` of its own is pinned by its `digest`; it is None until
+    somebody read it. `label` says where the policy asks for it.
+    """
+
+    module: str | None = None
+    file: str | None = None
+    digest: Digest | None = None
+    opa: str | None = None
+    label: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Rule:
     """What is asked of the names that match, at these stages (empty: any, or none)."""
 
@@ -140,6 +155,7 @@ class Rule:
     evidence: tuple[EvidenceRule, ...] = ()
     files: FilesRule | None = None
     approvals: ApprovalRule | None = None
+    rego: RegoRule | None = None
     max_age: timedelta | None = None
     label: str = ""
 

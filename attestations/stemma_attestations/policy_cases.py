@@ -24,6 +24,7 @@ from stemma_attestations.observed import Observed
 from stemma_attestations.placed import Placed
 from stemma_attestations.policy import Policy
 from stemma_attestations.predicates import admission, approval, mlbom, provenance
+from stemma_attestations.rego import Evaluator
 from stemma_attestations.relations import BUILDS
 from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop, Vouching
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -63,17 +64,22 @@ class Result:
         return self.expected == self.verdict and told
 
 
-def run(policy: Policy, raw: bytes, now: datetime) -> Iterator[Result]:
-    """Judge every case of a table. Raises BadPolicy for a table that cannot be read."""
+def run(
+    policy: Policy, raw: bytes, now: datetime, evaluator: Evaluator | None = None
+) -> Iterator[Result]:
+    """Judge every case of a table; `evaluator` evaluates what Rego the policy has.
+
+    Raises BadPolicy for a table that cannot be read.
+    """
     document = yaml_strict.load_placed(raw, BadPolicy)
     fields = document.fields(("format", "cases"), ("format", "cases"))
     if fields["format"].value != FORMAT:
         fields["format"].fail(f"{FORMAT} is expected")
     for item in fields["cases"].items():
-        yield _judge(policy, item, now)
+        yield _judge(policy, item, now, evaluator)
 
 
-def _judge(policy: Policy, at: Placed, now: datetime) -> Result:
+def _judge(policy: Policy, at: Placed, now: datetime, evaluator: Evaluator | None) -> Result:
     fields = at.fields(_CASE, ("case", "name", "verdict"))
     name = _name(fields["name"])
     stage = fields["stage"].text() if "stage" in fields else None
@@ -99,6 +105,7 @@ def _judge(policy: Policy, at: Placed, now: datetime) -> Result:
             for item in (fields["ancestors"].items() if "ancestors" in fields else [])
             for worth in (Assurance.ATTESTED, Assurance.SIGNED, Assurance.CLAIMED)
         ],
+        evaluator=evaluator,
     )
     steps = policy_steps(request, signed, signed)
     reasons = tuple(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from stemma_attestations import file_formats, yaml_strict
+from stemma_attestations import file_formats, policy_rego, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName, BadPolicy
 from stemma_attestations.names import check_pattern
@@ -51,6 +51,7 @@ RULE = (
     "evidence",
     "files",
     "approvals",
+    "rego",
     "max_age",
 )
 
@@ -121,6 +122,7 @@ def _rule(at: Placed, stages: tuple[str, ...]) -> Rule:
         else (),
         files=_unless_none(fields, "files", _files, None),
         approvals=_unless_none(fields, "approvals", _approvals, None),
+        rego=_unless_none(fields, "rego", policy_rego.parse, None),
         max_age=_maybe(fields, "max_age", Placed.length),
         label=f"{at.path}, line {at.line}",
     )

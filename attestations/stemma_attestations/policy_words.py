@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemma_attestations import policy_rego
 from stemma_attestations.policy import Check, EvidenceRule, Rule
 from stemma_attestations.times import format_duration
 
@@ -24,6 +25,8 @@ def words(rule: Rule) -> list[str]:
         lines.append(f"{far}: provenance at least {rule.ancestors.assurance}")
         if rule.ancestors.admitted:
             lines[-1] += ", or admitted"
+    if rule.rego is not None:
+        lines.append(f"Rego: {policy_rego.named(rule.rego)}")
     if rule.max_age is not None:
         lines.append(f"status: at most {format_duration(rule.max_age)} old")
     return lines

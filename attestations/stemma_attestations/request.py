@@ -11,6 +11,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
 from stemma_attestations.policy import BUILTIN, Policy, Rule
+from stemma_attestations.rego import Evaluator
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verdict import Step
 
@@ -118,6 +119,8 @@ class Request:
     also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.
     further: tuple[Step, ...] = ()
+    # Who evaluates Rego; None: then what asks for it is undecided.
+    evaluator: Evaluator | None = None
     # Of whoever gathered this, for people; no part of the judgement.
     notes: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stemma_attestations import accepted, ancestry, evidence, requirements
+from stemma_attestations import accepted, ancestry, evidence, rego_rules, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import differences
 from stemma_attestations.policy import Recheck, Suspects
@@ -27,13 +27,9 @@ def verify(request: Request) -> Verdict:
     """
     signed, signatures = accepted.signatures(request)
     good, signers = accepted.signers(request, signed)
-    steps = (
-        Step.passed(1, "reference resolved", *request.resolution),
-        _bytes(request),
-        signatures,
-        signers,
-        *policy_steps(request, good, signed),
-    )
+    resolved = Step.passed(1, "reference resolved", *request.resolution)
+    proved = (resolved, _bytes(request), signatures, signers)
+    steps = (*proved, *policy_steps(request, good, signed, proved))
     verdict = Verdict(
         resource=request.resource,
         artifact=request.expected.digest,
@@ -57,21 +53,25 @@ def verify(request: Request) -> Verdict:
 
 
 def policy_steps(
-    request: Request, good: Sequence[accepted.Signed], signed: Sequence[accepted.Signed]
+    request: Request,
+    good: Sequence[accepted.Signed],
+    signed: Sequence[accepted.Signed],
+    proved: Sequence[Step] = (),
 ) -> tuple[Step, ...]:
     """What the policy asks for, of statements that are believed: steps 5 to 10.
 
-    `signed` are all whose signatures verify.
+    `signed` are all whose signatures verify, `proved` the steps before these.
     """
-    return (
+    steps = (
         requirements.provenance_step(request, good),
         requirements.bom_step(request, good),
         evidence.step(request, good, signed),
         *request.further,
         ancestry.step(request),
         _status(request),
-        _allowed(request),
     )
+    allowed = rego_rules.held(request, _allowed(request), (*proved, *steps), good, signed)
+    return (*steps, allowed)
 
 
 def _bytes(request: Request) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -15,6 +15,9 @@ class Limits:
     append_seconds: float = 120.0  # how long an append competes for its place in the ledger
     append_pauses: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)  # between puts that failed for a moment
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
+    connect_seconds: float = 10.0  # to a database server
+    project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
+    much_projected: int = 1_000  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     ancestors: int = 1_000_000  # states one verdict may visit
@@ -69,6 +72,10 @@ class Limits:
     # statement more is not kept.
     remembered_bytes: int = 128 * 1024 * 1024
     remembered_statement_bytes: int = 4 * 1024 * 1024
+    rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
+    rego_bytes: int = 1024**3  # its address space
+    opa_seconds: float = 10.0  # one answer of a running OPA
+    opa_bytes: int = 1024 * 1024
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -77,18 +84,23 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Home:
-    """What belongs to this user on this machine: key, trust root, heads seen."""
+    """What belongs to this user on this machine: key, trust root, heads seen.
+
+    `database` is the URL of a PostgreSQL server that keeps the catalogues instead.
+    """
 
     path: Path
+    database: str | None = field(default=None, repr=False)  # it may hold a password
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Home:
         """`$STEMMA_HOME`, else `~/.stemma` of `$HOME`, else of the password database."""
+        database = environ.get("STEMMA_DATABASE_URL") or None
         named = environ.get("STEMMA_HOME")
         if named:
-            return cls(Path(named).absolute())
+            return cls(Path(named).absolute(), database)
         home = environ.get("HOME")
-        return cls((Path(home) if home else Path.home()).absolute() / ".stemma")
+        return cls((Path(home) if home else Path.home()).absolute() / ".stemma", database)
 
     @property
     def registry(self) -> Path:

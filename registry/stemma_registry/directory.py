@@ -167,10 +167,15 @@ def _open_directory(root: Path, parts: Sequence[str]) -> int:
 
 
 def materialise(
-    store: Store, manifest: Manifest, target: Path, progress: Progress | None = None
+    store: Store,
+    manifest: Manifest,
+    target: Path,
+    progress: Progress | None = None,
+    last: Callable[[], None] | None = None,
 ) -> None:
     """Write an artifact into the new directory `target`: whole and verified, or not at all.
 
+    `last` is called when all is written and nothing has the name yet; what it raises is a no.
     Raises AlreadyThere, BlobMissing, Damaged, Unavailable.
     """
     if os.path.lexists(target):
@@ -183,6 +188,8 @@ def materialise(
         work.mkdir(mode=0o755)
         _write_files(store, manifest, work, progress)
         _sync_directories(work)
+        if last is not None:
+            last()
         os.rename(work, target)
         sync_directory(parent)
     except OSError as error:

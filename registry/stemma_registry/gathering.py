@@ -10,6 +10,7 @@ from functools import cached_property
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.policy import AncestorRule
+from stemma_attestations.rego import Evaluator
 from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView
 from stemma_attestations.trust import Assurance
 from stemma_registry import freshness, stored
@@ -72,6 +73,13 @@ class Gathered:
             )
             for file in report.files
         )
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Who evaluates Rego; it keeps what it was answered."""
+        from stemma_registry.rego import evaluator  # lazily: few policies ask
+
+        return evaluator.Evaluator()
 
     def aged(self, status: StatusView, limit: timedelta) -> StatusView:
         """A status with how old it is, held against a limit; the feed is read once for each."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from stemma_attestations import policies, policy_file
+from stemma_attestations import policies, policy_file, policy_rego
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadPolicy
-from stemma_attestations.policy import BUILTIN, Policy
+from stemma_attestations.policy import BUILTIN, Policy, RegoRule
 from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files, gitrepo, settings
 from stemma_registry.config import Home
@@ -30,9 +32,34 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
     path = folder / path if folder is not None else path
     raw = files.read(path, "policy", MAX_BYTES)
     try:
-        return policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
+        found = policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
+        return with_modules(found, path.parent)
     except BadPolicy as error:
         raise BadPolicy(f"{path}: {error}") from error
+
+
+def with_modules(policy: Policy, folder: Path) -> Policy:
+    """The policy with what its Rego files say, each of the digest that the policy pins.
+
+    Raises NotFound, BadPolicy, Unavailable.
+    """
+    if not any(rule.rego is not None and rule.rego.file for rule in policy.rules):
+        return policy
+    rules = (replace(rule, rego=_with_module(rule.rego, folder)) for rule in policy.rules)
+    return replace(policy, rules=tuple(rules))
+
+
+def _with_module(rego: RegoRule | None, folder: Path) -> RegoRule | None:
+    if rego is None or rego.file is None:
+        return rego
+    raw = files.read(folder / rego.file, "Rego module", policy_rego.MAX_MODULE_BYTES)
+    if Digest.of(raw) != rego.digest:
+        found = Digest.of(raw).value
+        raise BadPolicy(f"`{rego.label}`: the sha256 of {rego.file} is {found}")
+    try:
+        return replace(rego, module=raw.decode())
+    except UnicodeDecodeError as error:
+        raise BadPolicy(f"`{rego.label}`: {rego.file} is not UTF-8") from error
 
 
 def chosen(option: str | None, home: Home) -> Policy:

@@ -18,6 +18,7 @@ from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
+from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.doubt import doubt
 from stemma_registry.catalogue.held import Held
 from stemma_registry.config import LIMITS, Home
@@ -51,8 +52,9 @@ class Snapshot:
     """One state of the catalogue, under one trust root, at one time.
 
     `n` is the ledger entry the state is of. Every question is put to a
-    snapshot, so that its answer cannot change half way. `doubt` says why statements
-    may count less here than they should: a Sigstore trusted root is not at hand.
+    snapshot, so that its answer cannot change half way. `doubt` says why nothing can be
+    decided by it: a Sigstore trusted root is not at hand, so that statements may count less
+    than they should, or the catalogue is a replica that is behind the ledger.
     """
 
     connection: Connection
@@ -78,7 +80,12 @@ def initialise(location: str, home: Home) -> Registry:
     )
     if first is None:
         raise AlreadyThere(f"there is a registry at {location}")
-    drop(home.catalogue(store.location))
+    place = _place(home, store)
+    if place.embedded:
+        drop(place.path)
+    else:
+        with contextlib.closing(Catalogue.at(place, store)) as catalogue:
+            catalogue.empty()
     heads.forget_seen(home.heads, store)
     return open_registry(location, home)
 
@@ -90,12 +97,17 @@ def open_registry(location: str, home: Home) -> Registry:
     the home's trust root believes is taken. Raises NotFound, Unavailable.
     """
     store = open_store(location, home)
-    path = home.catalogue(store.location)
-    if not path.exists():
+    place = _place(home, store)
+    if not place.exists:
         from stemma_registry.catalogue import snapshots  # lazily: once for each registry
 
-        snapshots.adopt(store, path, lambda: trust_source.of_home(home, lambda: store))
-    return Registry(store, Catalogue.open(path, store, TrustedRoots(home.roots)), home)
+        snapshots.adopt(store, place.path, lambda: trust_source.of_home(home, lambda: store))
+    return Registry(store, Catalogue.open(place, store, TrustedRoots(home.roots)), home)
+
+
+def _place(home: Home, store: Store) -> Database:
+    """Where the catalogue of a store is kept."""
+    return Database(home.catalogue(store.location), home.database)
 
 
 def open_store(location: str, home: Home, cached: bool = True) -> Store:
@@ -110,20 +122,22 @@ def open_store(location: str, home: Home, cached: bool = True) -> Store:
 def rebuild(location: str, home: Home) -> tuple[Registry, Head]:
     """Drop the catalogue and project the whole ledger again. Raises as catching up does."""
     store = open_store(location, home)
-    path = home.catalogue(store.location)
+    place = _place(home, store)
     try:
-        with contextlib.closing(Catalogue.at(path, store)) as catalogue:
+        with contextlib.closing(Catalogue.at(place, store)) as catalogue:
             catalogue.empty()
     except Unavailable:
-        drop(path)  # damaged beyond opening
-    registry = Registry(store, Catalogue.open(path, store, TrustedRoots(home.roots)), home)
+        if not place.embedded:
+            raise
+        drop(place.path)  # damaged beyond opening
+    registry = Registry(store, Catalogue.open(place, store, TrustedRoots(home.roots)), home)
     return registry, registry.catalogue.catch_up()
 
 
 def catalogue_revision(location: str, home: Home) -> str | None:
     """The schema revision of a registry's catalogue, as it is. Raises NotFound, Unavailable."""
     store = open_store(location, home)
-    with contextlib.closing(Catalogue.at(home.catalogue(store.location), store)) as catalogue:
+    with contextlib.closing(Catalogue.at(_place(home, store), store)) as catalogue:
         return catalogue.revision()
 
 
@@ -132,26 +146,34 @@ def current(registry: Registry, trust: TrustRoot) -> Head:
 
     Raises LedgerBroken, Unavailable.
     """
+    return _current(registry, trust)[0]
+
+
+def _current(registry: Registry, trust: TrustRoot) -> tuple[Head, str | None]:
+    """The same, with why that is an old head, where the catalogue is a replica."""
     store, home = registry.store, registry.home
     signed, seen = heads.read_checkpoint(store, trust), heads.read_seen(home.heads, store)
     head = registry.catalogue.catch_up()
+    lag = registry.catalogue.lag(head)
+    if lag is not None:
+        return head, lag  # not a ledger that went back: it is there, and was not read
     heads.check_checkpoint(store, head, signed)
     heads.check_seen(store, head, seen)
     heads.remember(home.heads, store, head, seen)
-    return head
+    return head, None
 
 
 @contextlib.contextmanager
 def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Snapshot]:
     """A snapshot at the ledger's head. Raises LedgerBroken, Unavailable."""
     for _ in range(SNAPSHOT_TRIES):
-        head, held = current(registry, trust), Held.of(registry.catalogue.roots)
+        (head, lag), held = _current(registry, trust), Held.of(registry.catalogue.roots)
         with registry.catalogue.reading() as connection:
             n = registry.catalogue.projected(connection).n
             if n >= head.n and registry.catalogue.is_of(connection, held):
                 who = functools.partial(keyless_facts.certified, connection)
                 known = trust.knowing(who)
-                yield Snapshot(connection, n, known, now, doubt(connection, known, held))
+                yield Snapshot(connection, n, known, now, lag or doubt(connection, known, held))
                 return
         # Somebody emptied the catalogue in between: it knows less than was just seen.
         # Or a trusted root came or went.
@@ -181,7 +203,9 @@ def record(
     a failure. Raises what `decide` raises, LedgerBroken, Unavailable.
     """
     for _ in range(LIMITS.restore_tries):
-        head = current(registry, trust)
+        head, lag = _current(registry, trust)
+        if lag is not None:
+            raise Unavailable(f"nothing can be decided to be written: {lag}")
         uploads.reached = max(uploads.reached, head.n)
         entry = append(registry.store, head, lambda: uploads.secure(decide()), uploads.catch_up)
         if not uploads.lost:

@@ -19,6 +19,8 @@ from stemma_attestations import (
     policy,
     policy_cases,
     policy_file,
+    policy_input,
+    policy_rego,
     statement,
     yaml_strict,
 )
@@ -46,6 +48,7 @@ from stemma_registry.foreign import letting
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key
+from stemma_registry.rego import engine
 from stemma_registry.status.documents import FeedHead
 from tests.building import FIXTURES, NOW
 
@@ -89,6 +92,13 @@ def check_seen(raw: bytes) -> None:
 def check_cases(raw: bytes) -> None:
     held = policy_file.parse(frozen("policy.yaml"), "page")
     assert all(case.passed for case in policy_cases.run(held, raw, NOW))
+
+
+def check_input(raw: bytes) -> None:
+    module = (FORMATS.parents[1] / "examples/policies/prod.rego").read_text(encoding="utf-8")
+    assert f"```rego\n{module}```" in page("policy-input.md")
+    said = json_strict.load_object(engine.answer(module, raw.decode()).encode())
+    assert said == {"package": "data.stemma.prod", "allow": True, "deny": []}
 
 
 def frozen(name: str) -> bytes:
@@ -143,6 +153,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
     ],
+    "policy-input.md": [("policy-input.json", check_input)],
     "trust-root.md": [("trust-root.yaml", TrustRoot.parse)],
     "ledger.md": [
         ("ledger/000003.json", lambda raw: LedgerEntry.parse(raw, 3)),
@@ -187,7 +198,14 @@ NAMES = {
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
-    "policy.md": [policy.FORMAT, policy_cases.FORMAT, *policy_file.TOP, *policy_file.RULE],
+    "policy.md": [
+        policy.FORMAT,
+        policy_cases.FORMAT,
+        *policy_file.TOP,
+        *policy_file.RULE,
+        *policy_rego.FIELDS,
+    ],
+    "policy-input.md": [policy_input.FORMAT],
     "trust-root.md": ["urn:stemma:trust-root:v0.1", "attested", "signed", "claimed"],
     "ledger.md": [entry.FORMAT, heads.SEEN_FORMAT, *sorted(entry.KNOWN), entry_key(123)],
 }
@@ -214,6 +232,10 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("trust-root.md", "at most {:,} MiB", yaml_strict.MAX_BYTES >> 20),
         ("trust-root.md", "nested at most {:,} deep", yaml_strict.MAX_DEPTH),
         ("policy.md", "at most {:,} rules", policy_file.MAX_RULES),
+        ("policy.md", "at most {} KiB", policy_rego.MAX_MODULE_BYTES >> 10),
+        ("policy.md", "within {:g} s and", LIMITS.rego_seconds),
+        ("policy.md", "within {:g} s of", LIMITS.opa_seconds),
+        ("policy.md", "and {:,} MiB of memory", LIMITS.rego_bytes >> 20),
         ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),

@@ -24,7 +24,7 @@ from tests.docs.console import ROOT, WIDTH, Command, Digests, File, Ran, example
 
 DOCS = ROOT / "docs"
 CLI = DOCS / "cli.md"
-PLAYED = [ROOT / "README.md", CLI, *sorted((DOCS / "howto").glob("*.md"))]
+PLAYED = [ROOT / "README.md", CLI, DOCS / "deploy.md", *sorted((DOCS / "howto").glob("*.md"))]
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 TYPES = {"text": str, "number": int, "bool": bool, "list": list, "object": dict, "null": type(None)}
 

@@ -36,12 +36,16 @@ def unit() -> configparser.SectionProxy:
 
 
 def test_the_unit_calls_the_command_as_it_is() -> None:
+    before = shlex.split(unit()["ExecStartPre"])
+    assert before[1:] == ["feed", "trust", "/etc/stemma/feed-root.json"]
     argv = shlex.split(unit()["ExecStart"].replace("${MODEL}", "models/qa:3"))
+    assert before[0] == argv[0]
     command = stemma.get_command(stemma.make_context("stemma", ["exec"]), "exec")
     assert command is not None
     assert Path(argv[0]).name == "stemma"
     context = command.make_context("exec", argv[2:])
     assert context.params["subject"] == "models/qa:3"
+    assert context.params["policy"] == "/etc/stemma/policy.yaml"
     assert context.params["command"][-1] == "{path}"
 
 

@@ -174,9 +174,9 @@ def rebuild(session: Session) -> None:
     with contextlib.closing(registry):
         current(registry, session.trust())
     if session.json:
-        output.document({"entries": head.n + 1, "catalogue": str(registry.catalogue.path)})
+        output.document({"entries": head.n + 1, "catalogue": registry.catalogue.database.label})
         return
-    output.line(f"{head.n + 1} ledger entries projected into {registry.catalogue.path}")
+    output.line(f"{head.n + 1} ledger entries projected into {registry.catalogue.database.label}")
 
 
 @click.group()

@@ -42,11 +42,14 @@ def new(session: Session, file: Path) -> None:
 @click.option("--trust", metavar="TRUST", help="Also ask this trust root for its principals.")
 @pass_session
 def check(session: Session, policy: str, trust: str | None) -> None:
-    """Read a policy; say where it is wrong, by line.
+    """Read a policy and its Rego; say where it is wrong, by line.
 
     With --trust, exit code 10 where it asks for a principal whom that does not know.
     """
+    from stemma_registry.rego import evaluator
+
     found = session.policy(policy)
+    evaluator.check(found)
     strangers: list[str] = []
     if trust is not None:
         known = {signer.principal for signer in session.trust(trust).signers}
@@ -60,6 +63,8 @@ def check(session: Session, policy: str, trust: str | None) -> None:
         output.line(f"  {name} {value}")
     count = len(found.rules)
     output.line(f"  {count} {'rule' if count == 1 else 'rules'}, stages {', '.join(found.stages)}")
+    for line in _rego(found):
+        output.line(f"  Rego: {line}")
     if not found.rules:
         output.line("  It allows nothing.")
     for who in strangers:
@@ -108,9 +113,10 @@ def test(session: Session, policy: str, cases: Path) -> None:
     """Hold a policy against a table of cases; exit code 10 if one comes out otherwise."""
     from stemma_attestations.policy_cases import run
     from stemma_attestations.yaml_strict import MAX_BYTES
+    from stemma_registry.rego.evaluator import Evaluator
 
     found = session.policy(policy)
-    results = list(run(found, read_file(cases, MAX_BYTES), session.now))
+    results = list(run(found, read_file(cases, MAX_BYTES), session.now, Evaluator()))
     wrong = [result for result in results if not result.passed]
     if session.json:
         output.document(
@@ -151,7 +157,16 @@ def _summary(found: Policy) -> dict[str, Any]:
         "source": dict(found.source),
         "stages": list(found.stages),
         "rules": len(found.rules),
+        "rego": _rego(found),
     }
+
+
+def _rego(found: Policy) -> list[str]:
+    """The Rego that the rules ask for, each as a verdict cites it."""
+    from stemma_attestations.policy_rego import named
+
+    asked = dict.fromkeys(rule.rego for rule in found.rules if rule.rego is not None)
+    return [named(one) for one in asked]
 
 
 def _known(found: Policy, stage: str | None) -> bool:

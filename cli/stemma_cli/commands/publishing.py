@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -14,6 +14,8 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.manifest import Manifest
+    from stemma_attestations.names import NameVersion
+    from stemma_registry.serving import Question
 
 _DIRECTORY = click.Path(path_type=Path)
 
@@ -126,13 +128,61 @@ def push(
 @click.argument("ref", metavar="REF")
 @click.argument("directory", metavar="DIR", type=_DIRECTORY)
 @click.option("--quarantined", is_flag=True, help="Also what is quarantined, to examine it.")
+@click.option("--verified", is_flag=True, help="Only what `stemma verify` says yes to.")
+@click.option("--trust", metavar="SOURCE", help="--verified: the trust root (else the home's).")
+@click.option("--policy", metavar="FILE|NAME", help="--verified: what must be true.")
+@click.option("--stage", metavar="STAGE", help="--verified: where it would be served: prod.")
+@click.option("--max-age", metavar="TIME", help="--verified: how old the status may be: 15m, 1h.")
 @pass_session
-def pull(session: Session, ref: str, directory: Path, quarantined: bool) -> None:
+def pull(
+    session: Session,
+    ref: str,
+    directory: Path,
+    quarantined: bool,
+    verified: bool,
+    trust: str | None,
+    policy: str | None,
+    stage: str | None,
+    max_age: str | None,
+) -> None:
     """Materialise the bytes of REF into the new directory DIR: whole and checked, or not at all.
 
-    What is quarantined is refused (11). This checks bytes, not signatures: ask
-    `stemma verify` before anything is served.
+    What is quarantined is refused (11). Without --verified this checks bytes, not
+    signatures. With it, DIR is there only if the gate says yes to these bytes.
     """
+    if verified:
+        if quarantined:
+            raise click.UsageError("what is quarantined is not --verified")
+        question = _question(session, ref, policy, stage, max_age)
+        found = _pull_verified(session, question, directory, trust)
+    elif (trust, policy, stage, max_age) != (None, None, None, None):
+        raise click.UsageError("--trust, --policy, --stage and --max-age are for --verified")
+    else:
+        found = _pull(session, ref, directory, quarantined)
+    if session.json:
+        output.document(
+            {
+                "artifact": str(found.manifest.digest),
+                "name": str(found.name) if found.name else None,
+                "directory": str(directory),
+                "files": len(found.manifest.entries),
+                "size": found.manifest.size,
+                "verified": verified,
+            }
+        )
+        return
+    output.line(f"{found.label}  {'verified, ' if verified else ''}in {directory}")
+    output.line(f"  {found.manifest.digest}")
+    output.line(f"  {_amount(found.manifest)}")
+
+
+class _Pulled(NamedTuple):
+    label: str
+    name: NameVersion | None
+    manifest: Manifest
+
+
+def _pull(session: Session, ref: str, directory: Path, quarantined: bool) -> _Pulled:
     from stemma_registry import gate
     from stemma_registry.directory import materialise
 
@@ -140,20 +190,31 @@ def pull(session: Session, ref: str, directory: Path, quarantined: bool) -> None
         found, manifest = gate.obtain(registry, view, ref, allow_quarantined=quarantined)
     with progress("writing") as advance:
         materialise(registry.store, manifest, directory, advance)
-    if session.json:
-        output.document(
-            {
-                "artifact": str(found.digest),
-                "name": str(found.name) if found.name else None,
-                "directory": str(directory),
-                "files": len(manifest.entries),
-                "size": manifest.size,
-            }
-        )
-        return
-    output.line(f"{found.label}  in {directory}")
-    output.line(f"  {found.digest}")
-    output.line(f"  {_amount(manifest)}")
+    return _Pulled(found.label, found.name, manifest)
+
+
+def _question(
+    session: Session, ref: str, policy: str | None, stage: str | None, max_age: str | None
+) -> Question:
+    """What `verify` would be asked."""
+    from stemma_attestations.times import parse_duration
+    from stemma_registry.gate import Terms
+    from stemma_registry.serving.asking import Question
+
+    limit = parse_duration(max_age) if max_age is not None else None
+    return Question(ref, terms=Terms(session.policy(policy), stage, max_age=limit))
+
+
+def _pull_verified(
+    session: Session, question: Question, directory: Path, trust: str | None
+) -> _Pulled:
+    from stemma_registry.serving.asking import Place
+    from stemma_registry.serving.pulling import pull_verified
+
+    place = Place(session.location, session.home, trust)
+    with progress("writing") as advance:
+        done = pull_verified(place, question, directory, advance)
+    return _Pulled(question.subject, done.verdict.name, done.manifest)
 
 
 def _amount(manifest: Manifest) -> str:

@@ -76,7 +76,7 @@ def verify(
         raise click.UsageError("--sign signs the verdict: say where with --vsa FILE")
     condition = _condition(layout, layout_keys, run_inspections)
     try:
-        limit = parse_duration(max_age) if max_age else None
+        limit = parse_duration(max_age) if max_age is not None else None
         terms = Terms(session.policy(policy), stage, condition, limit, stale_ok, rehash)
         verdict, failure = _verdict(session, subject, expected, trust, terms), None
     except NotVerified as error:

@@ -19,6 +19,11 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# PostgreSQL sorts by the code point as SQLite does, and counts characters, which SQLite does not.
+_C = sa.Text(collation="C")
+_TEXT = sa.Text().with_variant(_C, "postgresql")
+_MOMENT = sa.String(length=32).with_variant(sa.String(length=40), "postgresql")
+_WORD = sa.String(length=32).with_variant(_C, "postgresql")
 
 # Children before what they refer to.
 _TABLES = (
@@ -65,7 +70,7 @@ def _node() -> None:
     op.create_table(
         "node",
         sa.Column("id", _ID, nullable=False),
-        sa.Column("scheme", sa.Text(), nullable=False),
+        sa.Column("scheme", _TEXT, nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_node")),
     )
@@ -90,12 +95,12 @@ def _statement() -> None:
         "statement",
         sa.Column("id", _ID, nullable=False),
         sa.Column("bundle", sa.LargeBinary(), nullable=False),
-        sa.Column("predicate_type", sa.Text(), nullable=False),
+        sa.Column("predicate_type", _TEXT, nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=True),
         sa.Column("root", sa.LargeBinary(), nullable=True),
         sa.Column("signed", sa.BigInteger(), nullable=True),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("time", sa.String(length=32), nullable=False),
+        sa.Column("time", _MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statement")),
     )
     op.create_index("ix_statement_head", "statement", [sa.text("substr(bundle, 1, 8)")])
@@ -106,7 +111,7 @@ def _identity() -> None:
     op.create_table(
         "identity",
         sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document", _TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
         sqlite_with_rowid=False,
     )
@@ -129,9 +134,9 @@ def _edge() -> None:
         "edge",
         sa.Column("input_id", _ID, nullable=False),
         sa.Column("output_id", _ID, nullable=False),
-        sa.Column("relation", sa.Text(), nullable=False),
+        sa.Column("relation", _TEXT, nullable=False),
         sa.Column("statement_id", _ID, nullable=False),
-        sa.Column("input_name", sa.Text(), nullable=True),
+        sa.Column("input_name", _TEXT, nullable=True),
         sa.ForeignKeyConstraint(["input_id"], ["node.id"], name=op.f("fk_edge_input_id_node")),
         sa.ForeignKeyConstraint(["output_id"], ["node.id"], name=op.f("fk_edge_output_id_node")),
         sa.ForeignKeyConstraint(
@@ -156,7 +161,7 @@ def _status() -> None:
         sa.Column("statement_id", _ID, nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("action", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", _TEXT, nullable=False),
         sa.Column("issued", sa.String(length=40), nullable=False),
         sa.ForeignKeyConstraint(
             ["statement_id"], ["statement.id"], name=op.f("fk_status_statement_id_statement")
@@ -171,9 +176,9 @@ def _subject() -> None:
         sa.Column("statement_id", _ID, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("node_id", _ID, nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("version", sa.Text(), nullable=True),
-        sa.Column("path", sa.Text(), nullable=True),
+        sa.Column("name", _TEXT, nullable=True),
+        sa.Column("version", _TEXT, nullable=True),
+        sa.Column("path", _TEXT, nullable=True),
         sa.ForeignKeyConstraint(["node_id"], ["node.id"], name=op.f("fk_subject_node_id_node")),
         sa.ForeignKeyConstraint(
             ["statement_id"], ["statement.id"], name=op.f("fk_subject_statement_id_statement")
@@ -198,10 +203,14 @@ def _lifted() -> None:
 
 
 def _manifest_entry() -> None:
+    # An index of PostgreSQL holds 2.7 KiB, and a path may have 4 KiB.
+    served = op.get_bind().dialect.name == "postgresql"
+    name = op.f("pk_manifest_entry")
+    key = () if served else (sa.PrimaryKeyConstraint("artifact_id", "path", name=name),)
     op.create_table(
         "manifest_entry",
         sa.Column("artifact_id", _ID, nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", _TEXT, nullable=False),
         sa.Column("blob_id", _ID, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -210,7 +219,7 @@ def _manifest_entry() -> None:
         sa.ForeignKeyConstraint(
             ["blob_id"], ["node.id"], name=op.f("fk_manifest_entry_blob_id_node")
         ),
-        sa.PrimaryKeyConstraint("artifact_id", "path", name=op.f("pk_manifest_entry")),
+        *key,
         sqlite_with_rowid=False,
     )
     op.create_index(
@@ -219,15 +228,17 @@ def _manifest_entry() -> None:
         ["blob_id", "artifact_id"],
         unique=False,
     )
+    if served:
+        op.create_index("ix_manifest_entry_artifact_id", "manifest_entry", ["artifact_id"])
 
 
 def _version() -> None:
     op.create_table(
         "version",
         sa.Column("id", _ID, nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("name", _TEXT, nullable=False),
+        sa.Column("version", _TEXT, nullable=False),
+        sa.Column("kind", _WORD, nullable=False),
         sa.Column("definition", sa.LargeBinary(), nullable=False),
         sa.Column("artifact_id", _ID, nullable=False),
         sa.Column("statement_id", _ID, nullable=False),
@@ -255,7 +266,7 @@ def _collecting() -> None:
         sa.Column("blob", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("time", sa.String(length=32), nullable=False),
+        sa.Column("time", _MOMENT, nullable=False),
         sa.Column("gone", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("blob", name=op.f("pk_collection")),
         sqlite_with_rowid=False,

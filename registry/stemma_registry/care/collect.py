@@ -203,7 +203,7 @@ def _sure(collector: Collector, blobs: list[Digest]) -> list[Digest]:
     unknown = referred_to(collector.store, n, known)
     if unknown:
         raise LedgerBroken(
-            f"the catalogue {collector.registry.catalogue.path} does not know that blob "
+            f"the catalogue {collector.registry.catalogue.database.label} does not know that blob "
             f"{min(unknown).short} is needed: nothing is deleted; run `stemma rebuild`"
         )
     return blobs

@@ -22,7 +22,9 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry import settings
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
+from stemma_registry.catalogue import schema
 from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.catalogue.database import Database
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import BadSettings, NotFound, StoreError
 from stemma_registry.ledger import heads
@@ -248,17 +250,18 @@ def _ledger(store: Store, home: Home, entry: LedgerEntry) -> Check:
 
 
 def _catalogue(store: Store, home: Home, last: int) -> Check:
-    path = home.catalogue(store.location)
-    if not path.exists():
+    place = Database(home.catalogue(store.location), home.database)
+    if not place.exists:
         return ok("catalogue", "none yet: the next command makes it")
-    catalogue = Catalogue.at(path, store)
     try:
-        with catalogue.reading() as connection:
-            n = catalogue.projected(connection).n
+        with (
+            contextlib.closing(Catalogue.at(place, store)) as catalogue,
+            catalogue.reading() as connection,
+        ):
+            n = catalogue.projected(connection).n if schema.revision(connection) else -1
     except Exception as error:  # noqa: BLE001 - whatever SQLite says of a file that is none
-        return failed("catalogue", f"{path}: {error}", "`stemma rebuild`")
-    finally:
-        catalogue.close()
+        where = place.path if place.embedded else "STEMMA_DATABASE_URL"
+        return failed("catalogue", f"{where}: {error}", "`stemma rebuild`")
     if n > last:
         return failed(
             "catalogue", f"it knows entry {n}, the ledger ends at {last}", "`stemma audit`"

@@ -5,29 +5,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine, event, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import schema
+from stemma_registry.catalogue import database, schema
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
+from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
 from stemma_registry.catalogue.project import Projector
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger import segments
+from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 
 SUFFIXES = ("", "-wal", "-shm")
@@ -35,40 +34,45 @@ SUFFIXES = ("", "-wal", "-shm")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """An SQLite projection of the ledger in `store`."""
+    """A projection of the ledger in `store`, in an SQLite file or a PostgreSQL schema."""
 
     engine: Engine
     store: Store
-    path: Path
+    database: Database
     roots: Roots = NO_ROOTS
 
     @classmethod
-    def at(cls, path: Path, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
+    def at(cls, place: Path | Database, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
         """The database as it is, whatever its schema.
 
-        Where nothing can be written (a read-only home on a serving machine) it
-        is kept in memory, and projected anew by every command.
+        Where nothing can be written (a read-only home on a serving machine) an
+        embedded one is kept in memory, and projected anew by every command.
         """
-        kept = writable(path)
-        if kept and not path.exists():
-            with making(path):
-                path.touch()
-        return cls(_engine(path if kept else None), store, path, roots)
+        where = place if isinstance(place, Database) else Database(place)
+        if where.embedded and where.writable and not where.exists:
+            with making(where.path):
+                where.path.touch()
+        return cls(where.engine(), store, where, roots)
 
     @classmethod
-    def open(cls, path: Path, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
+    def open(cls, place: Path | Database, store: Store, roots: Roots = NO_ROOTS) -> Catalogue:
         """Open or create the database and bring its schema up to date.
 
         `roots` are the Sigstore trusted roots that keyless bundles are held against.
         Raises Unavailable, also for a database that a newer stemma wrote.
         """
-        catalogue = cls.at(path, store, roots)
+        catalogue = cls.at(place, store, roots)
         with catalogue.reading() as connection:
             standing = schema.standing(connection)
+            fixed = database.is_read_only(connection)
         if standing == "ahead":
             raise Unavailable(
-                f"{path} was written by a newer version of stemma; "
+                f"{catalogue.database.label} was written by a newer version of stemma; "
                 "use that version, or `stemma rebuild`"
+            )
+        if standing == "behind" and fixed:
+            raise Unavailable(
+                f"{catalogue.database.label} is read-only, and has no catalogue of this version"
             )
         if standing == "behind":
             with catalogue.writing() as connection:
@@ -76,40 +80,82 @@ class Catalogue:
                     schema.upgrade(connection)
         return catalogue
 
+    @property
+    def path(self) -> Path:
+        """Where an embedded database is, or would be."""
+        return self.database.path
+
     def catch_up(self, progress: Progress | None = None) -> Head:
         """Project what is new in the ledger and return its head; `progress` counts entries.
 
-        Several processes may do this at once: each entry is projected by
-        whoever holds the write lock when it is next. Raises LedgerBroken where
-        the ledger is not the one that was projected before, Unavailable.
+        Several processes may do this at once: whoever holds the write lock projects
+        what is next. A database that nobody can write to stays as it is, and how far
+        that is is returned. Raises LedgerBroken where the ledger is not the one that
+        was projected before, Unavailable.
         """
         with self.reading() as connection:
             head = _head(connection)
+            fixed = database.is_read_only(connection)
         self._check_continues(head)
+        if fixed:
+            return head
         held = Held.of(self.roots)
         with self.reading() as connection:
             good = self.is_of(connection, held)
         if not good:
             with self.writing() as connection:
                 check_again(connection, self.store, held)
-        reader = segments.Reader(self.store)
+        reader, start = segments.Reader(self.store), head.n
         while (entry := reader.after(head)) is not None:
             with self.writing() as connection:
-                head = _head(connection)
-                if head.n + 1 != entry.n:
-                    continue  # another process was here first
-                before = list(head.tree.peaks)
-                head.advance(entry)
-                # Somebody with other roots may have been here: all that is there is of one set.
-                check_again(connection, self.store, held)
-                Projector(connection, self.store, held).project(entry)
-                _save_head(connection, head, before, held.names)
+                head = self._project(connection, reader, entry, held, progress)
+        if head.n - start > LIMITS.much_projected:
+            with self.writing() as connection:
+                database.gather_statistics(connection)
+        return head
+
+    def lag(self, head: Head) -> str | None:
+        """Why an answer at `head` is an old one: the database is a replica, and the ledger goes on.
+
+        None where it is not. Raises Unavailable.
+        """
+        if self.database.embedded:
+            return None
+        with self.reading() as connection:
+            fixed = database.is_read_only(connection)
+        if not fixed or read_entry(self.store, head.n + 1) is None:
+            return None
+        return f"{self.database.label} is read-only and at entry {head.n}; the ledger goes on"
+
+    def _project(
+        self,
+        connection: Connection,
+        reader: segments.Reader,
+        entry: LedgerEntry | None,
+        held: Held,
+        progress: Progress | None,
+    ) -> Head:
+        """Project from `entry` on, as much as fits into one transaction; how far it came."""
+        head = _head(connection)
+        if entry is None or head.n + 1 != entry.n:
+            return head  # another process was here first
+        # Somebody with other roots may have been here: all that is there is of one set.
+        check_again(connection, self.store, held)
+        projector = Projector(connection, self.store, held)
+        until = time.monotonic() + LIMITS.project_seconds
+        while entry is not None:
+            before = list(head.tree.peaks)
+            head.advance(entry)
+            projector.project(entry)
             if progress is not None:
                 progress(1)
+            entry = reader.after(head) if time.monotonic() < until else None
+            if entry is None:
+                _save_head(connection, head, before, held.names)
         return head
 
     def hurry(self) -> None:
-        """Wait for no disk from now on: for a database that nobody needs after a crash."""
+        """Wait for no disk from now on: for an SQLite file that nobody needs after a crash."""
 
         @event.listens_for(self.engine, "connect")
         def _carelessly(dbapi_connection, _record):  # type: ignore[no-untyped-def]
@@ -138,15 +184,18 @@ class Catalogue:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection whose queries see one state. Raises Unavailable."""
-        with _wrapped(self.path), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with _wrapped(self.database), self.engine.connect() as opened:
+            connection = database.begin_reading(opened)
+            with connection.begin():
+                yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection that holds the write lock until it commits. Raises Unavailable."""
-        with _wrapped(self.path), self.engine.connect() as opened:
-            connection = opened.execution_options(stemma_write=True)
+        with _wrapped(self.database), self.engine.connect() as opened:
+            connection = database.begin_writing(opened)
             with connection.begin():
+                database.alone(connection)
                 yield connection
 
     def empty(self) -> None:
@@ -198,60 +247,6 @@ def making(path: Path) -> Iterator[bool]:
         os.close(lock)
 
 
-def writable(path: Path) -> bool:
-    """Whether a database can be kept at `path`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    # SQLite writes its log beside the database.
-    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-
-
-def _engine(path: Path | None) -> Engine:
-    engine = create_engine(
-        "sqlite://" if path is None else f"sqlite:///{path}",
-        # In memory there is one database for each connection, so one connection it is.
-        poolclass=StaticPool if path is None else None,
-        # Transactions are begun below, by hand: the driver's own are not what they seem.
-        connect_args={"timeout": LIMITS.busy_seconds, "isolation_level": None},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(dbapi_connection, _record):  # type: ignore[no-untyped-def]
-        cursor = dbapi_connection.cursor()
-        _use_wal(cursor)
-        for pragma in (
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "cache_size=-200000",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A write that starts as a read cannot wait for the lock: it fails. So say it first.
-        write = connection.get_execution_options().get("stemma_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """Change to the write-ahead log; SQLite does not wait by itself for this one lock."""
-    deadline = time.monotonic() + LIMITS.busy_seconds
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
 def _head(connection: Connection) -> Head:
     row = connection.execute(select(t.state.c.n, t.state.c.entry, t.state.c.peaks)).first()
     if row is None:
@@ -273,12 +268,12 @@ def _save_head(connection: Connection, head: Head, before: list[bytes], roots: s
 
 
 @contextlib.contextmanager
-def _wrapped(path: Path) -> Iterator[None]:
+def _wrapped(place: Database) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise Unavailable(
-            f"the catalogue {path} failed ({str(cause).splitlines()[0]:.200}); "
+            f"the catalogue {place.label} failed ({str(cause).splitlines()[0]:.200}); "
             "it can be rebuilt from the store: `stemma rebuild`"
         ) from error

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Text, select, type_coerce
 from stemma_attestations.digest import Digest
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.columns import word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.query import batches
 
@@ -162,4 +163,4 @@ def _sayings(statements: list[int], nodes: list[int]) -> Select[Any]:
 @cache
 def _relation(code: str) -> str:
     """Of the few that there are: read once, not for every row."""
-    return t.word(code)
+    return word(code)

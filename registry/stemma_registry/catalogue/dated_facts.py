@@ -22,13 +22,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 # The rows of `dated` as one text. Asked for only where a bundle says something about its time.
-_EACH = (
-    func.hex(cast(t.dated.c.root, LargeBinary), type_=Text)
-    .concat(":")
-    .concat(cast(t.dated.c.signed, Text))
-)
+_EACH = t.in_hex(cast(t.dated.c.root, LargeBinary)).concat(":").concat(cast(t.dated.c.signed, Text))
 _ALL = (
-    select(func.group_concat(_EACH))
+    select(func.aggregate_strings(_EACH, ","))
     .where(t.dated.c.statement_id == t.statement.c.id)
     .correlate(t.statement)
     .scalar_subquery()

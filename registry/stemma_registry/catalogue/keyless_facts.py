@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, insert, select
 
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
@@ -63,8 +62,10 @@ def columns(connection: Connection, proven: Proven) -> dict[str, object]:
     who = proven.certified
     if who is None:
         return {"signer": None, "root": "", "signed": None}
-    values = {"id": who.id, "document": who.encode().decode()}
-    connection.execute(insert(t.identity).values(values).on_conflict_do_nothing())
+    known = select(t.identity.c.id).where(t.identity.c.id == who.id)
+    if connection.execute(known).first() is None:
+        values = {"id": who.id, "document": who.encode().decode()}
+        connection.execute(insert(t.identity).values(values))
     signed = dated_facts.micros_of(proven.times[who.root])
     return {"signer": who.id, "root": who.root.value, "signed": signed}
 

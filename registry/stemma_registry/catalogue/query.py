@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, literal, select
+from sqlalchemy import Connection, Select, and_, exists, literal, select, true
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
+from stemma_registry.catalogue import columns
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.rows import (
@@ -259,11 +260,16 @@ def upstream(connection: Connection, start: int, limit: int) -> set[int]:
 
     More than any walk can reach, by one query that stops behind `limit` nodes.
     """
-    above = select(literal(start).label("id")).cte("above", recursive=True)
-    above = above.union(
-        select(t.edge.c.input_id).where(t.edge.c.output_id == above.c.id),
-        select(t.manifest_entry.c.artifact_id).where(t.manifest_entry.c.blob_id == above.c.id),
+    above = select(literal(start, columns.Id).label("id")).cte("above", recursive=True)
+    inputs = select(t.edge.c.input_id.label("id")).where(t.edge.c.output_id == above.c.id)
+    owners = select(t.manifest_entry.c.artifact_id.label("id")).where(
+        t.manifest_entry.c.blob_id == above.c.id
     )
+    if connection.dialect.name == "postgresql":  # which takes one recursive part, and no more
+        both = inputs.correlate(above).union_all(owners.correlate(above)).lateral("both")
+        above = above.union(select(both.c.id).select_from(above.join(both, true())))
+    else:
+        above = above.union(inputs, owners)
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 

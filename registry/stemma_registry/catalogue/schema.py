@@ -10,6 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
+from stemma_registry.catalogue.database import make_room
 from stemma_registry.catalogue.tables import REVISION, metadata
 
 
@@ -24,14 +25,17 @@ def upgrade(connection: Connection) -> None:
     """Bring the database to our revision. Raises LedgerBroken's kin only from the caller."""
     from stemma_migrations import run  # lazily: alembic takes long to import
 
+    make_room(connection)
     run.upgrade(connection)
 
 
 def drop(connection: Connection) -> None:
     """Remove every table, whatever revision made it."""
-    connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+    cascade = "CASCADE" if connection.dialect.name == "postgresql" else ""
+    if not cascade:
+        connection.execute(text("PRAGMA defer_foreign_keys=ON"))
     for name in inspect(connection).get_table_names():
-        connection.execute(text(f'DROP TABLE "{name}"'))
+        connection.execute(text(f'DROP TABLE "{name}" {cascade}'))
 
 
 def check(connection: Connection) -> list[str]:

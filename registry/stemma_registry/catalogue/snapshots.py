@@ -27,7 +27,8 @@ from stemma_attestations.times import format_time
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, put_bytes
-from stemma_registry.catalogue.catalogue import Catalogue, making, writable
+from stemma_registry.catalogue.catalogue import Catalogue, making
+from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.tables import REVISION
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, NotFound, Refused, Unavailable
@@ -83,7 +84,7 @@ def write(catalogue: Catalogue, trust: TrustRoot, signer: Signer, now: datetime)
         n = catalogue.projected(connection).n
     if n < 0 or (present and present.revision == REVISION and present.n >= n):
         return False
-    beside = catalogue.path.parent if writable(catalogue.path) else None
+    beside = catalogue.path.parent if Database(catalogue.path).writable else None
     with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=beside) as folder:
         copy = Path(folder) / "copy"
         _copy(catalogue, copy)
@@ -104,7 +105,7 @@ def adopt(store: Store, path: Path, trust: Callable[[], TrustRoot]) -> bool:
     Whether it was done; nothing is changed otherwise. Raises Unavailable where
     the store cannot be read, or the disk written.
     """
-    if path.exists() or not writable(path):
+    if path.exists() or not Database(path).writable:
         return False
     with making(path) as absent:
         said = read(store, trust()) if absent else None
@@ -192,7 +193,17 @@ def _is_of(work: Path, said: CatalogueSnapshot, tree: Frontier) -> bool:
 
 
 def _copy(catalogue: Catalogue, target: Path) -> None:
-    """One state of the catalogue as a compact file of its own."""
+    """One state of the catalogue as a compact file of its own.
+
+    One that a server keeps is projected anew: row ids apart, it is the same.
+    """
+    if not catalogue.database.embedded:
+        fresh = Catalogue.open(target.with_name("fresh"), catalogue.store, catalogue.roots)
+        with contextlib.closing(fresh):
+            fresh.hurry()
+            fresh.catch_up()
+            _copy(fresh, target)
+        return
     try:
         with contextlib.closing(catalogue.engine.raw_connection()) as connection:
             connection.cursor().execute("VACUUM INTO ?", (str(target),))

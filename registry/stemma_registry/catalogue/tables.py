@@ -7,13 +7,9 @@ Integer ids inside, digests at the door (see benchmarks in the design's facts).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -21,11 +17,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
-    TypeDecorator,
-    func,
-    literal_column,
 )
+
+from stemma_registry.catalogue import columns
+from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word, Words
+
+# How digests are asked for: a question needs this module, and no other.
+HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
 REVISION = "0004"
@@ -39,90 +37,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-# SQLite gives only INTEGER PRIMARY KEY the row id; PostgreSQL wants 64 bits.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-class HexBytes(TypeDecorator[str]):
-    """A digest: hex digits in Python, half as many bytes in the database."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """To the database. Raises ValueError for what is not hex."""
-        return None if value is None else bytes.fromhex(value)
-
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        """From the database."""
-        return None if value is None else value.hex()
-
-
-HEAD = 8  # bytes of a digest that an index holds: enough to find it, a quarter of the room
-
-
-def head(digest: Column[str]) -> ColumnElement[str]:
-    """The beginning of a column of digests, as its index has it."""
-    # Written out: a database uses the index only for the very expression it was made of.
-    bounds = (literal_column(str(number), Integer) for number in (1, HEAD))
-    return func.substr(digest, *bounds, type_=HexBytes)
-
-
-def is_one_of(digest: Column[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Whether a column of digests is one of `values` (hex), by the index on its head."""
-    wanted = list(values)
-    heads = sorted({value[: 2 * HEAD] for value in wanted})
-    return head(digest).in_(heads) & digest.in_(wanted)
-
-
-# What most rows say, as one letter. Never change one: a new revision adds some. No text that
-# is written out begins with a letter of ours, since `=` stands before it.
-_CODES = {
-    "sha256": "s",
-    "gitCommit": "g",
-    "https://slsa.dev/provenance/v1": "p",
-    "urn:stemma:lineage:v0.1": "l",
-    "https://cyclonedx.org/bom": "b",
-    "urn:stemma:dataset:v0.1": "d",
-    "urn:stemma:status:v0.1": "q",
-    "trained-on": "t",
-    "fine-tuned-from": "f",
-    "adapter-of": "a",
-    "merged-from": "m",
-    "quantized-from": "z",
-    "distilled-from": "i",
-    "converted-from": "c",
-    "evaluated-on": "e",
-    "derived-from": "r",
-    "filtered-from": "h",
-    "sampled-from": "n",
-    "synthesized-by": "y",
-    "tokenized-by": "k",
-    "built-from": "u",
-}
-_TEXTS = {code: word for word, code in _CODES.items()}
-
-
-class Coded(TypeDecorator[str]):
-    """One of a few well-known texts in one letter, or any other text behind `=`."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """To the database."""
-        return None if value is None else _CODES.get(value, f"={value}")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """From the database. Raises KeyError for a letter that this version does not know."""
-        return None if value is None else word(value)
-
-
-def word(code: str) -> str:
-    """What `Coded` keeps as that. Raises KeyError for a letter that this version does not know."""
-    return code[1:] if code.startswith("=") else _TEXTS[code]
-
 
 # How far the ledger is projected: one row. `peaks` are those of the Merkle tree over entries 0
 # to n, 32 bytes each, `before` those without entry n (what its `tree_root` is of). `roots` are
@@ -142,7 +56,7 @@ state = Table(
 node = Table(
     "node",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("scheme", Coded, nullable=False),
     Column("value", HexBytes, nullable=False),
 )
@@ -152,7 +66,7 @@ Index("ix_node_head", head(node.c.value))
 artifact = Table(
     "artifact",
     metadata,
-    Column("id", _Id, ForeignKey("node.id"), primary_key=True),
+    Column("id", Id, ForeignKey("node.id"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("files", Integer, nullable=False),
     Column("n", BigInteger, nullable=False),
@@ -161,9 +75,9 @@ artifact = Table(
 manifest_entry = Table(
     "manifest_entry",
     metadata,
-    Column("artifact_id", _Id, ForeignKey("artifact.id"), primary_key=True),
-    Column("path", Text, primary_key=True),
-    Column("blob_id", _Id, ForeignKey("node.id"), nullable=False),
+    Column("artifact_id", Id, ForeignKey("artifact.id"), primary_key=True),
+    Column("path", Words, primary_key=True),
+    Column("blob_id", Id, ForeignKey("node.id"), nullable=False),
     Column("size", BigInteger, nullable=False),
     Index("ix_manifest_entry_blob_id_artifact_id", "blob_id", "artifact_id"),
     sqlite_with_rowid=False,
@@ -177,14 +91,14 @@ manifest_entry = Table(
 statement = Table(
     "statement",
     metadata,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("bundle", HexBytes, nullable=False),
     Column("predicate_type", Coded, nullable=False),
     Column("signer", HexBytes, nullable=True),
     Column("root", HexBytes, nullable=True),
     Column("signed", BigInteger, nullable=True),
     Column("n", BigInteger, nullable=False, index=True),
-    Column("time", String(32), nullable=False),
+    Column("time", Moment, nullable=False),
 )
 Index("ix_statement_head", head(statement.c.bundle))
 
@@ -194,7 +108,7 @@ Index("ix_statement_head", head(statement.c.bundle))
 dated = Table(
     "dated",
     metadata,
-    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("root", HexBytes, primary_key=True),
     Column("signed", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -205,7 +119,7 @@ identity = Table(
     "identity",
     metadata,
     Column("id", HexBytes, primary_key=True),
-    Column("document", Text, nullable=False),
+    Column("document", Words, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -213,12 +127,12 @@ identity = Table(
 subject = Table(
     "subject",
     metadata,
-    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("node_id", _Id, ForeignKey("node.id"), nullable=False, index=True),
-    Column("name", Text, nullable=True),
-    Column("version", Text, nullable=True),
-    Column("path", Text, nullable=True),
+    Column("node_id", Id, ForeignKey("node.id"), nullable=False, index=True),
+    Column("name", Words, nullable=True),
+    Column("version", Words, nullable=True),
+    Column("path", Words, nullable=True),
     sqlite_with_rowid=False,
 )
 
@@ -227,11 +141,11 @@ subject = Table(
 edge = Table(
     "edge",
     metadata,
-    Column("input_id", _Id, ForeignKey("node.id"), primary_key=True),
-    Column("output_id", _Id, ForeignKey("node.id"), primary_key=True),
+    Column("input_id", Id, ForeignKey("node.id"), primary_key=True),
+    Column("output_id", Id, ForeignKey("node.id"), primary_key=True),
     Column("relation", Coded, primary_key=True),
-    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
-    Column("input_name", Text, nullable=True),
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("input_name", Words, nullable=True),
     Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
     sqlite_with_rowid=False,
 )
@@ -240,13 +154,13 @@ edge = Table(
 version = Table(
     "version",
     metadata,
-    Column("id", _Id, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("kind", String(32), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("kind", Word, nullable=False),
     Column("definition", HexBytes, nullable=False),
-    Column("artifact_id", _Id, ForeignKey("artifact.id"), nullable=False, index=True),
-    Column("statement_id", _Id, ForeignKey("statement.id"), nullable=False),
+    Column("artifact_id", Id, ForeignKey("artifact.id"), nullable=False, index=True),
+    Column("statement_id", Id, ForeignKey("statement.id"), nullable=False),
     Index("ix_version_name_version", "name", "version"),
 )
 
@@ -255,10 +169,10 @@ version = Table(
 status = Table(
     "status",
     metadata,
-    Column("statement_id", _Id, ForeignKey("statement.id"), primary_key=True),
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("payload", HexBytes, nullable=False),
     Column("action", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
 )
 
@@ -266,7 +180,7 @@ status = Table(
 lifted = Table(
     "lifted",
     metadata,
-    Column("statement_id", _Id, ForeignKey("status.statement_id"), primary_key=True),
+    Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
     Column("payload", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -289,7 +203,7 @@ collection = Table(
     Column("blob", HexBytes, primary_key=True),
     Column("state", String(16), nullable=False, index=True),
     Column("n", BigInteger, nullable=False),
-    Column("time", String(32), nullable=False),
+    Column("time", Moment, nullable=False),
     Column("gone", BigInteger, nullable=True),
     sqlite_with_rowid=False,
 )

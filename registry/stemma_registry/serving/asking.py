@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,7 +42,8 @@ class Place:
         trust: str | None = None,
     ) -> Place:
         """What is not said comes from where the command line has it."""
-        base = Home(home.absolute()) if home is not None else Home.of(environ)
+        base = Home.of(environ)
+        base = replace(base, path=home.absolute()) if home is not None else base
         return cls(registry or environ.get("STEMMA_REGISTRY") or str(base.registry), base, trust)
 
     def terms(self, policy: str | None = None, stage: str | None = None) -> Terms:

@@ -33,7 +33,7 @@ _WAITED_FOR = {*PASSED_ON, signal.SIGCHLD}
 _FROM_KERNEL = 0x80  # si_code of what a terminal sends, to the command as well
 _PDEATHSIG, _SUBREAPER = 1, 36  # linux/prctl.h
 # What only this program needs: the command gets none of it.
-SECRETS = ("STEMMA_KEY_PASSPHRASE", "STEMMA_HSM_PIN", "STEMMA_ID_TOKEN")
+SECRETS = ("STEMMA_KEY_PASSPHRASE", "STEMMA_HSM_PIN", "STEMMA_ID_TOKEN", "STEMMA_DATABASE_URL")
 
 
 @dataclass(frozen=True)
