@@ -30,6 +30,7 @@ class Conditions:
     layout: Path | None = None
     layout_keys: tuple[Path, ...] = ()
     run_inspections: bool = False
+    rehash: bool = False
 
     @property
     def of_layout(self) -> bool:
@@ -43,7 +44,14 @@ class Conditions:
 
         condition = self._condition()
         limit = parse_duration(self.max_age) if self.max_age is not None else None
-        return Terms(session.policy(self.policy), self.stage, condition, limit, self.stale_ok)
+        return Terms(
+            session.policy(self.policy),
+            self.stage,
+            condition,
+            limit,
+            self.stale_ok,
+            rehash=self.rehash,
+        )
 
     def check(self) -> Conditions:
         """Itself. Raises UsageError for options that do not go together."""
@@ -83,6 +91,7 @@ def conditional(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
     @click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
     @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
+    @click.option("--rehash", is_flag=True, help="Read every file, whatever the policy says.")
     @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
     @functools.wraps(command)
     def call(
@@ -94,9 +103,12 @@ def conditional(command: Callable[..., Any]) -> Callable[..., Any]:
         layout: Path | None,
         layout_keys: tuple[Path, ...],
         run_inspections: bool,
+        rehash: bool,
         **others: Any,
     ) -> Any:
-        said = Conditions(policy, stage, max_age, stale_ok, layout, layout_keys, run_inspections)
+        said = Conditions(
+            policy, stage, max_age, stale_ok, layout, layout_keys, run_inspections, rehash
+        )
         return command(*arguments, conditions=said.check(), **others)
 
     return call
