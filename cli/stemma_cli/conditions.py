@@ -53,17 +53,13 @@ class Conditions:
             rehash=self.rehash,
         )
 
-    def check(self) -> Conditions:
-        """Itself. Raises UsageError for options that do not go together."""
-        if self.layout is None and self.of_layout:
-            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
-        if self.layout is not None and not self.layout_keys:
-            raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
-        return self
-
     def _condition(self) -> Condition | None:
-        if self.layout is None:
+        if not self.of_layout:
             return None
+        if self.layout is None:
+            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
+        if not self.layout_keys:
+            raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
         from stemma_attestations.json_strict import MAX_BYTES
         from stemma_registry.foreign.layout import Condition
         from stemma_registry.signing import MAX_KEY_BYTES
@@ -109,6 +105,6 @@ def conditional(command: Callable[..., Any]) -> Callable[..., Any]:
         said = Conditions(
             policy, stage, max_age, stale_ok, layout, layout_keys, run_inspections, rehash
         )
-        return command(*arguments, conditions=said.check(), **others)
+        return command(*arguments, conditions=said, **others)
 
     return call
