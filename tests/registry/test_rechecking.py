@@ -329,4 +329,5 @@ def test_the_recipe_itself_holds_it_against_the_policy(scene: Scene) -> None:
         assert caught.value.verdict is not None
         step = caught.value.verdict.steps[1]
         assert str(step.outcome) == ("passed" if passes else "undecided"), step
+        assert [one.code for one in step.reasons] == ([] if passes else ["bytes-unread"])
     assert issubclass(Undecided, NotVerified)
