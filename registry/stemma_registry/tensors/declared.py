@@ -12,7 +12,8 @@ from stemma_registry.catalogue import query, tensors
 from stemma_registry.catalogue.tensors import TableRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
-from stemma_registry.lineage.status import State, parents_over
+from stemma_registry.lineage.climbing import Climb
+from stemma_registry.lineage.status import State
 from stemma_registry.registry import Snapshot
 from stemma_registry.tensors.making import best_first, load, worth
 
@@ -42,6 +43,10 @@ class Kin:
     store: Store
     state: State
     _met: dict[tuple[State, Assurance], set[int]] = field(default_factory=dict)
+    _way: Climb = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._way = Climb(self.view)
 
     def of(self, other: State, shared: set[int], least: Assurance) -> Declared | None:
         """What another artifact is, with which it shares these tensors; None: undeclared.
@@ -99,7 +104,7 @@ class Kin:
             return self._met[start, least]
         met, frontier = {start}, [start]
         while frontier:
-            frontier = [s for s in parents_over(self.view, frontier, least) if s not in met]
+            frontier = [s for s in self._way.parents(frontier, least) if s not in met]
             met.update(frontier)
             if len(met) > LIMITS.ancestors:
                 raise Undecided(f"more than {LIMITS.ancestors} ancestors; the limit is a named one")
