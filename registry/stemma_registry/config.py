@@ -94,11 +94,11 @@ class Limits:
     record_seconds: float = 120.0
     record_pace: int = 1024 * 1024  # bytes of a file in a second
     record_run: int = 1 << 22  # records that are sorted together
+    record_children: int = 4  # processes that read files
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed
     record_located: int = 10_000  # places in one file that are read again
-    record_header: int = 1024 * 1024  # the beginning of an index
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -169,6 +169,11 @@ class Home:
     def feed_key(self) -> Path:
         """The key that signs the status feed online, mode 0600."""
         return self.path / "feed.pem"
+
+    @property
+    def record_key(self) -> Path:
+        """The secrets with which records are hashed, mode 0600."""
+        return self.path / "record.key"
 
     @property
     def configuration(self) -> Path:
