@@ -98,7 +98,8 @@ class Limits:
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed
-    record_located: int = 10_000  # places in one file that are read again
+    record_filter_bytes: int = 16 * 1024 * 1024
+    record_others_bytes: int = 1024**3  # of what strangers have indexed
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

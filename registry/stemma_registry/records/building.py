@@ -172,7 +172,7 @@ class Builder:
 def fetched(store: Store, blob: Digest, path: Path) -> Iterator[Path]:
     """A blob as the file `path`, until the block ends. Raises BlobMissing, Damaged, Unavailable."""
     try:
-        with open(path, "xb") as out:
+        with open(path, "x+b") as out:
             store.fetch(blob, out)
         yield path
     except OSError as error:

@@ -96,7 +96,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"ARROW_DEFAULT_MEMORY_POOL": "system"},
+                env={"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"},
             )
         except OSError as error:
             raise Unreadable(f"cannot start a process: {error.strerror}") from error

@@ -30,15 +30,24 @@ def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") ->
         if plain.encode() in named:
             raise ValueError(f"two columns are named {plain:.80}")
         named[plain.encode()] = texts(column)
-    joined: list[Any] = [pa.scalar(before, pa.large_binary())]
     empty = pa.scalar(b"", pa.large_binary())
+    joined: list[Any] = []
+    said_before = before  # what stands before the next value in every row
     for name in sorted(named):
         said = named[name].cast(pa.large_binary())
-        head = pa.scalar(canonical.piece(name), pa.large_binary())
         length = pc.binary_length(said).cast(pa.string()).cast(pa.large_binary())
+        if said.null_count:  # a value that is not there has no name either
+            head = pa.scalar(canonical.piece(name), pa.large_binary())
+            length = pc.binary_join_element_wise(head, length, empty)
+        else:
+            said_before += canonical.piece(name)
+        if said_before:
+            joined.append(pa.scalar(said_before, pa.large_binary()))
         colon = pa.scalar(b":", pa.large_binary())
-        joined += [pc.binary_join_element_wise(head, length, colon, empty), said]
-    if len(joined) == 1:
+        joined += [length, pc.if_else(pc.is_null(said), None, colon) if said.null_count else colon]
+        joined.append(said)
+        said_before = b""
+    if not joined:
         return pa.array([before] * batch.num_rows, pa.large_binary())
     return pc.binary_join_element_wise(*joined, empty, null_handling="skip")
 

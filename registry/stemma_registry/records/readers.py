@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from stemma_registry.config import LIMITS
 from stemma_registry.records import canonical
 
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 16_384
 CHUNK_BYTES = 16 * 1024 * 1024
 _FORMATS = {
     "jsonl": "jsonl",

@@ -1,0 +1,361 @@
+"""Which datasets have these very records, in which file and row, and what came from them.
+
+An index says where a record may be; whether it is there is read from the file itself, wherever
+its bytes can be had. So an index by a stranger can find something, and blame nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import Malformed, Undecided
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.predicates.record_index import RecordIndex, Run, Shard
+from stemma_attestations.trust import Assurance
+from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.catalogue import query, record_facts
+from stemma_registry.catalogue.rows import Fact
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged, Refused
+from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.trace import Direction, Trace, trace
+from stemma_registry.records import attaching, canonical, keys, runs
+from stemma_registry.records.building import candidates, fetched
+from stemma_registry.records.children import Children, NoExtra, children
+from stemma_registry.records.readers import Form, Unreadable
+from stemma_registry.reference import labels
+from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.stored import heard
+
+
+@dataclass(frozen=True)
+class Match:
+    """A record that was asked about, by its row, and rows of a file that have it.
+
+    `count` is how often the index says it is there, `rows` are at most so many as are listed.
+    `checked`: they were read in the file itself; else its bytes could not be had.
+    """
+
+    asked: int
+    path: str
+    shard: Digest
+    rows: tuple[int, ...]
+    count: int
+    checked: bool
+    assurance: Assurance
+    signer: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with records that were asked about, and what came from it."""
+
+    digest: Digest
+    label: str
+    names: tuple[str, ...]
+    matches: tuple[Match, ...]
+    downstream: Trace
+
+
+@dataclass(frozen=True)
+class Unsearched:
+    """A dataset, or files of it, that no believed index covers: nothing is known of those."""
+
+    label: str
+    digest: Digest
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`asked` counts different records; `unread` rows of the question that could not be read."""
+
+    asked: int
+    unread: int
+    fields: tuple[str, ...] | None
+    entry: int
+    found: tuple[Dataset, ...]
+    unsearched: tuple[Unsearched, ...]
+
+
+def search(
+    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+) -> Answer:
+    """Find the records of a file. Raises Refused for what has none, Unavailable."""
+    named = tuple(sorted({canonical.normal(name) for name in fields})) if fields else None
+    try:
+        with (
+            children() as readers,
+            tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
+        ):
+            question = _Question(registry, view, readers, Path(scratch), named)
+            question.read(source)
+            return question.answer()
+    except NoExtra as error:
+        raise Refused(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """What an index says: rows of a file that may have a record, by its place in the question."""
+
+    place: int
+    rows: tuple[int, ...]
+    count: int
+    assurance: Assurance
+    signer: str
+
+
+@dataclass
+class _Question:
+    registry: Registry
+    view: Snapshot
+    children: Children
+    scratch: Path
+    fields: tuple[str, ...] | None
+    messages: list[bytes] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    unread: int = 0
+    hashes: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, keys.RecordKey] = field(default_factory=dict)
+    runs: dict[tuple[Run, str], list[tuple[int, list[int], int]]] = field(default_factory=dict)
+    room: int = LIMITS.record_others_bytes
+
+    def read(self, source: Path) -> None:
+        """Read the question. Raises Refused."""
+        form = Form.of(source.name)
+        if form is None:
+            raise Refused(f"{source.name:.80} has no ending of a file of records (.jsonl, .csv, ...)")
+        try:
+            found, said = self._records(source.absolute(), form, None, LIMITS.record_asked)
+        except Unreadable as error:
+            raise Refused(f"{source.name:.80}: {error}") from error
+        if said["more"]:
+            raise Refused(f"more than {LIMITS.record_asked} records; the limit is a named one")
+        first: dict[bytes, int] = {}
+        for row, message in found:
+            first.setdefault(message, row)
+        self.unread = said["unread"]
+        if not first:
+            raise Refused(f"{source.name:.80} has no records{self._of_fields()}")
+        self.messages, self.rows = list(first), list(first.values())
+        held = [keys.NO_KEY, *keys.held(self.registry.home)]
+        self.keys = {key.id: key for key in held}
+
+    def _of_fields(self) -> str:
+        return f" with {', '.join(self.fields)}" if self.fields else ""
+
+    def answer(self) -> Answer:
+        """Ask every index."""
+        found, unsearched = [], []
+        known = record_facts.by_node(self.view.connection)
+        datasets = {
+            row.artifact_id for row in query.all_versions(self.view.connection, "dataset")
+        }
+        shown = labels(self.view, datasets | known.keys())
+        digests = query.digests(self.view.connection, shown)
+        for node in sorted(shown, key=lambda node: (shown[node], digests[node])):
+            try:
+                raw = get_bytes(self.registry.store, digests[node], LIMITS.manifest_bytes)
+                manifest = Manifest.parse(raw)
+            except (BlobMissing, Damaged, Malformed) as error:
+                if node in datasets:
+                    unsearched.append(Unsearched(shown[node], digests[node], str(error)))
+                continue
+            matches, reasons = self._dataset(manifest, known.get(node, []))
+            if matches:
+                names = query.versions_of(self.view.connection, [node]).get(node, [])
+                found.append(
+                    Dataset(
+                        digests[node],
+                        shown[node],
+                        tuple(sorted({str(row.name) for row in names})),
+                        tuple(matches),
+                        trace(self.view, node, Direction.DOWN),
+                    )
+                )
+            unsearched += [Unsearched(shown[node], digests[node], reason) for reason in reasons]
+        return Answer(
+            len(self.messages),
+            self.unread,
+            self.fields,
+            self.view.n,
+            tuple(found),
+            tuple(unsearched),
+        )
+
+    def _dataset(
+        self, manifest: Manifest, facts: Sequence[Fact]
+    ) -> tuple[list[Match], list[str]]:
+        """The matches in one dataset, and why parts of it are not searched."""
+        wanted = candidates(manifest)
+        covered: set[Digest] = set()
+        hits: dict[Digest, list[_Hit]] = {}
+        reasons: dict[str, None] = {}
+        for fact, said in self._statements(facts):
+            worth = attaching.worth(self.view, fact)
+            signer = signer_label(self.view, fact.signer)
+            why = self._unfit(said)
+            if why:
+                reasons[why] = None
+                continue
+            for shard in said.shards:
+                if shard.blob not in wanted or shard.blob in covered:
+                    continue
+                try:
+                    for place, rows, count in self._ask(shard, said.key, worth):
+                        hit = _Hit(place, tuple(rows), count, worth, signer)
+                        hits.setdefault(shard.blob, []).append(hit)
+                except (BlobMissing, Damaged, Malformed) as error:
+                    reasons[f"{wanted[shard.blob][1].path}: its index: {error}"] = None
+                    continue
+                if worth is Assurance.ATTESTED:
+                    covered.add(shard.blob)
+            if worth is Assurance.ATTESTED:
+                for one in said.skipped:
+                    if one.blob in wanted and one.blob not in covered:
+                        reasons[f"{wanted[one.blob][1].path}: {one.reason}"] = None
+        left = [entry.path for blob, (_, entry) in wanted.items() if blob not in covered]
+        if left and not any(reason.startswith(tuple(f"{p}:" for p in left)) for reason in reasons):
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            reasons[f"no believed record index{self._of_fields()} of {left[0]}{more}"] = None
+        matches = [
+            match
+            for blob, some in hits.items()
+            for match in self._checked(blob, wanted[blob][1].path, wanted[blob][0], some)
+        ]
+        return sorted(matches, key=lambda m: (m.asked, m.path)), list(reasons) if left else []
+
+    def _statements(self, facts: Sequence[Fact]) -> Iterator[tuple[Fact, RecordIndex]]:
+        """What is said, by those who are believed first, and of others within limits."""
+
+        def read(bundle: Digest) -> tuple[int, RecordIndex | None]:
+            size = self.registry.store.size(bundle) or 0
+            return size, attaching.read(self.registry, by_bundle[bundle])
+
+        order = list(Assurance)
+        by_bundle = {fact.bundle: fact for fact in facts if fact.signer is not None}
+        signed = list(by_bundle.values())
+        try:
+            said = [(by_bundle[b], s) for b, s in heard(self.view.trust, signed, read)]
+        except Undecided:
+            return
+        said.sort(key=lambda one: order.index(attaching.worth(self.view, one[0])))
+        for fact, index in said:
+            if index is not None:
+                yield fact, index
+
+    def _unfit(self, said: RecordIndex) -> str:
+        """Why an index cannot answer this question; empty where it can, or is of no concern."""
+        if said.canonical != canonical.VERSION:
+            return f"an index of the canonical form {said.canonical}, which is not known here"
+        if said.fields != self.fields:
+            shown = ", ".join(said.fields or ()) or "whole records"
+            return f"an index of {shown:.80}, not of {', '.join(self.fields or ()) or 'whole records'}"
+        if said.key not in self.keys:
+            return f"an index made with the record key {said.key}, which this home does not have"
+        return ""
+
+    def _ask(
+        self, shard: Shard, key: str, worth: Assurance
+    ) -> Iterator[tuple[int, list[int], int]]:
+        """Where the index of a file says that the records are. Raises as reading a blob does."""
+        if key not in self.hashes:
+            block = self.keys[key].block
+            self.hashes[key] = runs.hashes([block + message for message in self.messages])
+        for run in shard.runs:
+            if (run, key) not in self.runs:
+                self.runs[run, key] = self._in_run(run, self.hashes[key], worth)
+            yield from self.runs[run, key]
+
+    def _in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
+        import numpy as np
+
+        packed = self._blob(run.filter, LIMITS.record_filter_bytes, worth)
+        places = np.flatnonzero(runs.likely(packed, wanted))
+        if not len(places):
+            return []
+        body = self._blob(run.hashes, run.records * (runs.HASH + runs.ROW), worth)
+        found = runs.locate(run, body, wanted[places], LIMITS.record_rows)
+        return [(int(places[place]), rows, count) for place, rows, count in found]
+
+    def _blob(self, blob: Digest, limit: int, worth: Assurance) -> bytes:
+        data = get_bytes(self.registry.store, blob, limit)
+        if worth is not Assurance.ATTESTED:
+            self.room -= len(data)
+            if self.room < 0:
+                raise Damaged("no more of what strangers have indexed is read")
+        return data
+
+    def _checked(self, blob: Digest, path: str, form: Form, hits: list[_Hit]) -> Iterator[Match]:
+        """The hits in one file, as far as they are true."""
+        there = self._read_again(blob, form, hits)
+        best: dict[int, Match] = {}
+        for hit in hits:
+            rows, message = hit.rows, self.messages[hit.place]
+            if there is not None:
+                rows = tuple(row for row in rows if there.get(row) == message)
+                if not rows:
+                    continue
+            known = best.get(hit.place)
+            if known is not None and len(known.rows) >= len(rows):
+                continue
+            count = hit.count if len(rows) == len(hit.rows) else len(rows)
+            best[hit.place] = Match(
+                self.rows[hit.place],
+                path,
+                blob,
+                rows,
+                count,
+                there is not None,
+                known.assurance if known else hit.assurance,
+                known.signer if known else hit.signer,
+            )
+        yield from best.values()
+
+    def _read_again(self, blob: Digest, form: Form, hits: list[_Hit]) -> dict[int, bytes] | None:
+        """The records of the rows that were hit; None where the file cannot be read."""
+        rows = sorted({row for hit in hits for row in hit.rows})
+        if self.registry.store.size(blob) is None:
+            return None
+        try:
+            with fetched(self.registry.store, blob, self.scratch / "shard") as path:
+                found, _ = self._records(path, form, rows, len(rows))
+        except (BlobMissing, Damaged, Unreadable):
+            return None
+        return dict(found)
+
+    def _records(
+        self, path: Path, form: Form, rows: list[int] | None, most: int
+    ) -> tuple[list[tuple[int, bytes]], dict[str, Any]]:
+        """Rows of a file with their canonical bytes. Raises Unreadable."""
+        out = self.scratch / "rows"
+        question = {
+            "do": "rows",
+            "path": str(path),
+            "form": str(form),
+            "fields": self.fields,
+            "rows": rows,
+            "most": most,
+            "out": str(out),
+        }
+        try:
+            said = self.children.ask(question, path.stat().st_size)
+            data = out.read_bytes()
+        except OSError as error:
+            raise Unreadable(f"{error.strerror}") from error
+        finally:
+            out.unlink(missing_ok=True)
+        found, position = [], 0
+        while position < len(data):
+            row = int.from_bytes(data[position : position + 8], "little")
+            length = int.from_bytes(data[position + 8 : position + 12], "little")
+            position += 12
+            found.append((row, data[position : position + length]))
+            position += length
+        return found, said
