@@ -4,6 +4,7 @@ It may also say which trust root holds, where that is not `trust.yaml` in the ho
 
     cache_size: 20 GiB
     stat_cache: true
+    record_index: keyed
     policy: /etc/stemma/policy.yaml
     trust: sha256:DIGEST
     stores:
@@ -74,6 +75,7 @@ class Settings:
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
     trust: str | None = None  # as stemma_registry.trust.source reads it
     feed: FeedSettings = FeedSettings()
+    record_index: str = "keyed"  # or public, or off: what a push of a dataset does
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -103,7 +105,7 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    known = ("cache_size", "stat_cache", "policy", "stores", "trust", "feed")
+    known = ("cache_size", "stat_cache", "policy", "stores", "trust", "feed", "record_index")
     top = _section(document, "the file", known)
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
@@ -125,6 +127,7 @@ def parse(raw: bytes) -> Settings:
         stores,
         _word(top, "trust"),
         _feed(top.get("feed")),
+        _word(top, "record_index", ("keyed", "public", "off")) or "keyed",
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 from stemma_attestations.relations import BUILDS, KINDS
 from stemma_cli import output
+from stemma_cli.commands import indexing
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
 
@@ -58,6 +59,17 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
     default=None,
     help="Whether a file that looks unchanged is not read again (else as configured: yes).",
 )
+@click.option(
+    "--record-index",
+    type=click.Choice(("keyed", "public", "off")),
+    help="How the records of a dataset are indexed (else as configured: keyed).",
+)
+@click.option(
+    "--index-fields",
+    multiple=True,
+    metavar="A,B",
+    help="Index records by these fields alone, too. Repeat for each set.",
+)
 @click.option("--started", metavar="TIME", help="When the job began, RFC 3339 (else now).")
 @pass_session
 def push(
@@ -71,12 +83,15 @@ def push(
     sign: Choice,
     require_clean: bool,
     stat_cache: bool | None,
+    record_index: str | None,
+    index_fields: tuple[str, ...],
     started: str | None,
 ) -> None:
     """Publish DIR as NAME:VERSION, with signed provenance, lineage and BOM.
 
     The Git commit is taken from the working directory. A name is immutable;
-    pushing the same again does nothing.
+    pushing the same again does nothing. The records of a dataset are indexed
+    behind the push, in a ledger entry of their own.
     """
     from stemma_attestations.names import NameVersion
     from stemma_attestations.times import parse_time
@@ -97,6 +112,16 @@ def push(
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     with progress("storing") as advance:
         done = publish(registry, trust, signer, job, session.now, advance)
+    indexed = []
+    if kind == "dataset":
+        from stemma_registry.records import attaching
+
+        sets = [indexing.split(fields) or [] for fields in index_fields]
+        how = (record_index or session.settings.record_index, sets)
+        with progress("indexing") as advance:
+            indexed = attaching.after_push(
+                registry, trust, signer, (done.artifact, job.name), how, session.now, advance
+            )
     commit = done.source.commit if done.source else None
     if session.json:
         output.document(
@@ -112,6 +137,7 @@ def push(
                 "git_dirty": done.source.dirty if done.source else None,
                 "signer": signer.id,
                 "warnings": list(done.warnings),
+                "record_index": [indexing.document(one) for one in indexed],
             }
         )
         return
@@ -122,6 +148,7 @@ def push(
     output.line(f"  {done.artifact}")
     made = f", commit {commit[:12]}" if commit else ""
     output.line(f"  {_amount(done.manifest)}{made}")
+    indexing.show(indexed)
 
 
 @click.command()

@@ -34,7 +34,7 @@ from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.records import canonical, keys
 from stemma_registry.records.building import Builder, Built, Wish, candidates
 from stemma_registry.records.children import NoExtra, children
-from stemma_registry.reference import Resolved, best_version, resolve
+from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
 
@@ -162,10 +162,10 @@ def index(
             if not built.shards:
                 return _noted(nothing, "no file of it could be indexed", skipped)
             said = _said(wanted, built)
-            statement = Statement.build(
-                [subject], record_index.TYPE, record_index.build(said[0])
+            statement = Statement.build([subject], record_index.TYPE, record_index.build(said[0]))
+            entry = _append(
+                registry, trust, signer, (found, statement, said[1]), uploads, built, now
             )
-            entry = _append(registry, trust, signer, (found, statement, said[1]), uploads, built, now)
     except NoExtra as error:
         return _noted(nothing, str(error))
     warnings = []
@@ -188,22 +188,18 @@ def index(
 
 def missing(view: Snapshot) -> list[str]:
     """The NAME:VERSION of every dataset of which nobody who is believed has an index."""
-    done = {
-        node
-        for node, facts in record_facts.by_node(view.connection).items()
-        if any(worth(view, fact) is Assurance.ATTESTED for fact in facts)
-    }
-    rows = query.all_versions(view.connection, "dataset")
-    by_node: dict[int, list[query.VersionRow]] = {}
-    for row in rows:
-        by_node.setdefault(row.artifact_id, []).append(row)
-    names = [best_version(view, known) for node, known in by_node.items() if node not in done]
-    return sorted(str(row.name) for row in names if row is not None)
+    facts = record_facts.by_node(view.connection)
+    found = set()
+    for row in query.all_versions(view.connection, "dataset"):
+        some = facts.get(row.artifact_id, [])
+        if not any(worth(view, fact, row.name.name) is Assurance.ATTESTED for fact in some):
+            found.add(str(row.name))
+    return sorted(found)
 
 
-def worth(view: Snapshot, fact: Fact) -> Assurance:
-    """What a statement is worth, about the name it is about."""
-    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None, fact.signed)
+def worth(view: Snapshot, fact: Fact, asked: str | None = None) -> Assurance:
+    """What a statement is worth, about the name it is about and the one that is asked about."""
+    return view.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
 
 
 def read(registry: Registry, fact: Fact) -> RecordIndex | None:
@@ -215,9 +211,7 @@ def read(registry: Registry, fact: Fact) -> RecordIndex | None:
         return None
 
 
-def _noted(
-    nothing: Indexed, note: str, skipped: tuple[tuple[str, str], ...] = ()
-) -> Indexed:
+def _noted(nothing: Indexed, note: str, skipped: tuple[tuple[str, str], ...] = ()) -> Indexed:
     return Indexed(nothing.artifact, nothing.name, nothing.fields, skipped=skipped, note=note)
 
 
@@ -237,7 +231,8 @@ def _known(
     shards: dict[Digest, Shard] = {}
     for fact in (fact for some in facts.values() for fact in some):
         ours = view.trust.is_same(fact.signer, signer)
-        if not ours and worth(view, fact) is not Assurance.ATTESTED:
+        asked = name.name if name else None
+        if not ours and worth(view, fact, asked) is not Assurance.ATTESTED:
             continue
         said = read(registry, fact)
         if said is None or (said.canonical, said.key) != (canonical.VERSION, wanted.key.id):

@@ -88,9 +88,8 @@ class Builder:
         for shard in (known[blob] for blob in wanted if blob in known):
             self._keep(built, shard)
         with ThreadPoolExecutor(self.children.count) as pool:
-            for (_, entry), made in zip(
-                todo, pool.map(lambda item: self._shard(*item, split), todo), strict=True
-            ):
+            results = pool.map(lambda item: self._shard(item[0], item[1], split), todo)
+            for (_, entry), made in zip(todo, results, strict=True):
                 if isinstance(made, Skipped):
                     built.skipped.append(made)
                     continue

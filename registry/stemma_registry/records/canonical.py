@@ -86,7 +86,7 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def value(item: Any, depth: int = 0) -> str | None:  # noqa: PLR0911 - a table of types
+def value(item: Any, depth: int = 0) -> str | None:
     """The canonical text of a value, None where it says nothing. Raises TooDeep, TypeError."""
     if item is None or isinstance(item, bool):
         return None if item is None else "true" if item else "false"
@@ -222,8 +222,7 @@ def _inner(item: Any, depth: int) -> Any:
         return {name: inner for name, inner in members if inner is not None} or None
     if isinstance(item, list | tuple):
         return [_inner(one, depth + 1) for one in item]
-    said = value(item, depth + 1)
-    return said
+    return value(item, depth + 1)
 
 
 def _dump(inner: Any) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 from stemma_registry.records import canonical
 
 
-
 def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") -> Any:
     """Canonical records behind `before`, as binary; equal to `before` where one says nothing.
 
@@ -126,12 +125,12 @@ def _strings(column: Any) -> Any:
     lengths = np.diff(offsets)
     octets = np.frombuffer(data, np.uint8)
     room = np.zeros(256, np.int64)
-    for first, most in canonical.SPECIAL.items():
-        room[ord(first)] = most
+    for letter, most in canonical.SPECIAL.items():
+        room[ord(letter)] = most
     first = octets[np.minimum(offsets[:-1], len(octets) - 1)]
     mask = lengths <= room[first]
     mask |= lengths == 0
-    if (octets[offsets[0] : offsets[-1]] >= 0x80).any():  # noqa: PLR2004 - no ASCII
+    if (octets[offsets[0] : offsets[-1]] >= 0x80).any():
         mask |= ~np.asarray(pc.fill_null(pc.string_is_ascii(column), True))
     return _mended(column, mask, canonical.text)
 
@@ -162,7 +161,7 @@ def _floats(column: Any) -> Any:
     shown = pc.if_else(pa.array(whole), integers, column.cast(pa.large_string()))
     size = np.abs(values)
     # Between these Arrow writes them plainly, as `canonical.number` does.
-    odd = ~whole & ~((size >= 1e-3) & (size < 1e9))  # noqa: PLR2004
+    odd = ~whole & ~((size >= 1e-3) & (size < 1e9))
     return _mended(shown, odd, canonical.floating)
 
 

@@ -184,7 +184,7 @@ class Reader:
                         f"it unpacks to more than {LIMITS.record_expansion} times its size"
                     )
                 if first and line.startswith(_BOM):
-                    line = line[len(_BOM) :]  # noqa: PLW2901 - the mark is no data
+                    line = line[len(_BOM) :]
                 first = False
                 yield line if keep else line.rstrip(b"\r\n")
 

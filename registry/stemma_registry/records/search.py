@@ -7,7 +7,7 @@ its bytes can be had. So an index by a stranger can find something, and blame no
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from stemma_registry.records.building import candidates, fetched
 from stemma_registry.records.children import Children, NoExtra, children
 from stemma_registry.records.readers import Form, Unreadable
 from stemma_registry.reference import labels
+from stemma_registry.reference import worth as binding_worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stored import heard
 
@@ -111,6 +112,15 @@ class _Hit:
     signer: str
 
 
+@dataclass(frozen=True)
+class _Word:
+    """Whose index says it, what that is worth, and the key it was made with."""
+
+    assurance: Assurance
+    signer: str
+    key: str
+
+
 @dataclass
 class _Question:
     registry: Registry
@@ -130,7 +140,9 @@ class _Question:
         """Read the question. Raises Refused."""
         form = Form.of(source.name)
         if form is None:
-            raise Refused(f"{source.name:.80} has no ending of a file of records (.jsonl, .csv, ...)")
+            raise Refused(
+                f"{source.name:.80} has no ending of a file of records (.jsonl, .csv, ...)"
+            )
         try:
             found, said = self._records(source.absolute(), form, None, LIMITS.record_asked)
         except Unreadable as error:
@@ -154,9 +166,7 @@ class _Question:
         """Ask every index."""
         found, unsearched = [], []
         known = record_facts.by_node(self.view.connection)
-        datasets = {
-            row.artifact_id for row in query.all_versions(self.view.connection, "dataset")
-        }
+        datasets = {row.artifact_id for row in query.all_versions(self.view.connection, "dataset")}
         shown = labels(self.view, datasets | known.keys())
         digests = query.digests(self.view.connection, shown)
         for node in sorted(shown, key=lambda node: (shown[node], digests[node])):
@@ -167,9 +177,14 @@ class _Question:
                 if node in datasets:
                     unsearched.append(Unsearched(shown[node], digests[node], str(error)))
                 continue
-            matches, reasons = self._dataset(manifest, known.get(node, []))
+            names = query.versions_of(self.view.connection, [node]).get(node, [])
+            believed = {
+                row.name.name
+                for row in names
+                if binding_worth(self.view, row) is Assurance.ATTESTED
+            }
+            matches, reasons = self._dataset(manifest, known.get(node, []), believed or {None})
             if matches:
-                names = query.versions_of(self.view.connection, [node]).get(node, [])
                 found.append(
                     Dataset(
                         digests[node],
@@ -190,46 +205,51 @@ class _Question:
         )
 
     def _dataset(
-        self, manifest: Manifest, facts: Sequence[Fact]
+        self, manifest: Manifest, facts: Sequence[Fact], names: Collection[str | None]
     ) -> tuple[list[Match], list[str]]:
-        """The matches in one dataset, and why parts of it are not searched."""
+        """The matches in one dataset, and why parts of it are not searched.
+
+        `names` are all under which it is believed to be: who speaks for one of them does not
+        hide what is in it from those who ask about another.
+        """
         wanted = candidates(manifest)
-        covered: set[Digest] = set()
+        left = {blob: set(names) for blob in wanted}
         hits: dict[Digest, list[_Hit]] = {}
         reasons: dict[str, None] = {}
         for fact, said in self._statements(facts):
-            worth = attaching.worth(self.view, fact)
-            signer = signer_label(self.view, fact.signer)
+            spoken = {
+                name
+                for name in names
+                if attaching.worth(self.view, fact, name) is Assurance.ATTESTED
+            }
             why = self._unfit(said)
             if why:
                 reasons[why] = None
                 continue
-            for shard in said.shards:
-                if shard.blob not in wanted or shard.blob in covered:
-                    continue
+            word = _Word(
+                attaching.worth(self.view, fact), signer_label(self.view, fact.signer), said.key
+            )
+            for shard in (shard for shard in said.shards if left.get(shard.blob)):
+                path = wanted[shard.blob][1].path
                 try:
-                    for place, rows, count in self._ask(shard, said.key, worth):
-                        hit = _Hit(place, tuple(rows), count, worth, signer)
-                        hits.setdefault(shard.blob, []).append(hit)
+                    hits.setdefault(shard.blob, []).extend(self._ask(shard, word))
                 except (BlobMissing, Damaged, Malformed) as error:
-                    reasons[f"{wanted[shard.blob][1].path}: its index: {error}"] = None
+                    reasons[f"{path}: its index: {error}"] = None
                     continue
-                if worth is Assurance.ATTESTED:
-                    covered.add(shard.blob)
-            if worth is Assurance.ATTESTED:
-                for one in said.skipped:
-                    if one.blob in wanted and one.blob not in covered:
-                        reasons[f"{wanted[one.blob][1].path}: {one.reason}"] = None
-        left = [entry.path for blob, (_, entry) in wanted.items() if blob not in covered]
-        if left and not any(reason.startswith(tuple(f"{p}:" for p in left)) for reason in reasons):
-            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            reasons[f"no believed record index{self._of_fields()} of {left[0]}{more}"] = None
+                left[shard.blob] -= spoken
+            if spoken:
+                for one in (one for one in said.skipped if left.get(one.blob)):
+                    reasons[f"{wanted[one.blob][1].path}: {one.reason}"] = None
         matches = [
             match
             for blob, some in hits.items()
             for match in self._checked(blob, wanted[blob][1].path, wanted[blob][0], some)
         ]
-        return sorted(matches, key=lambda m: (m.asked, m.path)), list(reasons) if left else []
+        open_ = sorted(wanted[blob][1].path for blob, some in left.items() if some)
+        if open_ and not reasons:
+            more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
+            reasons[f"no believed record index{self._of_fields()} of {open_[0]}{more}"] = None
+        return sorted(matches, key=lambda m: (m.asked, m.path)), list(reasons) if open_ else []
 
     def _statements(self, facts: Sequence[Fact]) -> Iterator[tuple[Fact, RecordIndex]]:
         """What is said, by those who are believed first, and of others within limits."""
@@ -256,22 +276,25 @@ class _Question:
             return f"an index of the canonical form {said.canonical}, which is not known here"
         if said.fields != self.fields:
             shown = ", ".join(said.fields or ()) or "whole records"
-            return f"an index of {shown:.80}, not of {', '.join(self.fields or ()) or 'whole records'}"
+            return (
+                f"an index of {shown:.80}, not of {', '.join(self.fields or ()) or 'whole records'}"
+            )
         if said.key not in self.keys:
             return f"an index made with the record key {said.key}, which this home does not have"
         return ""
 
-    def _ask(
-        self, shard: Shard, key: str, worth: Assurance
-    ) -> Iterator[tuple[int, list[int], int]]:
+    def _ask(self, shard: Shard, word: _Word) -> list[_Hit]:
         """Where the index of a file says that the records are. Raises as reading a blob does."""
+        key, hits = word.key, list[_Hit]()
         if key not in self.hashes:
             block = self.keys[key].block
             self.hashes[key] = runs.hashes([block + message for message in self.messages])
         for run in shard.runs:
             if (run, key) not in self.runs:
-                self.runs[run, key] = self._in_run(run, self.hashes[key], worth)
-            yield from self.runs[run, key]
+                self.runs[run, key] = self._in_run(run, self.hashes[key], word.assurance)
+            for place, rows, count in self.runs[run, key]:
+                hits.append(_Hit(place, tuple(rows), count, word.assurance, word.signer))
+        return hits
 
     def _in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
         import numpy as np
