@@ -14,9 +14,16 @@ from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stemma_attestations.digest import Digest
     from stemma_attestations.manifest import Manifest
     from stemma_attestations.names import NameVersion
+    from stemma_registry.publish import Published, Push
+    from stemma_registry.records.attaching import Indexed
+    from stemma_registry.registry import Registry
     from stemma_registry.serving import Question
+    from stemma_registry.signing import Signer
 
 _DIRECTORY = click.Path(path_type=Path)
 
@@ -112,34 +119,13 @@ def push(
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     with progress("storing") as advance:
         done = publish(registry, trust, signer, job, session.now, advance)
-    indexed = []
-    if kind == "dataset":
-        from stemma_registry.records import attaching
-
-        sets = [indexing.split(fields) or [] for fields in index_fields]
-        how = (record_index or session.settings.record_index, sets)
-        with progress("indexing") as advance:
-            indexed = attaching.after_push(
-                registry, trust, signer, (done.artifact, job.name), how, session.now, advance
-            )
+    how = (record_index or session.settings.record_index, index_fields)
+    indexed = (
+        _index(session, registry, job, done.artifact, how, signer) if kind == "dataset" else []
+    )
     commit = done.source.commit if done.source else None
     if session.json:
-        output.document(
-            {
-                "artifact": str(done.artifact),
-                "name": job.name.name,
-                "version": job.name.version,
-                "outcome": str(done.outcome),
-                "entry": done.entry,
-                "files": len(done.manifest.entries),
-                "size": done.manifest.size,
-                "git_commit": commit,
-                "git_dirty": done.source.dirty if done.source else None,
-                "signer": signer.id,
-                "warnings": list(done.warnings),
-                "record_index": [indexing.document(one) for one in indexed],
-            }
-        )
+        output.document(_document(job, done, signer.id, indexed))
         return
     for warning in done.warnings:
         output.note(f"warning: {warning}")
@@ -149,6 +135,44 @@ def push(
     made = f", commit {commit[:12]}" if commit else ""
     output.line(f"  {_amount(done.manifest)}{made}")
     indexing.show(indexed)
+
+
+def _index(
+    session: Session,
+    registry: Registry,
+    job: Push,
+    artifact: Digest,
+    how: tuple[str, Sequence[str]],
+    signer: Signer,
+) -> list[Indexed]:
+    """Behind the push, which is committed: `how` is a mode, and sets of fields."""
+    from stemma_registry.records import attaching
+
+    sets = [indexing.split(fields) or [] for fields in how[1]]
+    subject = (artifact, job.name)
+    with progress("indexing") as advance:
+        return attaching.after_push(
+            registry, session.trust(), signer, subject, (how[0], sets), session.now, advance
+        )
+
+
+def _document(
+    job: Push, done: Published, signer: str, indexed: Sequence[Indexed]
+) -> dict[str, object]:
+    return {
+        "artifact": str(done.artifact),
+        "name": job.name.name,
+        "version": job.name.version,
+        "outcome": str(done.outcome),
+        "entry": done.entry,
+        "files": len(done.manifest.entries),
+        "size": done.manifest.size,
+        "git_commit": done.source.commit if done.source else None,
+        "git_dirty": done.source.dirty if done.source else None,
+        "signer": signer,
+        "warnings": list(done.warnings),
+        "record_index": [indexing.document(one) for one in indexed],
+    }
 
 
 @click.command()
