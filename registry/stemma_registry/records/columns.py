@@ -119,7 +119,7 @@ def _strings(column: Any) -> Any:
     if column.offset:
         column = pc.take(column, np.arange(len(column)))  # its buffers then begin with it
     _, ends, data = column.buffers()
-    if data is None or not len(column):
+    if not data or not len(column):
         return _mended(column, np.ones(len(column), bool), canonical.text)
     offsets = np.frombuffer(ends, np.int64, len(column) + 1)
     lengths = np.diff(offsets)
