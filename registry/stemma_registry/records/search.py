@@ -33,6 +33,8 @@ from stemma_registry.reference import worth as binding_worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stored import heard
 
+SHOWN = 5  # reasons why a dataset is not searched whole
+
 
 @dataclass(frozen=True)
 class Match:
@@ -194,7 +196,10 @@ class _Question:
                         trace(self.view, node, Direction.DOWN),
                     )
                 )
-            unsearched += [Unsearched(shown[node], digests[node], reason) for reason in reasons]
+            if reasons:
+                more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
+                why = "; ".join(reasons[:SHOWN]) + more
+                unsearched.append(Unsearched(shown[node], digests[node], why))
         return Answer(
             len(self.messages),
             self.unread,
