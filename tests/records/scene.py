@@ -9,6 +9,7 @@ from typing import Any
 
 from stemma_registry.records import attaching, search
 from stemma_registry.records.attaching import Indexed
+from stemma_registry.records.children import Children
 from stemma_registry.records.search import Answer
 from tests.world import World
 
@@ -24,13 +25,16 @@ def indexed(
     mode: str = attaching.KEYED,
     by: str = "owner",
     push: bool = True,
+    readers: Children | None = None,
 ) -> Indexed:
     """Push a dataset and index it."""
     if push:
         world.push(name, files)
     signer = world.signer(by)
     wanted = attaching.wish(world.registry, world.trust, world.now, mode, fields)
-    return attaching.index(world.registry, world.trust, signer, name, wanted, world.now)
+    return attaching.index(
+        world.registry, world.trust, signer, name, wanted, world.now, None, readers
+    )
 
 
 def question(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:

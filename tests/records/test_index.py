@@ -86,7 +86,8 @@ def test_an_index_is_made_once_and_survives_a_rebuild(world: World) -> None:
     assert places(ask(world, BAD)) == {"data/a:1": {"x.jsonl": (2,)}}
     with world.view() as view:
         assert attaching.missing(view) == []
-    assert audit(world.registry).problems == ()
+    report = audit(world.store, world.home, world.trust, read_data=True)
+    assert report.findings == []
 
 
 def test_a_shard_that_is_there_is_not_read_again(world: World, monkeypatch: Any) -> None:
@@ -189,7 +190,8 @@ def test_erasing_a_file_erases_its_index(world: World) -> None:
     assert not answer.found
     assert [one.label for one in answer.unsearched] == ["data/a:1"]
     assert places(ask(world, [{"a": 3}])) == {"data/a:1": {"y.jsonl": (1,)}}
-    assert audit(world.registry).problems == ()
+    report = audit(world.store, world.home, world.trust, read_data=True)
+    assert report.findings == []
     with pytest.raises(Refused, match="nothing is left"):
         with world.view() as view:
             seen = preview(world.registry, view, "data/a:1", "x.jsonl", owner)

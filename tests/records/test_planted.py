@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from stemma_registry.records.children import Children, children
 from tests.records.scene import ask, indexed, places
 from tests.records.writing import WRITERS
 from tests.world import World
@@ -26,6 +27,11 @@ def _rows(rng: random.Random, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_planted_record_is_found_in_exactly_its_datasets(tmp_path: Path) -> None:
+    with children() as readers:
+        _plant_and_ask(tmp_path, readers)
+
+
+def _plant_and_ask(tmp_path: Path, readers: Children) -> None:
     world, rng = World(tmp_path), random.Random(7)
     names = list(WRITERS)
     poisoned = {3: "b.parquet", 17: "l.csv.gz", 31: "h.jsonl.zst"}
@@ -44,7 +50,7 @@ def test_a_planted_record_is_found_in_exactly_its_datasets(tmp_path: Path) -> No
             for shard in range(shards)
         }
         name = f"data/d{number:02}:1"
-        done = indexed(world, name, files)
+        done = indexed(world, name, files, readers=readers)
         assert done.note is None
         assert done.records == 30
         if number in poisoned:

@@ -6,6 +6,7 @@ and `stemma index` makes it later.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from stemma_registry.foreign import attached
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.records import canonical, keys
 from stemma_registry.records.building import Builder, Built, Wish, candidates
-from stemma_registry.records.children import NoExtra, children
+from stemma_registry.records.children import Children, NoExtra, children
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
@@ -132,11 +133,12 @@ def index(
     wanted: Wish,
     now: datetime,
     progress: Progress | None = None,
+    readers: Children | None = None,
 ) -> Indexed:
     """Build the record index of a dataset and append it; nothing where it is there.
 
-    What cannot be indexed is said in `note`. Raises NotFound, Refused, Undecided, LedgerBroken,
-    Unavailable.
+    `readers` are processes that are there already, for many in a row. What cannot be indexed is
+    said in `note`. Raises NotFound, Refused, Undecided, LedgerBroken, Unavailable.
     """
     uploads = Uploads.begin(registry.store, registry.catalogue)
     with snapshot(registry, trust, now) as view:
@@ -152,10 +154,10 @@ def index(
         return _noted(nothing, f"more than {LIMITS.record_files} files; the limit is a named one")
     try:
         with (
-            children() as readers,
+            contextlib.nullcontext(readers) if readers else children() as some,
             tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
         ):
-            builder = Builder(registry.store, Path(scratch), readers, wanted, progress)
+            builder = Builder(registry.store, Path(scratch), some, wanted, progress)
             built = builder.build(manifest, {b: s for b, s in known.items() if b in files})
             paths = {blob: entry.path for blob, (_, entry) in files.items()}
             skipped = tuple((paths[one.blob], one.reason) for one in built.skipped)

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Self
 
 from stemma_registry.config import LIMITS
 from stemma_registry.records.engine import TOO_LARGE
@@ -66,6 +66,12 @@ class Children:
             raise Unreadable(str(said["wrong"]))
         return said
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End them all."""
         with contextlib.suppress(queue.Empty):
@@ -75,15 +81,24 @@ class Children:
                     child.close()
 
 
-@contextlib.contextmanager
-def children(count: int | None = None) -> Iterator[Children]:
-    """Some children, until the block ends. Raises NoExtra."""
+def children(count: int | None = None) -> Children:
+    """Some children; a context manager that ends them. Raises NoExtra."""
     check_installed()
-    made = Children(count)
+    return Children(count)
+
+
+@contextlib.contextmanager
+def several(datasets: int) -> Iterator[Children | None]:
+    """Children for many datasets in a row; None for one, or where the extra is not there."""
     try:
-        yield made
-    finally:
-        made.close()
+        check_installed()
+    except NoExtra:
+        datasets = 0
+    if datasets < 2:
+        yield None
+        return
+    with children() as some:
+        yield some
 
 
 class _Child:
