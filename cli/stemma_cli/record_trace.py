@@ -54,7 +54,8 @@ def _show(answer: Answer) -> None:
     different = f"{answer.asked} record{'s' if answer.asked != 1 else ''}"
     of = f" by {', '.join(answer.fields)}" if answer.fields else ""
     hit = {match.asked for dataset in answer.found for match in dataset.matches}
-    output.line(f"{different} asked about{of}, {len(hit)} found in {len(answer.found)} datasets")
+    where = f"{len(answer.found)} dataset{'s' if len(answer.found) != 1 else ''}"
+    output.line(f"{different} asked about{of}, {len(hit)} found in {where}")
     if answer.unread:
         output.note(f"warning: {answer.unread} rows of the question could not be read")
     for dataset in answer.found:

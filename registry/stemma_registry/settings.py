@@ -127,8 +127,14 @@ def parse(raw: bytes) -> Settings:
         stores,
         _word(top, "trust"),
         _feed(top.get("feed")),
-        _word(top, "record_index", ("keyed", "public", "off")) or "keyed",
+        _record_index(top),
     )
+
+
+def _record_index(top: Mapping[str, Any]) -> str:
+    if top.get("record_index") is False:  # so YAML reads `off`
+        return "off"
+    return _word(top, "record_index", ("keyed", "public", "off")) or "keyed"
 
 
 def _feed(section: object) -> FeedSettings:
