@@ -11,6 +11,7 @@ printed beside it.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
 import tempfile
@@ -62,8 +63,28 @@ def measure(path: Path, folder: Path, readers: Children) -> dict[str, float]:
         started = time.perf_counter()
         built = Builder(store, Path(scratch), readers, Wish(NO_KEY)).build(manifest, {})
         seconds = time.perf_counter() - started
+    memory = max(_peak(child) for child in Path("/proc").glob("[0-9]*") if _is_ours(child))
     index = sum(built.sizes.values())
-    return {"records": built.shards[0].records, "seconds": seconds, "bytes": index, "file": size}
+    return {
+        "records": built.shards[0].records,
+        "seconds": seconds,
+        "bytes": index,
+        "file": size,
+        "memory": memory,
+    }
+
+
+def _is_ours(process: Path) -> bool:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+    except OSError:
+        return False
+
+
+def _peak(process: Path) -> int:
+    """Bytes that a process held at most (Linux)."""
+    status = (process / "status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def main() -> None:
@@ -74,15 +95,22 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         path = Path(name) / "records.parquet"
-        write(path, chosen.records)
+        # In a process of its own: what a child holds is counted from what its parent did.
+        writer = multiprocessing.get_context("spawn").Process(
+            target=write, args=(path, chosen.records)
+        )
+        writer.start()
+        writer.join()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with children() as readers:
             found = measure(path, Path(name), readers)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    records, processor = found["records"], used.ru_utime + used.ru_stime
+    records = found["records"]
+    processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     print(f"{records:,.0f} records, {found['file'] / records:.0f} bytes each in the file")
     print(f"{records / found['seconds'] / 1e6:.2f} million records/s")
     print(f"{processor / records * 1e6:.2f} us of processor time each, {os.cpu_count()} processors")
-    print(f"{used.ru_maxrss / 1024:.0f} MiB at most in one process")
+    print(f"{found['memory'] / 2**20:.0f} MiB at most in one process")
     print(f"{found['bytes'] / records:.1f} bytes of index each")
 
 

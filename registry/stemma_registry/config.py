@@ -93,8 +93,8 @@ class Limits:
     record_memory: int = 1024**3
     record_seconds: float = 120.0
     record_pace: int = 1024 * 1024  # bytes of a file in a second
-    record_run: int = 1 << 22  # records that are sorted together
-    record_children: int = 4  # processes that read files
+    record_run: int = 1 << 21  # records that are sorted together
+    record_children: int = 2  # processes that read files
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed

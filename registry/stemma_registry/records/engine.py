@@ -44,15 +44,27 @@ def _limit() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    scale = 1 if sys.platform == "darwin" else 1024
 
     def watch() -> None:
-        while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale <= LIMITS.record_memory:
+        while _resident() <= LIMITS.record_memory:
             pause.wait(_WATCH_SECONDS)
         os._exit(TOO_LARGE)
 
     pause = threading.Event()
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds, or has held at most."""
+    import resource
+
+    try:
+        # Not `getrusage`: there Linux counts what the parent held before this program began.
+        with open("/proc/self/statm", "rb") as source:
+            return int(source.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
