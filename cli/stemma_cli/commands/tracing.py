@@ -50,8 +50,8 @@ def trace(
     came from them.
     """
     if subject.startswith(record_trace.PREFIX):
-        if up or depth or target:
-            raise click.UsageError("record:FILE takes no --up, --depth or --to")
+        if up or depth or target or deployed or stage:
+            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
         record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
         return
     if fields is not None:
