@@ -38,6 +38,7 @@ from stemma_registry.config import Home
 from stemma_registry.errors import BadSettings, Unavailable
 
 DEFAULT_CACHE_SIZE = 20 * 1024**3
+DEFAULT_RECORD_INDEX = "keyed"
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z")
@@ -75,7 +76,8 @@ class Settings:
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
     trust: str | None = None  # as stemma_registry.trust.source reads it
     feed: FeedSettings = FeedSettings()
-    record_index: str = "keyed"  # or public, or off: what a push of a dataset does
+    # Or public, or off: what a push of a dataset does.
+    record_index: str = field(default_factory=lambda: DEFAULT_RECORD_INDEX)
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -134,7 +136,7 @@ def parse(raw: bytes) -> Settings:
 def _record_index(top: Mapping[str, Any]) -> str:
     if top.get("record_index") is False:  # so YAML reads `off`
         return "off"
-    return _word(top, "record_index", ("keyed", "public", "off")) or "keyed"
+    return _word(top, "record_index", ("keyed", "public", "off")) or DEFAULT_RECORD_INDEX
 
 
 def _feed(section: object) -> FeedSettings:
