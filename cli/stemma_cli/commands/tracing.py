@@ -67,7 +67,7 @@ def trace(
     only = deployed or stage is not None
     if target is not None and only:
         raise click.UsageError("--to shows whole ways between two; it takes no --deployed, --stage")
-    if subject.startswith("tensor:") and (up or depth is not None or target is not None):
+    if subject.startswith("tensor:") and (up or only or depth is not None or target is not None):
         raise click.UsageError("what holds a tensor is traced downward, and whole")
     with session.view(trust) as (_, view):
         if subject.startswith("tensor:"):
