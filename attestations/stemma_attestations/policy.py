@@ -33,6 +33,13 @@ class Suspects(StrEnum):
     DENY = "deny"
 
 
+class Recheck(StrEnum):
+    """What it takes to check a directory again that this machine has found whole before."""
+
+    HASH = "hash"
+    STAT = "stat"
+
+
 @dataclass(frozen=True)
 class ProvenanceRule:
     """Signed provenance whose materials all have digests.
@@ -122,6 +129,16 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True)
+class TensorsRule:
+    """Nothing that is quarantined shares tensors with it, unless they are declared kin.
+
+    `share` is the least that counts, of the bytes of its own tensors (0 to 1; 0: any tensor).
+    """
+
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
 class RegoRule:
     """Rego that has to allow it: a module (text), or a document of a running OPA (a URL).
 
@@ -148,6 +165,7 @@ class Rule:
     evidence: tuple[EvidenceRule, ...] = ()
     files: FilesRule | None = None
     approvals: ApprovalRule | None = None
+    tensors: TensorsRule | None = None
     rego: RegoRule | None = None
     max_age: timedelta | None = None
     label: str = ""
@@ -174,7 +192,7 @@ class Policy:
 
     `source` says for people where it came from (a file, or a commit of a repository).
     `max_age` is how old the status may be, unless a rule asks for less; `stale_ok`
-    permits break-glass.
+    permits break-glass, and `recheck` not to read files again that look as they did.
     """
 
     name: str
@@ -184,6 +202,7 @@ class Policy:
     max_age: timedelta | None = None
     stale_ok: bool = False
     on_suspect: Suspects = Suspects.WARN
+    recheck: Recheck = Recheck.HASH
     source: Mapping[str, str] = field(default_factory=dict)
 
     def rules_for(

@@ -92,7 +92,7 @@ class Ancestor:
     It was reached over edges that are worth `edges` at least. `provenance` is what each
     statement of its provenance is worth, `admitted` whether an admission of it is in
     force, `refused` why others are not; `code` says that it is a commit and not an artifact.
-    `edge` is the one that leads to it on the nearest way.
+    `edge` is the one that leads to it on a nearest way; None where no rule refuses it.
     """
 
     label: str
@@ -103,6 +103,26 @@ class Ancestor:
     code: bool = False
     edges: Assurance = Assurance.ATTESTED
     edge: Edge | None = None
+
+
+@dataclass(frozen=True)
+class Sharer:
+    """Something quarantined that shares tensors with the artifact, and nobody declared why.
+
+    `share` is how much of the artifact's tensors, by bytes, 0 to 1; `lines` say what stops it.
+    """
+
+    label: str
+    share: float
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """What was found by the artifact's tensors, or why that is not known."""
+
+    sharers: tuple[Sharer, ...] = ()
+    undecided: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,7 @@ class Request:
     roots: Mapping[Digest, bytes] = field(default_factory=dict)
     files: Sequence[FileLook] | None = None
     ancestors: Sequence[Ancestor] | None = None
+    tensors: TensorView | None = None  # None where nobody looked
     # What believed statements call the bytes, where they are asked about by digest.
     also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.
@@ -135,6 +156,8 @@ class Request:
     # Who evaluates Rego; None: then what asks for it is undecided.
     evaluator: Evaluator | None = None
     locked: Member | None = None  # what a lock says that it is, and who vouches for it
+    # Of whoever gathered this, for people; no part of the judgement.
+    notes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:

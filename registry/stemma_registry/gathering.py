@@ -12,13 +12,14 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.policy import AncestorRule
 from stemma_attestations.predicates import deployment
 from stemma_attestations.rego import Evaluator
-from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView
+from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView, TensorView
 from stemma_attestations.trust import Assurance
 from stemma_registry import freshness, stored
 from stemma_registry.catalogue import query
 from stemma_registry.freshness import Freshness
 from stemma_registry.lineage import ancestry
 from stemma_registry.lineage.ancestry import Walk
+from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.registry import Registry, Snapshot
 
 
@@ -37,6 +38,17 @@ class Gathered:
     def roots(self) -> Mapping[Digest, bytes]:
         """The Sigstore trusted roots at hand of those that the trust root asks for."""
         return self.registry.trusted_roots.present(self.view.trust.all_roots)
+
+    @cached_property
+    def memory(self) -> Remembered:
+        """What was verified of ancestors before, on this machine."""
+        return Remembered.of(self.registry.home, self.view.trust, self.roots)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the verdict came about."""
+        reason = self.memory.distrusted
+        return (f"signatures verified before are not relied on: {reason}",) if reason else ()
 
     @cached_property
     def evidence(self) -> Sequence[Evidence]:
@@ -84,8 +96,16 @@ class Gathered:
 
     def ancestors(self, name: str | None, asked: Iterable[AncestorRule]) -> list[Ancestor]:
         """Everything upstream that one of the rules asks about. Raises Undecided."""
-        start = (self.node, name)
-        return ancestry.ancestors(self.view, self.registry.store, self.roots, start, _walks(asked))
+        start, walks = (self.node, name), _walks(asked)
+        store = self.registry.store
+        return ancestry.ancestors(self.view, store, self.roots, start, walks, self.memory)
+
+    def tensors(self, name: str | None) -> TensorView:
+        """What is quarantined and shares tensors with it, undeclared."""
+        from stemma_registry.tensors import guarding  # lazily: few policies ask
+
+        state = (self.node, name)
+        return guarding.quarantined_sharers(self.registry, self.view, state, self.manifest)
 
 
 def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -30,7 +31,14 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import deployment, lineage, provenance, stage, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection, dated_facts, deployed, keyless_facts, stages
+from stemma_registry.catalogue import (
+    collection,
+    dated_facts,
+    deployed,
+    keyless_facts,
+    stages,
+    tensors,
+)
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.catalogue.keyless_facts import Proven
@@ -61,6 +69,10 @@ class Projector:
                 self._bundle(digest, keys, entry)
             for digest in event.keys:
                 self._keep(digest)
+            if len({key.id for key in keys.values()}) < len(event.keys):
+                tensors.project(
+                    self.connection, event, self._node, partial(self._blob, entry=entry)
+                )
             collection.project(self.connection, event, entry)
 
     def _keep(self, digest: Digest) -> None:
