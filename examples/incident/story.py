@@ -155,6 +155,8 @@ def what_did_it_reach(transcript: Transcript, jobs: Pipeline, suspect: str) -> N
     transcript.run(stemma("trace", shard(suspect), "--format", "table"))
     transcript.say("And why the last model is on it: every step back to the shard.")
     transcript.run(stemma("trace", SOUP_1, "--up", "--to", shard(suspect)))
+    transcript.say("What will have to be made again, each thing after what it is made from:")
+    transcript.run(stemma("plan", shard(suspect)))
 
 
 def stop_it(transcript: Transcript, suspect: str) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadBundle, BadStatement, Malformed, Undecided
+from stemma_attestations.errors import BadBundle, BadStatement, Undecided
 from stemma_attestations.guarding import guarded
 from stemma_attestations.predicates import provenance
 from stemma_attestations.trust import Assurance
@@ -16,13 +16,13 @@ from stemma_registry import stored
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.deployed import Wanted
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.errors import Refused
 from stemma_registry.incident.reach import Link, Reach, ordered, reach
+from stemma_registry.incident.replacing import Replacement, quarantined_groups, replaced
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import CONTAINS
-from stemma_registry.reference import Resolved, best_version, labels, resolve
+from stemma_registry.reference import best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stages import holding
 
@@ -88,15 +88,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Replacement:
-    """`good` in place of `bad`; `problem` is why that does not help."""
-
-    bad: str
-    good: str
-    problem: str | None
-
-
-@dataclass(frozen=True)
 class Plan:
     """All that follows from what is bad, at one ledger entry.
 
@@ -148,7 +139,7 @@ def of_nodes(
     }
     groups = [[n for n in group if names.is_step(n)] for group in ordered(found, rank)]
     groups = [group for group in groups if group]
-    swaps, dirty = _replaced(view, found, replace)
+    swaps, dirty = replaced(view, found, replace)
     made = _Making(registry, view, found, names, groups, dirty if replace else None)
     listed = sorted(found.starts, key=lambda node: (node != first, names.label(node)))
     steps = made.steps(limit)
@@ -162,15 +153,6 @@ def of_nodes(
         replaced=swaps,
         reach=found,
     )
-
-
-def quarantined_groups(view: Snapshot) -> dict[str, set[int]]:
-    """The targets of every quarantine in force that is believed, by its statement."""
-    groups: dict[str, set[int]] = {}
-    for row in status.in_force(view):
-        if status.quarantine_worth(view, row, None) is Assurance.ATTESTED:
-            groups.setdefault(row.statement, set()).add(row.node_id)
-    return groups
 
 
 class _Names:
@@ -373,33 +355,3 @@ def _survivors(
             kept.setdefault(row.output_id, link)
     names.learn({end for link in kept.values() for end in (link.input, link.output)})
     return names.things(kept)
-
-
-def _replaced(
-    view: Snapshot, found: Reach, replace: Sequence[str]
-) -> tuple[tuple[Replacement, ...], Reach]:
-    """The replacements, and what everything bad reaches once what they replace is gone."""
-    bad = set(found.starts).union(*quarantined_groups(view).values())
-    swaps, gone = [], set[int]()
-    for text in replace:
-        one, given, other = text.partition("=")
-        if not given:
-            raise Malformed(f"--replace {text!r:.80}: write BAD=GOOD")
-        old, new = resolve(view, one), resolve(view, other)
-        if old.node not in bad and old.node not in found.affected:
-            raise Refused(f"{old.label} is not bad, and did not come from what is")
-        problem = _problem(view, found, new)
-        if problem is None:
-            gone.add(old.node)
-        swaps.append(Replacement(old.label, new.label, problem))
-    return tuple(swaps), reach(view, bad, gone) if replace else found
-
-
-def _problem(view: Snapshot, found: Reach, good: Resolved) -> str | None:
-    """Why something is no replacement."""
-    if good.node in found.starts or good.node in found.affected:
-        return f"{good.label} came from what is bad itself"
-    seen = status.view(view, good.node, good.name)
-    if seen.stops:
-        return f"{good.label} is stopped: {seen.stops[0].reason}"
-    return seen.undecided
