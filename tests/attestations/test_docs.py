@@ -12,6 +12,7 @@ from stemma_attestations import bundle as bundles
 from stemma_attestations import (
     canonical,
     digest,
+    edges,
     json_strict,
     lock,
     manifest,
@@ -26,6 +27,7 @@ from stemma_attestations import (
     yaml_strict,
 )
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
@@ -42,7 +44,15 @@ from stemma_attestations.predicates import (
     signature,
     status,
 )
-from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
+from stemma_attestations.relations import (
+    BUILDS,
+    KINDS,
+    RELATIONS,
+    SAME_AS,
+    Flow,
+    flow,
+    propagates,
+)
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.config import LIMITS
@@ -281,13 +291,20 @@ def code_spans(cell: str) -> list[str]:
 
 def test_the_table_of_relations_is_that_of_the_code() -> None:
     said = {
-        relation: flows == "yes"
-        for cell, flows in rows("lineage.md", "relation |")
+        relation: (what, flows == "yes")
+        for cell, what, flows in rows("lineage.md", "relation |")
         for relation in code_spans(cell)
     }
-    assert said == dict(RELATIONS)
-    assert rows("lineage.md", "relation |")[-1] == ["any other", "yes"]
-    assert propagates("any other")
+    assert said == {one: (str(what), propagates(one)) for one, what in RELATIONS.items()}
+    assert rows("lineage.md", "relation |")[-1] == ["any other", "everything", "yes"]
+    assert flow("any other") is flow(SAME_AS) is Flow.EVERYTHING
+
+
+def test_the_tables_of_marks_and_predicates_are_those_of_the_code() -> None:
+    assert [code_spans(cell) for cell, _ in rows("lineage.md", "mark |")] == [[m] for m in Mark]
+    said = {one for cell, *_ in rows("lineage.md", "predicate |") for one in code_spans(cell)}
+    assert said == set(edges._READERS) - {lineage.TYPE}
+    assert f"{edges.MAX_EDGES:,} edges" in page("lineage.md")
 
 
 def test_the_table_of_digests_is_that_of_the_code() -> None:
