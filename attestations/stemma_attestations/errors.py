@@ -13,7 +13,8 @@
     │   ├── BadBundle
     │   ├── BadTrustRoot
     │   ├── BadPolicy
-    │   └── BadLock
+    │   ├── BadLock
+    │   └── BadDocument      what another tool wrote, and is imported
     └── NotVerified          the gate says no; `verdict` holds every step
         ├── Quarantined      something upstream is stopped
         ├── BytesDiffer      not the bytes that were expected
@@ -87,6 +88,10 @@ class BadPolicy(Malformed):
 
 class BadLock(Malformed):
     """Not a lock."""
+
+
+class BadDocument(Malformed):
+    """Not a model card, event file, lock or run of the tool that it is imported from."""
 
 
 class NotVerified(StemmaError):

@@ -43,7 +43,8 @@ def _word(edge: TraceEdge) -> str:
     if not edge.words:
         return str(edge.assurance)
     best = edge.words[0]
-    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}"
+    said = "" if best.mark == "exact" else f", {best.mark}"
+    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}{said}"
 
 
 def _relation(edge: TraceEdge) -> str:
@@ -200,6 +201,7 @@ def _edge(trace: Trace, edge: TraceEdge) -> dict[str, Any]:
         "output": str(trace.nodes[edge.output].digest),
         "relation": edge.relation,
         "assurance": str(edge.assurance),
+        "mark": str(edge.mark),
         "path": edge.path,
         "statements": [
             {
@@ -208,6 +210,7 @@ def _edge(trace: Trace, edge: TraceEdge) -> dict[str, Any]:
                 "signer": word.signer,
                 "key_id": word.fact.signer,
                 "assurance": str(word.assurance),
+                "mark": str(word.mark),
                 "about": word.fact.about,
                 "entry": word.fact.n,
             }

@@ -72,6 +72,9 @@ class Limits:
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
     opa_bytes: int = 1024 * 1024
+    import_bytes: int = 64 * 1024 * 1024  # of one document of another tool
+    import_seconds: float = 60.0  # all that a tracking server is asked together
+    import_pages: int = 1_000
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
