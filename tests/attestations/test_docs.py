@@ -16,6 +16,7 @@ from stemma_attestations import (
     json_strict,
     lock,
     manifest,
+    named,
     names,
     paths,
     policy,
@@ -27,6 +28,7 @@ from stemma_attestations import (
     yaml_strict,
 )
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.documents import card
 from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
@@ -39,6 +41,7 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    imported,
     lineage,
     provenance,
     signature,
@@ -164,6 +167,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "deployment.md": [
         ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
     ],
+    "import.md": [
+        ("statements/import.json", check_statement(of_predicate(imported.parse), imported.TYPE))
+    ],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -215,6 +221,7 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
+    "import.md": [imported.TYPE, *imported.SOURCES, *imported.MARKS, *card._RELATIONS],
     "policy.md": [
         policy.FORMAT,
         policy_cases.FORMAT,
@@ -258,6 +265,10 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("policy.md", "and {:,} MiB of memory", LIMITS.rego_bytes >> 20),
         ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
         ("deployment.md", "1 to {} characters", deployment.MAX_WORD),
+        ("import.md", "at most {:,}", imported.MAX_EDGES),
+        ("import.md", "1 to {:,} characters", named.MAX_TEXT),
+        ("import.md", "a document over {} MiB", LIMITS.import_bytes >> 20),
+        ("import.md", "a `dvc.lock` over {} MiB", yaml_strict.MAX_BYTES >> 20),
         ("deployment.md", "at most {} days", deployment.MAX_LIFE.days),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),

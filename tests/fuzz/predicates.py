@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
-from stemma_attestations import canonical
+from stemma_attestations import canonical, edges
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates import (
     attachment,
     checkpoint,
     dataset,
     deployment,
+    imported,
     lineage,
     mlbom,
     provenance,
@@ -74,6 +76,21 @@ def _deployment(statement: Statement) -> None:
     assert view.since <= view.issued
 
 
+def _imported(statement: Statement) -> None:
+    view = imported.parse(_as(statement, imported.TYPE).predicate)
+    if view.source in imported.SOURCES:
+        again = imported.parse(imported.build(view.source, view.edges))
+        assert set(again.edges) == set(view.edges)
+
+
+def _edges(statement: Statement) -> None:
+    """Of whatever type it says it is, and as each of the types that give edges."""
+    for kind in (statement.predicate_type, *sorted(edges._READERS)):
+        with contextlib.suppress(BadStatement):
+            for edge in edges.of(_as(statement, kind)):
+                assert edge.input.relation
+
+
 def _checkpoint(statement: Statement) -> None:
     view = checkpoint.parse(_as(statement, checkpoint.TYPE))
     assert checkpoint.parse(checkpoint.build(view)) == view
@@ -112,6 +129,7 @@ def _mlbom(statement: Statement) -> None:
 
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
+    *(_imported, _edges),
     *(_checkpoint, _snapshot, _signature, _verdict, _mlbom),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def _input(file: Path) -> bytes:
 
     if str(file) != "-":
         return read_file(file, LIMITS.import_bytes)
-    raw = click.get_binary_stream("stdin").read(LIMITS.import_bytes + 1)
+    raw = sys.stdin.buffer.read(LIMITS.import_bytes + 1)
     if len(raw) > LIMITS.import_bytes:
         raise click.UsageError(f"more than {LIMITS.import_bytes} bytes")
     return raw

@@ -5,7 +5,7 @@ Whoever signs has seen the document. What it says stays a claim (docs/formats/im
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,8 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.documents.reading import Reading
 from stemma_attestations.errors import BadBundle, BadName, BadStatement
-from stemma_attestations.named import Named, parse
+from stemma_attestations.named import parse
+from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import imported
 from stemma_attestations.predicates.imported import Claim
 from stemma_attestations.relations import SAME_AS
@@ -89,7 +90,9 @@ def take(
         )
     uploads = Uploads.begin(registry.store, registry.catalogue)
     digest = Digest.of(document.raw)
-    subject = ResourceDescriptor(name=document.name, digests=(digest,))
+    # A file may be called as an artifact is: the document is none.
+    label = document.name if subject_name(document.name) is None else None
+    subject = ResourceDescriptor(name=label, digests=(digest,))
     statement = Statement.build([subject], imported.TYPE, imported.build(document.source, claims))
 
     def is_there() -> bool:
@@ -126,9 +129,3 @@ def _is_said(
         except (BadBundle, BadStatement):
             continue
     return False
-
-
-def things(claims: Sequence[Claim]) -> int:
-    """How many things are only named, of those that the claims speak of."""
-    ends = {end for claim in claims for end in (claim.output, claim.input)}
-    return sum(isinstance(end, Named) for end in ends)
