@@ -17,6 +17,7 @@ MAX_NAME = 200
 MAX_VERSION = 128
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
+_STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _SEGMENT = re.compile(r"(?:\*\*?|[a-z0-9][a-z0-9._-]*)\Z")
 
 
@@ -61,6 +62,11 @@ def check_version(version: str) -> str:
     if len(version) > MAX_VERSION or not _VERSION.match(version):
         raise BadName(f"{version!r:.80} is not a version (letters, digits, . _ + -)")
     return version
+
+
+def is_stage(name: str) -> bool:
+    """Whether `name` can be that of a stage: a word of a-z, 0-9 and -."""
+    return bool(_STAGE.match(name))
 
 
 def check_pattern(pattern: str) -> str:

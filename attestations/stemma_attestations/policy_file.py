@@ -9,7 +9,7 @@ from typing import TypeVar
 from stemma_attestations import file_formats, policy_rego, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName, BadPolicy
-from stemma_attestations.names import check_pattern
+from stemma_attestations.names import check_pattern, is_stage
 from stemma_attestations.placed import Placed
 from stemma_attestations.policy import (
     FORMAT,
@@ -30,7 +30,6 @@ T = TypeVar("T")
 MAX_RULES = 1000
 MAX_DEPTH = 10_000
 MAX_APPROVALS = 100
-_STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])+)+\Z")
 TOP = (
     "format",
@@ -98,7 +97,7 @@ def _stages(at: Placed) -> tuple[str, ...]:
 
 def check_stage(name: str) -> str:
     """`name`, if it can be that of a stage. Raises BadPolicy."""
-    if not _STAGE.match(name):
+    if not is_stage(name):
         raise BadPolicy(f"{name!r:.40} is no stage, a word of a-z, 0-9 and -")
     return name
 

@@ -68,6 +68,10 @@ class Limits:
     listed_bytes: int = 512 * 1024 * 1024
     others: int = 100
     others_bytes: int = 64 * 1024 * 1024
+    dossier_bytes: int = 256 * 1024 * 1024  # all members of one, which are held in memory
+    dossier_statement_bytes: int = 48 * 1024 * 1024  # what lists them, signed
+    dossier_days: int = 90  # how long one may be good for
+    dossier_nodes: int = 100_000  # of the ancestry that goes into one
     rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA

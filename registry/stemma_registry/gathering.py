@@ -20,7 +20,6 @@ from stemma_registry.freshness import Freshness
 from stemma_registry.lineage import ancestry
 from stemma_registry.lineage.ancestry import Walk
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trust.roots import TrustedRoots
 
 
 @dataclass
@@ -31,13 +30,13 @@ class Gathered:
     view: Snapshot
     node: int
     manifest: Manifest
+    known: Freshness | None = None  # what is known already of how old the status is
     _fresh: dict[timedelta, Freshness] = field(default_factory=dict)
 
     @cached_property
     def roots(self) -> Mapping[Digest, bytes]:
         """The Sigstore trusted roots at hand of those that the trust root asks for."""
-        roots = TrustedRoots(self.registry.home.roots)
-        return roots.present(self.view.trust.all_roots)
+        return self.registry.trusted_roots.present(self.view.trust.all_roots)
 
     @cached_property
     def evidence(self) -> Sequence[Evidence]:
@@ -77,6 +76,8 @@ class Gathered:
 
     def aged(self, status: StatusView, limit: timedelta) -> StatusView:
         """A status with how old it is, held against a limit; the feed is read once for each."""
+        if self.known is not None:
+            return self.known.of(status)
         if limit not in self._fresh:
             self._fresh[limit] = freshness.ask(self.registry, self.view, limit)
         return self._fresh[limit].of(status)

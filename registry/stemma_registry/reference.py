@@ -1,7 +1,7 @@
 """References: how people name a node, and which node that is.
 
 NAME:VERSION   NAME@sha256:HEX   sha256:HEX (or a unique prefix of 12 digits)
-git:COMMIT (or a unique prefix of 7)
+git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)
 hf:ORG/NAME@REV   pkg:TYPE/NAME@VERSION   oci:HOST/NAME:TAG   s3://...   (stemma_attestations.named)
 """
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from stemma_attestations import named
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
-from stemma_attestations.names import NameVersion, check_name
+from stemma_attestations.names import NameVersion, check_name, is_stage
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
 from stemma_registry.registry import Snapshot
+from stemma_registry.stages import holding
 
 MIN_PREFIX = 12
 _SHA256 = re.compile(r"sha256:([0-9a-f]{1,64})\Z")
@@ -27,12 +28,16 @@ _GIT = re.compile(r"git:([0-9a-f]{7,64})\Z")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A node of the graph; `name` is the NAME:VERSION it was asked for by, if any."""
+    """A node of the graph; `name` is the NAME:VERSION it was asked for by, if any.
+
+    `stage` is where it is, if it was asked for as what is there.
+    """
 
     node: int
     digest: Digest
     name: NameVersion | None
     label: str
+    stage: str | None = None
 
 
 def looks_like_reference(text: str) -> bool:
@@ -41,7 +46,13 @@ def looks_like_reference(text: str) -> bool:
         return True
     if named.looks_named(text):
         return True
-    return _is_name(text)
+    if "#" not in text:
+        return _is_name(text)
+    try:
+        _staged(text)
+    except BadName:
+        return False
+    return True
 
 
 def resolve(snapshot: Snapshot, text: str) -> Resolved:
@@ -54,6 +65,8 @@ def resolve(snapshot: Snapshot, text: str) -> Resolved:
         return _by_thing(snapshot, text)
     if "@" in text:
         return _by_name_and_digest(snapshot, text)
+    if "#" in text:
+        return _by_stage(snapshot, text)
     name = NameVersion.parse(text)
     row = binding(snapshot, name)
     if row is None and named.looks_named(text):
@@ -153,6 +166,24 @@ def _by_name_and_digest(snapshot: Snapshot, text: str) -> Resolved:
     if node is None or best is None:
         raise NotFound(f"{name} was never said about {digest.short}")
     return Resolved(node, digest, best.name, str(best.name))
+
+
+def _staged(text: str) -> tuple[str, str]:
+    """NAME and STAGE of `NAME#STAGE`. Raises BadName."""
+    name, _, stage = text.partition("#")
+    if not is_stage(stage):
+        raise BadName(f"{text!r:.80} names no stage (write NAME#STAGE: a word of a-z, 0-9 and -)")
+    return check_name(name), stage
+
+
+def _by_stage(snapshot: Snapshot, text: str) -> Resolved:
+    name, stage = _staged(text)
+    found = holding.holder(snapshot, name, stage)
+    if found is not None:
+        return Resolved(found.artifact_id, found.digest, found.name, str(found.name), stage)
+    others = [where for (_, where), one in holding.histories(snapshot, name).items() if one.left]
+    hint = f"; {name} is at {', '.join(others)}" if others else ""
+    raise NotFound(f"nothing is at {text}{hint} (`stemma promote {name}:VERSION {stage}`)")
 
 
 def _versions_hint(snapshot: Snapshot, name: NameVersion) -> str:

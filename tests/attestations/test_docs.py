@@ -41,10 +41,12 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     imported,
     lineage,
     provenance,
     signature,
+    stage,
     status,
 )
 from stemma_attestations.relations import (
@@ -59,6 +61,7 @@ from stemma_attestations.relations import (
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.config import LIMITS
+from stemma_registry.dossier import container, feeds, proofs
 from stemma_registry.foreign import letting
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
@@ -167,6 +170,10 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "deployment.md": [
         ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
     ],
+    "stage.md": [("statements/stage.json", check_statement(stage.parse, stage.TYPE))],
+    "dossier.md": [
+        ("statements/dossier.json", check_statement(of_predicate(dossier.parse), dossier.TYPE))
+    ],
     "import.md": [
         ("statements/import.json", check_statement(of_predicate(imported.parse), imported.TYPE))
     ],
@@ -221,6 +228,14 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
+    "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
+    "dossier.md": [
+        dossier.TYPE,
+        *dossier.Role,
+        container.HEADER.decode().strip(),
+        proofs.FORMAT,
+        feeds.FORMAT,
+    ],
     "import.md": [imported.TYPE, *imported.SOURCES, *imported.MARKS, *card._RELATIONS],
     "policy.md": [
         policy.FORMAT,

@@ -22,6 +22,7 @@ _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 # Children before what they refer to.
 _TABLES = (
     "deployment",
+    "stage",
     "collection",
     "kept",
     "version",

@@ -30,10 +30,17 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.named import Named
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, provenance, status
+from stemma_attestations.predicates import deployment, provenance, stage, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection, dated_facts, deployed, keyless_facts, linked
+from stemma_registry.catalogue import (
+    collection,
+    dated_facts,
+    deployed,
+    keyless_facts,
+    linked,
+    stages,
+)
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.catalogue.keyless_facts import Proven
@@ -251,6 +258,9 @@ class Projector:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
+            elif statement.predicate_type == stage.TYPE:
+                said = stage.parse(statement)
+                stages.project(self.connection, row, statement, said, self._node(said.artifact))
         except BadStatement:
             return
 

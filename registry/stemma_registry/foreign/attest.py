@@ -19,10 +19,12 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     imported,
     lineage,
     provenance,
     snapshot,
+    stage,
     status,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -54,6 +56,8 @@ OWN: Mapping[str, str] = {
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
+    stage.TYPE: "`stemma promote` or `stemma rollback`",
+    dossier.TYPE: "`stemma dossier`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
