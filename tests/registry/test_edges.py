@@ -17,7 +17,6 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.documents import card, openlineage
 from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadName
-from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import lineage, mlbom_edges, provenance, spdx
 from stemma_attestations.relations import SAME_AS
@@ -172,7 +171,7 @@ def test_a_classic_link_gives_edges_by_the_key_that_signed_it(world: World, tmp_
     world.push("acme/d:1", {"data.csv": b"rows"})
     world.push("acme/m:1", {"model.bin": b"weights"}, kind="model")
     raw = link(world, {"data.csv": b"rows"}, {"model.bin": b"weights"}, "worker")
-    given = Given([("train.link", raw)], [PublicKey.parse(world.signer("worker").public.pem)])
+    given = Given([("train.link", raw)], [world.signer("worker").public])
     attach(world.registry, world.trust, world.signer("owner"), "acme/m:1", given, world.now)
     weights = f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
     (edge,) = [e for e in traced(world, weights).edges if e.relation == "derived-from"]
