@@ -253,7 +253,7 @@ def _edges() -> Select[Any]:
 
 
 def _edge(row: Any) -> EdgeRow:
-    mark = Mark(row.mark or Mark.EXACT)
+    mark = Mark.EXACT if row.mark is None else Mark(row.mark)
     return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row), mark)
 
 
