@@ -23,6 +23,7 @@ from stemma_attestations.relations import SAME_AS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import Assurance
 from stemma_registry.care.uploads import Uploads
+from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
@@ -31,6 +32,8 @@ from stemma_registry.foreign.attach import Given, attach
 from stemma_registry.foreign.attest import signed_event
 from stemma_registry.importing import project, taking, tracking
 from stemma_registry.importing.taking import Document, Taken
+from stemma_registry.lineage.climbing import Climb
+from stemma_registry.lineage.status import edge_worth
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import resolve
 from stemma_registry.registry import record
@@ -280,6 +283,27 @@ def test_a_document_that_is_called_like_an_artifact_names_none(world: World) -> 
     with world.registry.catalogue.reading() as connection:
         names = connection.execute(t.subject.select()).all()
     assert [row for row in names if row.name == "prod"] == []
+
+
+def test_the_walk_of_the_gate_takes_a_claim_for_one(world: World) -> None:
+    world.push("acme/m:1", kind="model")
+    commit = "hf:acme/base@" + "ab" * 20
+    say(world, provenance.TYPE, built_from({"uri": "hf:acme/base"}, {"uri": commit}), "acme/m:1")
+    bring(world, a_card(world, "acme/m:1"))
+    with world.view() as view:
+        start = [(resolve(view, "acme/m:1").node, "acme/m")]
+        names = {}
+        for least in (Assurance.ATTESTED, Assurance.CLAIMED):
+            nodes = {state[0] for state in Climb(view).parents(start, least)}
+            names[least] = {str(one) for one in query.digests(view.connection, nodes).values()}
+        slow = {
+            str(query.digests(view.connection, [e.input_id])[e.input_id])
+            for e in query.edges_into(view.connection, [start[0][0]])
+            if edge_worth(view, e, "acme/m") is Assurance.ATTESTED
+        }
+    assert names[Assurance.ATTESTED] == slow
+    assert {"hf:acme/base", "hf:datasets/squad"} <= names[Assurance.CLAIMED] - slow
+    assert commit in slow
 
 
 # --- a project on disk ----------------------------------------------------------------------
