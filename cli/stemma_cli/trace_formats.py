@@ -67,7 +67,8 @@ def _word(edge: TraceEdge) -> str:
     if not edge.words:
         return str(edge.assurance)
     best = edge.words[0]
-    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}"
+    said = "" if best.mark == "exact" else f", {best.mark}"
+    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}{said}"
 
 
 def _name(node: TraceNode) -> str:

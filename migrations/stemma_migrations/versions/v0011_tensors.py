@@ -35,6 +35,7 @@ _TABLES = (
     "artifact",
     "dated",
     "statement",
+    "named",
     "node",
     "identity",
     "state",

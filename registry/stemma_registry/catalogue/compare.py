@@ -116,7 +116,7 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 def _kinds() -> tuple[Kind, ...]:
     return (
-        *(_statements(), _dated(), _subjects(), _edges(), _versions()),
+        *(_statements(), _dated(), _subjects(), _edges(), _named(), _versions()),
         *(_deployments(), _stages()),
         *_status(),
         *_files(),
@@ -193,6 +193,15 @@ def _edges() -> Kind:
         input=source.c.value,
         relation=_word(c.relation),
         input_name=c.input_name,
+        mark=_word(c.mark),
+    )
+
+
+def _named() -> Kind:
+    c = t.named.c
+    tables = t.named.join(t.node, t.node.c.id == c.node_id)
+    return _kind(
+        "thing", 2, tables, digest=t.node.c.value, scheme=_word(t.node.c.scheme), text=c.text
     )
 
 

@@ -53,7 +53,7 @@ state = Table(
     Column("roots", HexBytes, nullable=False),
 )
 
-# A graph node: a typed key. Schemes: sha256, gitCommit.
+# A graph node: a typed key. Schemes: sha256, gitCommit, and those of `named`.
 node = Table(
     "node",
     metadata,
@@ -62,6 +62,14 @@ node = Table(
     Column("value", HexBytes, nullable=False),
 )
 Index("ix_node_head", head(node.c.value))
+
+# A node that is known by a name only (stemma_attestations.named): its value is the SHA-256 of this.
+named = Table(
+    "named",
+    metadata,
+    Column("node_id", Id, ForeignKey("node.id"), primary_key=True),
+    Column("text", Words, nullable=False),
+)
 
 # A node that is the digest of a manifest.
 artifact = Table(
@@ -145,7 +153,7 @@ subject = Table(
 )
 
 # `output` was made from `input`; `input_name` is the NAME the statement gives the input,
-# null where it gives none, or several.
+# null where it gives none, or several. `mark` is null for an edge that is said exactly.
 edge = Table(
     "edge",
     metadata,
@@ -154,6 +162,7 @@ edge = Table(
     Column("relation", Coded, primary_key=True),
     Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("input_name", Words, nullable=True),
+    Column("mark", Coded, nullable=True),
     Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
     sqlite_with_rowid=False,
 )

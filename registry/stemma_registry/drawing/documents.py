@@ -62,6 +62,7 @@ def edge(trace: Trace, one: TraceEdge) -> dict[str, Any]:
         "output": str(trace.nodes[one.output].digest),
         "relation": one.relation,
         "assurance": str(one.assurance),
+        "mark": str(one.mark),
         "path": one.path,
         "statements": [statement(word) for word in one.words],
     }
@@ -75,6 +76,7 @@ def statement(word: Word) -> dict[str, Any]:
         "signer": word.signer,
         "key_id": word.fact.signer,
         "assurance": str(word.assurance),
+        "mark": str(word.mark),
         "about": word.fact.about,
         "entry": word.fact.n,
         "dated": [format_time(one.time) for one in sorted(word.fact.signed)],

@@ -6,13 +6,14 @@ no taint (evaluated-on) are shown and not followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.relations import propagates
+from stemma_attestations.edges import Mark
+from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
@@ -35,11 +36,12 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Word:
-    """A statement that says an edge, what it is worth, and who signed it."""
+    """A statement that says an edge, what it is worth, who signed it, and how it says it."""
 
     assurance: Assurance
     signer: str
     fact: Fact
+    mark: Mark = Mark.EXACT
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class TraceEdge:
     def assurance(self) -> Assurance:
         """The strongest word for it."""
         return self.words[0].assurance if self.words else Assurance.CONTAINS
+
+    @property
+    def mark(self) -> Mark:
+        """How its strongest word says it."""
+        return self.words[0].mark if self.words else Mark.EXACT
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ class _Walk:
         grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
         for row in ask(self.snapshot.connection, frontier):
             worth = edge_worth(self.snapshot, row, None)
-            word = Word(worth, signer_label(self.snapshot, row.fact.signer), row.fact)
+            word = Word(worth, signer_label(self.snapshot, row.fact.signer), row.fact, row.mark)
             words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
             words[row.fact.bundle] = word
         return [
@@ -209,8 +216,20 @@ class _Walk:
 
 
 def _ordered(words: Iterable[Word]) -> tuple[Word, ...]:
-    order = list(Assurance)
-    return tuple(sorted(words, key=lambda w: (order.index(w.assurance), w.fact.n, w.fact.bundle)))
+    order, marks = list(Assurance), list(Mark)
+
+    def rank(word: Word) -> tuple[int, int, int, Digest]:
+        mark = marks.index(word.mark)
+        return order.index(word.assurance), mark, word.fact.n, word.fact.bundle
+
+    return tuple(sorted(words, key=rank))
+
+
+def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
+    """Whether it is the mirror of one that says the same and leads away from the start."""
+    ends = (edge.input, edge.output) if direction is Direction.DOWN else (edge.output, edge.input)
+    near, far = ((depths[end], end) for end in ends)
+    return edge.relation == SAME_AS and near > far
 
 
 def _finish(
@@ -244,7 +263,11 @@ def _finish(
             quarantined=node in stopped,
             erased=tuple(erased.get(node, ())),
         )
-    kept = [edge for edge in edges if edge.input in nodes and edge.output in nodes]
+    kept = [
+        edge
+        for edge in edges
+        if edge.input in nodes and edge.output in nodes and not _leads_back(edge, depths, direction)
+    ]
     kept.sort(key=lambda e: (digests[e.input], digests[e.output], e.relation, e.path or ""))
     return Trace(start, direction, nodes, tuple(kept), snapshot.n)
 
