@@ -48,7 +48,8 @@ def trace(
     from stemma_cli import trace_formats
     from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.lineage import deployments, whereabouts
-    from stemma_registry.lineage.trace import Direction, between
+    from stemma_registry.lineage.paths import between
+    from stemma_registry.lineage.trace import Direction
     from stemma_registry.lineage.trace import trace as walk
 
     if target is not None and depth is not None:
