@@ -23,6 +23,7 @@ class Limits:
     ancestors: int = 1_000_000  # states one verdict may visit
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
+    judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
     transfers: int = 8  # files that are read or written at once

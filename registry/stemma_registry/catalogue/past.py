@@ -46,8 +46,10 @@ _KNOWN = (
     _SAID % ("subject", "node_id"),
     _SAID % ("edge", "input_id"),
     _SAID % ("edge", "output_id"),
-    "EXISTS (SELECT 1 FROM {schema}.manifest_entry m"
-    + " JOIN {schema}.artifact a ON a.id = m.artifact_id WHERE m.blob_id = x.id AND a.n <= {n})",
+    (
+        "EXISTS (SELECT 1 FROM {schema}.manifest_entry m JOIN {schema}.artifact a "
+        "ON a.id = m.artifact_id WHERE m.blob_id = x.id AND a.n <= {n})"
+    ),
 )
 _OWN = {
     "statement": "n <= {n}",

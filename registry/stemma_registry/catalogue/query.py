@@ -30,7 +30,8 @@ _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
 
-def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
+def batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
+    """Ids in order, each once, as many as one query takes at once."""
     ordered = sorted(set(ids))
     for start in range(0, len(ordered), BATCH):
         yield ordered[start : start + BATCH]
@@ -42,7 +43,7 @@ def _all(
     query: Callable[[list[Any]], Select[Any]],
     make: Callable[[Any], T],
 ) -> list[T]:
-    return [make(row) for batch in _batches(ids) for row in connection.execute(query(batch)).all()]
+    return [make(row) for batch in batches(ids) for row in connection.execute(query(batch)).all()]
 
 
 _FACT = (

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations.errors import Undecided
@@ -174,7 +175,9 @@ class _Graph:
                     heapq.heappush(waiting, (len(root + rest), number, root + rest))
         return [[edge for edge, _ in path] for path in found]
 
-    def _shortest(self, start: State, met: Set[int], banned: Set[object]) -> list[Step] | None:
+    def _shortest(
+        self, start: State, met: AbstractSet[int], banned: AbstractSet[object]
+    ) -> list[Step] | None:
         """The first of the shortest ways to the target that meets none of `met`."""
         if start[0] == self.target:
             return []
