@@ -189,7 +189,9 @@ def _json(trace: Trace, paths: Paths) -> None:
         ],
         "edges": [_edge(trace, edge) for edge in trace.edges],
     }
+    document["left_out"] = trace.left_out
     if paths is not None:
+        document["ways"] = trace.ways
         document["paths"] = [[_edge(trace, edge) for edge in path] for path in paths]
     output.document(document)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -311,8 +312,7 @@ def test_what_was_not_known_then_is_not_found(world: World) -> None:
 
 
 def test_as_of_a_time(world: World) -> None:
-    from datetime import timedelta
-
+    world.now = datetime.now(UTC)
     assert answer(world, Moment(time=world.now))[0] == 3
     with pytest.raises(NotFound, match="began after"):
         answer(world, Moment(time=world.now - timedelta(days=9000)))

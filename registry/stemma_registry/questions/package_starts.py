@@ -30,11 +30,11 @@ def origin(view: Snapshot, text: str, direction: Direction) -> Origin:
     name, asked = _split(text)
     known = packages.versions(view.connection, name)
     wanted = _matching(name, asked, known)
-    if not wanted:
-        raise NotFound(f"no BOM lists {text}{_hint(name, known)}")
     facts: dict[tuple[int, Package], dict[Digest, Fact]] = {}
     for one in packages.listing(view.connection, wanted):
         facts.setdefault((one.node_id, one.package), {})[one.fact.bundle] = one.fact
+    if not facts:
+        raise NotFound(f"no BOM lists {text}{_hint(name, known)}")
     edges = []
     for (node, package), here in facts.items():
         words = [word_of(view, fact, worth(view, fact)) for fact in here.values()]
