@@ -331,6 +331,9 @@ def _warm_up() -> None:
         importlib.import_module(f"sigstore.{name}")
     for name in ("sigstore_models.trustroot.v1", "rfc3161_client", "encodings.idna"):
         importlib.import_module(name)
+    for name in ("hstore", "json", "multirange", "range"):  # what its dialect asks the driver for
+        importlib.import_module(f"psycopg.types.{name}")
+    importlib.import_module("sqlalchemy.dialects.postgresql.psycopg")
     with tempfile.TemporaryDirectory(prefix="stemma-zygote-") as folder:
         os.environ["STEMMA_HOME"] = f"{folder}/home"
         os.environ.pop("STEMMA_REGISTRY", None)
