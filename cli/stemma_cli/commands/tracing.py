@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stemma_registry.lineage.trace import Direction, Only, Trace, TraceEdge
     from stemma_registry.registry import Registry, Snapshot
 
-FORMATS = ("tree", "table", "json", "dot", "mermaid")
+FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx")
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
 
