@@ -19,6 +19,7 @@ from stemma_attestations.observed import Observed
 from stemma_attestations.predicates import (
     admission,
     approval,
+    dataset,
     deployment,
     lineage,
     mlbom,
@@ -48,6 +49,7 @@ from stemma_registry.registry import Registry, Snapshot
 _WORDS: Mapping[str, str] = {
     provenance.TYPE: "provenance",
     mlbom.TYPE: "bom",
+    dataset.TYPE: "dataset",
     approval.TYPE: "approval",
     admission.TYPE: "admission",
     test_result.TYPE: "test result",
