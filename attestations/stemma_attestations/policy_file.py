@@ -21,6 +21,7 @@ from stemma_attestations.policy import (
     FilesRule,
     Policy,
     ProvenanceRule,
+    Recheck,
     Rule,
     Suspects,
 )
@@ -37,6 +38,7 @@ TOP = (
     "max_age",
     "stale_ok",
     "on_suspect",
+    "recheck",
     "rules",
 )
 RULE = (
@@ -73,6 +75,7 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
         on_suspect=Suspects(
             _maybe(fields, "on_suspect", lambda at: at.choice(*Suspects)) or Suspects.WARN
         ),
+        recheck=Recheck(_maybe(fields, "recheck", lambda at: at.choice(*Recheck)) or Recheck.HASH),
         source=dict(source or {}),
     )
 

@@ -76,6 +76,10 @@ class Limits:
     dossier_statement_bytes: int = 48 * 1024 * 1024  # what lists them, signed
     dossier_days: int = 90  # how long one may be good for
     dossier_nodes: int = 100_000  # of the ancestry that goes into one
+    # What is remembered of signatures that verified: past the first the older half goes; of one
+    # statement more is not kept.
+    remembered_bytes: int = 128 * 1024 * 1024
+    remembered_statement_bytes: int = 4 * 1024 * 1024
     rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
@@ -165,6 +169,16 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def rechecks(self) -> Path:
+        """What files looked like when a verdict found them whole, mode 0700."""
+        return self.path / "rechecks"
+
+    @property
+    def verified(self) -> Path:
+        """What was verified here and need not be again, mode 0700."""
+        return self.path / "verified"
 
     @property
     def serving(self) -> Path:

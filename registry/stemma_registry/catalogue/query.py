@@ -30,11 +30,11 @@ _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
 
-def batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
-    """Ids in order, each once, as many as one query takes at once."""
+def batches(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """The ids, each once, in portions that a query can name."""
     ordered = sorted(set(ids))
-    for start in range(0, len(ordered), BATCH):
-        yield ordered[start : start + BATCH]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _all(
