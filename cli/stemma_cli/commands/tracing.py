@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import exits, output, record_trace
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Asked:
 
 
 @click.command()
-@click.argument("subject", metavar="REF|FILE")
+@click.argument("subject", metavar="REF|FILE|record:FILE")
 @click.option("--up", is_flag=True, help="What it came from, instead of what came from it.")
 @click.option("--depth", type=click.IntRange(min=1), help="At most so many edges away.")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
@@ -104,17 +104,35 @@ class Asked:
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
+@click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @pass_session
-def trace(session: Session, /, subject: str, form: str, trust: str | None, **options: Any) -> None:
+def trace(
+    session: Session,
+    /,
+    subject: str,
+    form: str,
+    fields: str | None,
+    trust: str | None,
+    **options: Any,
+) -> None:
     """Show every descendant of REF, or of a FILE on disk, with the word behind each edge.
 
     REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO or stage:STAGE.
     Edges are `attested` (a believed signature), `signed` (a valid one by
     somebody not believed for this), `claimed` (unsigned) or `contains` (bytes).
+    record:FILE finds the datasets that have any record of FILE, and all that
+    came from them.
     """
+    if subject.startswith(record_trace.PREFIX):
+        if any(value not in (None, False, ()) for value in options.values()):
+            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
+        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
+        return
+    if fields is not None:
+        raise click.UsageError("--fields is of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
