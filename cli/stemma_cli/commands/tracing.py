@@ -89,7 +89,7 @@ class Asked:
 
 
 @click.command()
-@click.argument("subject", metavar="REF|FILE|record:FILE")
+@click.argument("subject", metavar="REF|FILE|record:FILE|tensor:DIGEST")
 @click.option("--up", is_flag=True, help="What it came from, instead of what came from it.")
 @click.option("--depth", type=click.IntRange(min=1), help="At most so many edges away.")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
@@ -139,7 +139,14 @@ def trace(
     asked = Asked(**options)
     asked.check()
     form = "json" if session.json else form  # `--json` is a format too
+    if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
+        raise click.UsageError("what holds a tensor is traced downward, and whole")
     with _view(session, trust, asked.as_of) as (registry, view):
+        if subject.startswith("tensor:"):
+            from stemma_registry.tensors import showing
+
+            trace_formats.show(showing.trace(view, subject), None, form)
+            return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
             return

@@ -19,7 +19,12 @@ from stemma_registry.catalogue import tables as t
 
 # Of these, later rows answer nothing that an earlier question could ask: what is in them is
 # reached from a statement only, or is how far the catalogue itself has come.
-TIMELESS = frozenset({"state", "identity", "package", "environment", "environment_package"})
+TIMELESS = frozenset(
+    {
+        *("state", "identity", "package", "environment", "environment_package"),
+        *("tensor", "tensor_table", "tensor_row"),
+    }
+)
 # About the store of today, whatever is asked: a deleted blob is gone.
 TODAY = frozenset({"kept", "collection"})
 _HEAD = re.compile(r"\s*(WITH\s+RECURSIVE\s|WITH\s|SELECT\b)", re.IGNORECASE)

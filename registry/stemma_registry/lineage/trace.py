@@ -6,7 +6,7 @@ no taint (evaluated-on) are shown and not followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -168,21 +168,41 @@ def trace(
     begin = ORIGIN if origin is not None else start
     assert isinstance(begin, int)  # noqa: S101 - for the type checker
     depths, level = {begin: 0}, 0
-    done: set[State] = set()
     frontier: set[State] = {(begin, False)}
-    while frontier and (depth is None or level < depth):
-        level += 1
-        done |= frontier
-        if origin is not None and level == 1:
-            found = walk.begin(origin.first)
-        else:
-            found = walk.step(frontier)
-        for far, _ in found:
-            depths.setdefault(far, level)
-        frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
+    if origin is not None:
+        frontier, level = set(walk.begin(origin.first)), 1
+        depths.update({node: 1 for node, _ in frontier})
+    _spread(walk, depths, frontier, level, depth)
     shown = _nearest(snapshot, begin, depths, limit)
     part = finish(snapshot, start, direction, shown, walk.edges.values())
     return replace(part, left_out=len(depths) - len(shown))
+
+
+def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) -> Trace:
+    """Everything downstream of something that is no node of the catalogue, and what holds it.
+
+    `held.id` is a number that no node has; `into` leads from it to those that hold it.
+    """
+    walk, depths = Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
+    _spread(walk, depths, {(node, False) for node in depths}, 1, None)
+    found = finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
+    nodes = {held.id: held, **found.nodes}
+    order = sorted(into, key=lambda edge: found.nodes[edge.output].digest)
+    return replace(found, nodes=nodes, edges=(*order, *found.edges))
+
+
+def _spread(
+    walk: Walk, depths: dict[int, int], frontier: set[State], level: int, depth: int | None
+) -> None:
+    """Take steps from the frontier, which is `level` steps away, until there are none."""
+    done: set[State] = set()
+    while frontier and (depth is None or level < depth):
+        level += 1
+        done |= frontier
+        found = walk.step(frontier)
+        for far, _ in found:
+            depths.setdefault(far, level)
+        frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
 
 
 def _nearest(
