@@ -23,6 +23,7 @@ class Limits:
     ancestors: int = 1_000_000  # states one verdict may visit
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
+    judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
     drawn_edges: int = 25_000
     drawn_bends: int = 4_000  # of long edges, around what lies between

@@ -31,7 +31,7 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.named import Named
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, provenance, stage, status
+from stemma_attestations.predicates import deployment, mlbom, provenance, stage, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
@@ -40,6 +40,7 @@ from stemma_registry.catalogue import (
     deployed,
     keyless_facts,
     linked,
+    packages,
     stages,
     tensors,
 )
@@ -214,7 +215,7 @@ class Projector:
             if key is not None:
                 bundle.verify(key)
                 change = update(t.statement).where(t.statement.c.id == row.id)
-                values = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                values = {"signer": key.id, "root": dated_facts.mark(bundle), "heard": entry.n}
                 self.connection.execute(change.values(values))
                 times = dated_facts.prove(bundle, key.id, self.held.roots)
                 dated_facts.record(self.connection, row.id, times)
@@ -267,6 +268,8 @@ class Projector:
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self._node(said.artifact))
+            elif statement.predicate_type == mlbom.TYPE:
+                packages.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
 

@@ -69,6 +69,16 @@ def _fact(row: Any) -> Fact:
     )
 
 
+def facts_select(*columns: Any) -> Select[Any]:
+    """A query for these columns and what `fact_of` reads; what it selects from is the caller's."""
+    return select(*columns, *_FACT, *_SUBJECT)
+
+
+def fact_of(row: Any) -> Fact:
+    """The statement of a row of `facts_select`."""
+    return _fact(row)
+
+
 _SUBJECT = (
     t.subject.c.name.label("subject_name"),
     t.subject.c.version.label("subject_version"),
@@ -322,6 +332,18 @@ def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[
         connection,
         artifact_ids,
         lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), used),
+        _part,
+    )
+
+
+def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
+    """The files of artifacts that were made from something themselves, and `blob`."""
+    made = exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
+    wanted = made | (t.manifest_entry.c.blob_id == blob)
+    return _all(
+        connection,
+        artifact_ids,
+        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), wanted),
         _part,
     )
 
