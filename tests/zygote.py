@@ -332,6 +332,9 @@ def _warm_up() -> None:
         importlib.import_module(f"sigstore.{name}")
     for name in ("sigstore_models.trustroot.v1", "rfc3161_client", "encodings.idna"):
         importlib.import_module(name)
+    for name in ("hstore", "json", "multirange", "range"):  # what its dialect asks the driver for
+        importlib.import_module(f"psycopg.types.{name}")
+    importlib.import_module("sqlalchemy.dialects.postgresql.psycopg")
     # What is killed and counted at every call is the push, not the index behind its commit.
     stemma_registry.settings.DEFAULT_RECORD_INDEX = "off"
     with tempfile.TemporaryDirectory(prefix="stemma-zygote-") as folder:

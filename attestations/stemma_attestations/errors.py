@@ -14,7 +14,8 @@
     │   ├── BadTrustRoot
     │   ├── BadTable         a table of tensors
     │   ├── BadPolicy
-    │   └── BadLock
+    │   ├── BadLock
+    │   └── BadDocument      what another tool wrote, and is imported
     └── NotVerified          the gate says no; `verdict` holds every step
         ├── Quarantined      something upstream is stopped
         ├── BytesDiffer      not the bytes that were expected
@@ -92,6 +93,10 @@ class BadPolicy(Malformed):
 
 class BadLock(Malformed):
     """Not a lock."""
+
+
+class BadDocument(Malformed):
+    """Not a model card, event file, lock or run of the tool that it is imported from."""
 
 
 class NotVerified(StemmaError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 KINDS = (
     "model",
@@ -27,22 +28,33 @@ BUILDS = (
     "import",
 )
 
-# Relation -> whether a poisoned input reaches the output along it.
-RELATIONS: Mapping[str, bool] = {
-    "trained-on": True,
-    "fine-tuned-from": True,
-    "adapter-of": True,
-    "merged-from": True,
-    "quantized-from": True,
-    "distilled-from": True,
-    "converted-from": True,
-    "evaluated-on": False,
-    "derived-from": True,
-    "filtered-from": True,
-    "sampled-from": True,
-    "synthesized-by": True,
-    "tokenized-by": True,
-    "built-from": True,
+
+class Flow(StrEnum):
+    """What of an input reaches the output along a relation."""
+
+    WEIGHTS = "weights"  # numbers of the input are in the output
+    DATA = "data"  # the output learned from it, or holds records of it
+    CODE = "code"  # it ran, and made the output
+    EVERYTHING = "everything"  # weights of a model, records of a dataset; or nobody knows what
+    EVALUATION = "evaluation"  # the output was only looked at by it
+
+
+# Relation of a build -> what flows along it.
+RELATIONS: Mapping[str, Flow] = {
+    "trained-on": Flow.DATA,
+    "fine-tuned-from": Flow.WEIGHTS,
+    "adapter-of": Flow.WEIGHTS,
+    "merged-from": Flow.EVERYTHING,
+    "quantized-from": Flow.WEIGHTS,
+    "distilled-from": Flow.DATA,
+    "converted-from": Flow.EVERYTHING,
+    "evaluated-on": Flow.EVALUATION,
+    "derived-from": Flow.EVERYTHING,
+    "filtered-from": Flow.DATA,
+    "sampled-from": Flow.DATA,
+    "synthesized-by": Flow.DATA,
+    "tokenized-by": Flow.CODE,
+    "built-from": Flow.CODE,
 }
 
 # What a push with this relation most likely was, where the user does not say.
@@ -61,7 +73,15 @@ BUILD_OF: Mapping[str, str] = {
     "tokenized-by": "tokenize",
 }
 
+# Both ends are one thing under two names. No build has it; whoever says it, says it of both.
+SAME_AS = "same-as"
+
+
+def flow(relation: str) -> Flow:
+    """What flows along `relation`. Along an unknown one everything does."""
+    return RELATIONS.get(relation, Flow.EVERYTHING)
+
 
 def propagates(relation: str) -> bool:
-    """Whether quarantine flows along `relation`. An unknown relation does: deny is the default."""
-    return RELATIONS.get(relation, True)
+    """Whether quarantine flows along `relation`: whenever anything of the input does."""
+    return flow(relation) is not Flow.EVALUATION

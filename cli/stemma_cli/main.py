@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("staging", "Put the last version back that verifies now."),
     "stages": ("staging", "List what is at which stage, since when and by whom."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
+    "import": ("importing", "Take in what other tools wrote and nobody signed, as claims."),
     "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
     "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),
@@ -73,7 +74,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"stemma_cli.commands.{COMMANDS[cmd_name][0]}")
-        name = cmd_name.replace("-", "_") + ("_" if cmd_name in ("list", "exec") else "")
+        name = cmd_name.replace("-", "_") + ("_" if cmd_name in ("list", "exec", "import") else "")
         command: click.Command = getattr(module, name)
         _finish(command)
         return command

@@ -67,7 +67,8 @@ def _word(edge: TraceEdge) -> str:
     if not edge.words:
         return str(edge.assurance)
     best = edge.words[0]
-    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}"
+    said = "" if best.mark == "exact" else f", {best.mark}"
+    return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}{said}"
 
 
 def _name(node: TraceNode) -> str:
@@ -75,7 +76,8 @@ def _name(node: TraceNode) -> str:
     stopped = "  QUARANTINED" if node.quarantined else ""
     erased = f"  ERASED ({'; '.join(node.erased)})" if node.erased else ""
     runs = f"  {reports.summary(node.deployed).upper()}" if node.deployed else ""
-    return f"{node.label}{kind}{stopped}{erased}{runs}"
+    held = f"  AT {', '.join(node.stages)}" if node.stages else ""
+    return f"{node.label}{kind}{stopped}{erased}{held}{runs}"
 
 
 def _tree(trace: Trace, paths: Paths, places: bool = False) -> None:

@@ -23,6 +23,7 @@ class Limits:
     ancestors: int = 1_000_000  # states one verdict may visit
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
+    judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
     drawn_edges: int = 25_000
     drawn_bends: int = 4_000  # of long edges, around what lies between
@@ -86,6 +87,9 @@ class Limits:
     tensor_header_bytes: int = 32 * 1024 * 1024  # of a file whose tensors are told apart
     tensor_tables: int = 10  # tables that are looked at for what is known of one file
     similar: int = 100_000  # artifacts that share tensors with one that is asked about
+    import_bytes: int = 64 * 1024 * 1024  # of one document of another tool
+    import_seconds: float = 60.0  # all that a tracking server is asked together
+    import_pages: int = 1_000
     # Record lineage: one record; how far a file may unpack, as a factor and beyond it; the window
     # of zstd; a child that reads files: what it may hold, and how long one file may take: so
     # long at least, and at this pace.

@@ -14,6 +14,7 @@ from datetime import datetime
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadDigest
+from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.releasing import Voice
@@ -229,6 +230,11 @@ def _target(view: Snapshot, text: str) -> tuple[Target, int | None]:
         except BadDigest:
             pass
         raise
+    if isinstance(found.digest, Named):
+        raise Refused(
+            f"{found.digest.short} is known by a name only, and a name stops no bytes: "
+            "quarantine what `stemma trace` shows of it"
+        )
     if found.digest.algorithm != "sha256" or found.name is not None:
         return Target(found.digest, found.name), found.node
     return _named(view, found), found.node

@@ -63,7 +63,7 @@ def capture(working_directory: Path, pushed: Path) -> Captured:
                 commit=str(commit.id),
                 tree=str(commit.tree.id),
                 branch=None if detached else repository.head.shorthand,
-                remote=_remote(repository),
+                remote=public_remote(repository),
                 dirty=bool(changed),
                 diff=Digest.of(canonical.dumps(changed)) if changed else None,
             )
@@ -154,7 +154,7 @@ def _pointed(commit: pygit2.Commit, path: str) -> str | None:
     return match.group(1).decode() if match else None
 
 
-def _remote(repository: pygit2.Repository) -> str | None:
+def public_remote(repository: pygit2.Repository) -> str | None:
     """The URL of `origin`, else of the first remote, without credentials."""
     names = list(repository.remotes.names())
     if not names:

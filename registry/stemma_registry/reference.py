@@ -2,6 +2,7 @@
 
 NAME:VERSION   NAME@sha256:HEX   sha256:HEX (or a unique prefix of 12 digits)
 git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)
+hf:ORG/NAME@REV   pkg:TYPE/NAME@VERSION   oci:HOST/NAME:TAG   s3://...   (stemma_attestations.named)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stemma_attestations import named
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.names import NameVersion, check_name, is_stage
@@ -45,11 +47,12 @@ def looks_like_reference(text: str) -> bool:
     """Whether `text` has the form of a reference (else it is a path)."""
     if _SHA256.match(text) or _GIT.match(text) or "@sha256:" in text:
         return True
+    if named.looks_named(text):
+        return True
+    if "#" not in text:
+        return _is_name(text)
     try:
-        if "#" in text:
-            _staged(text)
-        else:
-            NameVersion.parse(text)
+        _staged(text)
     except BadName:
         return False
     return True
@@ -61,12 +64,16 @@ def resolve(snapshot: Snapshot, text: str) -> Resolved:
         return _by_digest(snapshot, "sha256", match.group(1), text)
     if match := _GIT.match(text):
         return _by_digest(snapshot, "gitCommit", match.group(1), text)
+    if named.looks_named(text) and not _is_name(text):
+        return _by_thing(snapshot, text)
     if "@" in text:
         return _by_name_and_digest(snapshot, text)
     if "#" in text:
         return _by_stage(snapshot, text)
     name = NameVersion.parse(text)
     row = binding(snapshot, name)
+    if row is None and named.looks_named(text):
+        return _by_thing(snapshot, text)  # hf:gpt2 may be either
     if row is None:
         raise NotFound(f"nothing is named {name}{_versions_hint(snapshot, name)}")
     digest = query.digests(snapshot.connection, [row.artifact_id])[row.artifact_id]
@@ -148,6 +155,23 @@ def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resol
         raise BadDigest(f"{text} is the beginning of more than one digest; write more of it")
     node, digest = found[0]
     return Resolved(node, digest, None, labels(snapshot, {node})[node])
+
+
+def _is_name(text: str) -> bool:
+    try:
+        NameVersion.parse(text)
+    except BadName:
+        return False
+    return True
+
+
+def _by_thing(snapshot: Snapshot, text: str) -> Resolved:
+    """What is known by a name that others gave it. Raises NotFound, BadName."""
+    thing = named.parse(text)
+    node = query.node_id(snapshot.connection, thing)
+    if node is None:
+        raise NotFound(f"no statement speaks of {thing.short}")
+    return Resolved(node, thing, None, labels(snapshot, {node})[node])
 
 
 def _by_name_and_digest(snapshot: Snapshot, text: str) -> Resolved:

@@ -12,9 +12,11 @@ from stemma_attestations import bundle as bundles
 from stemma_attestations import (
     canonical,
     digest,
+    edges,
     json_strict,
     lock,
     manifest,
+    named,
     names,
     paths,
     policy,
@@ -26,6 +28,8 @@ from stemma_attestations import (
     yaml_strict,
 )
 from stemma_attestations.bundle import Bundle
+from stemma_attestations.documents import card
+from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
@@ -38,6 +42,7 @@ from stemma_attestations.predicates import (
     dataset,
     deployment,
     dossier,
+    imported,
     lineage,
     provenance,
     record_index,
@@ -45,7 +50,15 @@ from stemma_attestations.predicates import (
     stage,
     status,
 )
-from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
+from stemma_attestations.relations import (
+    BUILDS,
+    KINDS,
+    RELATIONS,
+    SAME_AS,
+    Flow,
+    flow,
+    propagates,
+)
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.config import LIMITS
@@ -162,6 +175,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "dossier.md": [
         ("statements/dossier.json", check_statement(of_predicate(dossier.parse), dossier.TYPE))
     ],
+    "import.md": [
+        ("statements/import.json", check_statement(of_predicate(imported.parse), imported.TYPE))
+    ],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -222,6 +238,7 @@ NAMES = {
         proofs.FORMAT,
         feeds.FORMAT,
     ],
+    "import.md": [imported.TYPE, *imported.SOURCES, *imported.MARKS, *card._RELATIONS],
     "policy.md": [
         policy.FORMAT,
         policy_cases.FORMAT,
@@ -265,6 +282,10 @@ def test_a_page_says_the_words_of_the_code(name: str) -> None:
         ("policy.md", "and {:,} MiB of memory", LIMITS.rego_bytes >> 20),
         ("admission.md", "at most {:,} as", letting.MAX_ADMITTED),
         ("deployment.md", "1 to {} characters", deployment.MAX_WORD),
+        ("import.md", "at most {:,}", imported.MAX_EDGES),
+        ("import.md", "1 to {:,} characters", named.MAX_TEXT),
+        ("import.md", "a document over {} MiB", LIMITS.import_bytes >> 20),
+        ("import.md", "a `dvc.lock` over {} MiB", yaml_strict.MAX_BYTES >> 20),
         ("deployment.md", "at most {} days", deployment.MAX_LIFE.days),
         ("README.md", "more than {:,} MiB", json_strict.MAX_BYTES >> 20),
         ("README.md", "a statement: {:,} MiB", statement.MAX_BYTES >> 20),
@@ -298,13 +319,20 @@ def code_spans(cell: str) -> list[str]:
 
 def test_the_table_of_relations_is_that_of_the_code() -> None:
     said = {
-        relation: flows == "yes"
-        for cell, flows in rows("lineage.md", "relation |")
+        relation: (what, flows == "yes")
+        for cell, what, flows in rows("lineage.md", "relation |")
         for relation in code_spans(cell)
     }
-    assert said == dict(RELATIONS)
-    assert rows("lineage.md", "relation |")[-1] == ["any other", "yes"]
-    assert propagates("any other")
+    assert said == {one: (str(what), propagates(one)) for one, what in RELATIONS.items()}
+    assert rows("lineage.md", "relation |")[-1] == ["any other", "everything", "yes"]
+    assert flow("any other") is flow(SAME_AS) is Flow.EVERYTHING
+
+
+def test_the_tables_of_marks_and_predicates_are_those_of_the_code() -> None:
+    assert [code_spans(cell) for cell, _ in rows("lineage.md", "mark |")] == [[m] for m in Mark]
+    said = {one for cell, *_ in rows("lineage.md", "predicate |") for one in code_spans(cell)}
+    assert said == set(edges._READERS) - {lineage.TYPE}
+    assert f"{edges.MAX_EDGES:,} edges" in page("lineage.md")
 
 
 def test_the_table_of_digests_is_that_of_the_code() -> None:

@@ -57,7 +57,9 @@ def test_jsonl_has_everything_and_says_when_it_ends(trace: Trace) -> None:
         "type": "end",
         "nodes": len(trace.nodes),
         "edges": len(trace.edges),
+        "left_out": 0,
         "paths": 1,
+        "ways": None,
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
-from stemma_attestations import canonical
+from stemma_attestations import canonical, edges
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates import (
     attachment,
@@ -14,6 +15,7 @@ from stemma_attestations.predicates import (
     dataset,
     deployment,
     dossier,
+    imported,
     lineage,
     mlbom,
     provenance,
@@ -76,6 +78,21 @@ def _deployment(statement: Statement) -> None:
     assert view.since <= view.issued
 
 
+def _imported(statement: Statement) -> None:
+    view = imported.parse(_as(statement, imported.TYPE).predicate)
+    if view.source in imported.SOURCES:
+        again = imported.parse(imported.build(view.source, view.edges))
+        assert set(again.edges) == set(view.edges)
+
+
+def _edges(statement: Statement) -> None:
+    """Of whatever type it says it is, and as each of the types that give edges."""
+    for kind in (statement.predicate_type, *sorted(edges._READERS)):
+        with contextlib.suppress(BadStatement):
+            for edge in edges.of(_as(statement, kind)):
+                assert edge.input.relation
+
+
 def _dossier(statement: Statement) -> None:
     view = dossier.parse(statement.predicate)
     assert dossier.parse(dossier.build(view)) == view
@@ -127,6 +144,7 @@ def _mlbom(statement: Statement) -> None:
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
     *(_dossier, _checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
+    *(_imported, _edges),
 )
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.trust import Assurance
-from stemma_registry.lineage.trace import Direction, Trace, between, trace
+from stemma_registry.lineage.paths import between
+from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import resolve
 from tests.world import World
 

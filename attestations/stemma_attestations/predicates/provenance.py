@@ -72,7 +72,7 @@ class Provenance:
         for material in self.materials:
             digest = material.digest("sha256") or material.digest("gitCommit")
             if digest is not None:
-                found.append(Input(_relation(material, digest), digest, material.name))
+                found.append(Input(relation_of(material, digest), digest, material.name))
         return tuple(found)
 
     @property
@@ -211,7 +211,8 @@ def _git_source(material: ResourceDescriptor) -> GitSource:
     )
 
 
-def _relation(material: ResourceDescriptor, digest: Digest) -> str:
+def relation_of(material: ResourceDescriptor, digest: Digest) -> str:
+    """The relation that a material has, or most likely has where it is of another's builder."""
     relation = material.annotations.get("relation")
     if isinstance(relation, str) and relation in RELATIONS:
         return relation

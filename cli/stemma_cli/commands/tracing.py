@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,10 +13,79 @@ from stemma_cli import exits, output, record_trace
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from stemma_registry.reference import Resolved
-    from stemma_registry.registry import Snapshot
+    from stemma_attestations.windows import Window
+    from stemma_registry.lineage.trace import Direction, Only, Trace, TraceEdge
+    from stemma_registry.registry import Registry, Snapshot
 
 FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx")
+ASSURANCES = ("attested", "signed", "claimed")
+MOST_PATHS = 1_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `stemma trace`."""
+
+    up: bool
+    depth: int | None
+    target: str | None
+    paths: int | None
+    relations: tuple[str, ...]
+    assurance: str | None
+    deployed: bool
+    stage: str | None
+    between: tuple[str, str] | None
+    only_support: bool
+    coverage: bool
+    limit: int | None
+    as_of: str | None
+
+    @property
+    def direction(self) -> Direction:
+        """Which way."""
+        from stemma_registry.lineage.trace import Direction
+
+        return Direction.UP if self.up else Direction.DOWN
+
+    @property
+    def only(self) -> Only:
+        """Which edges."""
+        from stemma_attestations.trust import Assurance
+        from stemma_registry.lineage.trace import Only
+
+        least = Assurance(self.assurance or Assurance.CLAIMED)
+        return Only(frozenset(self.relations) or None, least)
+
+    @property
+    def window(self) -> Window:
+        """The window of time of `--between`. Raises BadMoment."""
+        from stemma_attestations.times import parse_time
+        from stemma_attestations.windows import Window
+
+        if self.between is None:
+            return Window()
+        first, last = (parse_time(text) for text in self.between)
+        if last < first:
+            raise click.UsageError("--between takes the earlier time first")
+        return Window(first, last)
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.target is not None:
+            for given, option in (
+                (self.depth is not None, "--depth"),
+                (self.deployed or self.stage is not None, "--deployed, --stage"),
+                (self.limit is not None, "--limit"),
+                (self.coverage, "--coverage"),
+            ):
+                if given:
+                    raise click.UsageError(f"--to shows whole ways between two; no {option}")
+        elif self.paths is not None:
+            raise click.UsageError("--paths is how many ways --to shows")
+        if self.coverage and not self.up:
+            raise click.UsageError("--coverage is of what something came from: with --up")
+        if self.only_support and (self.target is not None or self.up or self.coverage):
+            raise click.UsageError("--only-support lists what a signer's word holds up, alone")
 
 
 @click.command()
@@ -22,8 +93,16 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 @click.option("--up", is_flag=True, help="What it came from, instead of what came from it.")
 @click.option("--depth", type=click.IntRange(min=1), help="At most so many edges away.")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
+@click.option("--paths", type=click.IntRange(1, MOST_PATHS), help="So many ways.  [default: 10]")
+@click.option("--relation", "relations", multiple=True, metavar="R", help="Only along R; repeats.")
+@click.option("--assurance", type=click.Choice(ASSURANCES), help="Only edges worth that, or more.")
 @click.option("--deployed", is_flag=True, help="Only what runs somewhere, and the ways there.")
-@click.option("--stage", metavar="STAGE", help="Only what runs at that stage.")
+@click.option("--stage", metavar="STAGE", help="Only what is at that stage, or runs at it.")
+@click.option("--between", nargs=2, metavar="T1 T2", help="What signer:... signed in between.")
+@click.option("--only-support", is_flag=True, help="What only that signer's word holds up.")
+@click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
+@click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
+@click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option(
@@ -32,82 +111,135 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 @pass_session
 def trace(
     session: Session,
+    /,
     subject: str,
-    up: bool,
-    depth: int | None,
-    target: str | None,
-    deployed: bool,
-    stage: str | None,
     form: str,
     fields: str | None,
     trust: str | None,
+    **options: Any,
 ) -> None:
     """Show every descendant of REF, or of a FILE on disk, with the word behind each edge.
 
+    REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO or stage:STAGE.
     Edges are `attested` (a believed signature), `signed` (a valid one by
     somebody not believed for this), `claimed` (unsigned) or `contains` (bytes).
     record:FILE finds the datasets that have any record of FILE, and all that
     came from them.
     """
     if subject.startswith(record_trace.PREFIX):
-        if up or depth or target or deployed or stage:
+        if any(value not in (None, False, ()) for value in options.values()):
             raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
         record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
         return
     if fields is not None:
         raise click.UsageError("--fields is of record:FILE")
     from stemma_cli import trace_formats
-    from stemma_registry.catalogue.deployed import Wanted
-    from stemma_registry.lineage import deployments, whereabouts
-    from stemma_registry.lineage.trace import Direction, between
-    from stemma_registry.lineage.trace import trace as walk
+    from stemma_registry.lineage import whereabouts
 
-    if target is not None and depth is not None:
-        raise click.UsageError("--to shows whole ways between two; it takes no --depth")
-    only = deployed or stage is not None
-    if target is not None and only:
-        raise click.UsageError("--to shows whole ways between two; it takes no --deployed, --stage")
-    if subject.startswith("tensor:") and (up or only or depth is not None or target is not None):
+    asked = Asked(**options)
+    asked.check()
+    form = "json" if session.json else form  # `--json` is a format too
+    if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
         raise click.UsageError("what holds a tensor is traced downward, and whole")
-    with session.view(trust) as (_, view):
+    with _view(session, trust, asked.as_of) as (registry, view):
         if subject.startswith("tensor:"):
             from stemma_registry.tensors import showing
 
-            held = showing.trace(view, subject)
-            trace_formats.show(held, None, "json" if session.json else form)
+            trace_formats.show(showing.trace(view, subject), None, form)
             return
-        start = _start(view, subject)
-        if target is not None:
-            from stemma_registry.reference import resolve
+        if asked.only_support:
+            _support(session, (registry, view), subject, asked, form)
+            return
+        if asked.coverage:
+            _coverage(registry, view, subject, form)
+            return
+        found, paths = _found(view, subject, asked)
+    if asked.deployed or asked.stage is not None:
+        trace_formats.show_deployed(whereabouts.only_deployed(found), form)
+    else:
+        trace_formats.show(found, paths, form)
+    _notes(found, paths, subject, asked)
 
-            ends = (start.node, resolve(view, target).node)
-            found, paths = between(view, *(ends[::-1] if up else ends))
-        else:
-            direction = Direction.UP if up else Direction.DOWN
-            found, paths = walk(view, start.node, direction, depth), None
-        running = deployments.load(view, Wanted(stage=stage))
-        found = whereabouts.with_deployments(found, running)
-    if only:
-        trace_formats.show_deployed(whereabouts.only_deployed(found), _form(session, form))
+
+@contextlib.contextmanager
+def _view(
+    session: Session, trust: str | None, as_of: str | None
+) -> Iterator[tuple[Registry, Snapshot]]:
+    from stemma_registry.questions import as_of as earlier
+
+    moment = None if as_of is None else earlier.Moment.parse(as_of)
+    with session.view(trust) as (registry, view):
+        if moment is None:
+            yield registry, view
+            return
+        with earlier.looking_back(view, registry.store, moment) as past:
+            yield registry, past
+
+
+def _found(
+    view: Snapshot, subject: str, asked: Asked
+) -> tuple[Trace, list[list[TraceEdge]] | None]:
+    from stemma_registry.catalogue.deployed import Wanted
+    from stemma_registry.config import LIMITS
+    from stemma_registry.lineage import deployments, whereabouts
+    from stemma_registry.lineage.paths import between
+    from stemma_registry.lineage.trace import Direction
+    from stemma_registry.lineage.trace import trace as walk
+    from stemma_registry.questions.starting import is_origin, start
+    from stemma_registry.reference import resolve
+
+    paths = None
+    if asked.target is not None:
+        first = start(view, subject, Direction.DOWN, asked.window)
+        last = resolve(view, asked.target).node
+        if asked.up and is_origin(subject):
+            raise click.UsageError(f"{subject} came from nothing: --to without --up")
+        if asked.up:
+            assert isinstance(first, int)  # noqa: S101 - for the type checker
+            first, last = last, first
+        found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
+    else:
+        begin = start(view, subject, asked.direction, asked.window)
+        found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
+    running = deployments.load(view, Wanted(stage=asked.stage))
+    found = whereabouts.with_deployments(found, running)
+    if asked.stage is not None:
+        found = whereabouts.with_stages(found, view, asked.stage)
+    return found, paths
+
+
+def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:
+    """What an answer leaves out, beside it."""
+    if found.left_out:
+        output.note(f"stemma: {found.left_out} more are left out (--limit {asked.limit})")
+    if paths is None:
         return
-    trace_formats.show(found, paths, _form(session, form))
-    if target is not None and not paths:
-        output.note(f"stemma: there is no way between {subject} and {target}")
+    if not paths:
+        output.note(f"stemma: there is no way between {subject} and {asked.target}")
         click.get_current_context().exit(exits.NOT_FOUND)
+    if found.ways is None:
+        output.note(f"stemma: {len(paths)} ways; there are circles, and there may be more")
+    elif found.ways > len(paths):
+        output.note(f"stemma: {len(paths)} of {found.ways} ways (--paths)")
 
 
-def _form(session: Session, form: str) -> str:
-    """The format: `--json` is a format too."""
-    return "json" if session.json else form
+def _support(
+    session: Session, at: tuple[Registry, Snapshot], subject: str, asked: Asked, form: str
+) -> None:
+    from stemma_cli import losses as shown
+    from stemma_registry.gate import Terms
+    from stemma_registry.questions import losses, signer_starts
+
+    if not subject.startswith(signer_starts.SCHEME):
+        raise click.UsageError("--only-support is of signer:WHO")
+    if form not in ("tree", "table", "json"):
+        raise click.UsageError(f"--only-support is a table or json, not {form}")
+    found = losses.of(*at, subject, asked.window, Terms(policy=session.policy()))
+    shown.show(found, subject, asked.window, asked.limit, form)
 
 
-def _start(view: Snapshot, subject: str) -> Resolved:
-    """The node of a reference, or of a file's or directory's bytes. Raises NotFound."""
-    from stemma_registry.reference import looks_like_reference, resolve
+def _coverage(registry: Registry, view: Snapshot, subject: str, form: str) -> None:
+    from stemma_cli import losses as shown
+    from stemma_registry.questions.losses import coverage
 
-    if looks_like_reference(subject):
-        return resolve(view, subject)
-    from stemma_registry.directory import identify
-
-    path = Path(subject)
-    return resolve(view, str(identify(path)))
+    shown.show_coverage(coverage(registry, view, subject), subject, view.n, form)

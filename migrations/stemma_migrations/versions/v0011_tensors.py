@@ -22,6 +22,10 @@ _TYPE = "=urn:stemma:tensors:v0.1"  # as the column keeps it
 
 # Children before what they refer to.
 _TABLES = (
+    "packaged",
+    "environment_package",
+    "environment",
+    "package",
     "deployment",
     "stage",
     "collection",
@@ -35,6 +39,7 @@ _TABLES = (
     "artifact",
     "dated",
     "statement",
+    "named",
     "node",
     "identity",
     "state",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, Text, select, type_coerce
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.edges import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import word
@@ -25,6 +26,7 @@ class Step(NamedTuple):
     input_id: int
     input_name: str | None
     relation: str
+    mark: Mark
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,29 @@ def into(connection: Connection, nodes: Collection[int]) -> dict[int, list[Sayin
     found: dict[int, list[Saying]] = {node: [] for node in nodes}
     for batch in batches(nodes, _BATCH):
         edges = _edges(connection, batch)
-        for part in batches((statement for statement, _ in edges), _BATCH):
+        outputs: dict[int, list[int]] = {}
+        for statement, node in edges:
+            outputs.setdefault(statement, []).append(node)
+        for part in batches(outputs, _BATCH):
+            named, who = set[tuple[int, int]](), dict[int, Any]()
             for row in connection.execute(_sayings(part, batch)).all():
-                statement, node, name, bundle, kind, signer = row[:6]
+                statement, node = row[:2]
+                who[statement] = row
                 if steps := edges.get((statement, node)):
-                    signed = () if row.root is None else times_of(row)
-                    said = Digest("sha256", bundle), kind, signer, name, signed
-                    found[node].append(Saying(*said, tuple(steps)))
+                    named.add((statement, node))
+                    found[node].append(_saying(row, row.name, steps))
+            for statement, row in who.items():
+                for node in outputs[statement]:
+                    if (statement, node) not in named:  # it is mentioned, and no subject
+                        steps = edges[statement, node]
+                        found[node].append(_saying(row, None, steps))
     return found
+
+
+def _saying(row: Any, name: str | None, steps: Iterable[Step]) -> Saying:
+    signed = () if row.root is None else times_of(row)
+    bundle = Digest("sha256", row.bundle)
+    return Saying(bundle, row.predicate_type, row.signer, name, signed, tuple(steps))
 
 
 def spoken_about(
@@ -134,13 +151,15 @@ def _edges(connection: Connection, batch: list[int]) -> dict[tuple[int, int], li
             t.edge.c.input_id,
             t.edge.c.input_name,
             type_coerce(t.edge.c.relation, Text),
+            t.edge.c.mark,
         )
         .where(t.edge.c.output_id.in_(batch))
         .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id)
     )
     found: dict[tuple[int, int], list[Step]] = {}
-    for statement, output, source, name, relation in connection.execute(query).all():
-        step = Step(source, name, _relation(relation))
+    for statement, output, source, name, relation, mark in connection.execute(query).all():
+        how = Mark.EXACT if mark is None else Mark(mark)
+        step = Step(source, name, _relation(relation), how)
         found.setdefault((statement, output), []).append(step)
     return found
 
@@ -149,7 +168,7 @@ def _sayings(statements: list[int], nodes: list[int]) -> Select[Any]:
     """What some statements call some nodes."""
     return (
         select(
-            t.subject.c.statement_id,
+            t.statement.c.id,
             t.subject.c.node_id,
             t.subject.c.name,
             t.statement.c.bundle,
@@ -157,9 +176,13 @@ def _sayings(statements: list[int], nodes: list[int]) -> Select[Any]:
             t.statement.c.signer,
             *TIMES,
         )
-        .join(t.statement, t.statement.c.id == t.subject.c.statement_id)
-        .where(t.subject.c.statement_id.in_(statements), t.subject.c.node_id.in_(nodes))
-        .order_by(t.subject.c.statement_id, t.subject.c.position)
+        .select_from(t.statement)
+        .outerjoin(
+            t.subject,
+            (t.subject.c.statement_id == t.statement.c.id) & t.subject.c.node_id.in_(nodes),
+        )
+        .where(t.statement.c.id.in_(statements))
+        .order_by(t.statement.c.id, t.subject.c.position)
     )
 
 

@@ -97,6 +97,10 @@ _CODES = {
     "synthesized-by": "y",
     "tokenized-by": "k",
     "built-from": "u",
+    "same-as": "w",
+    "cartesian": "j",
+    "name-based": "o",
+    "urn:stemma:import:v0.1": "v",
 }
 _TEXTS = {code: word for word, code in _CODES.items()}
 

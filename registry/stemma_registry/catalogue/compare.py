@@ -116,8 +116,9 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 def _kinds() -> tuple[Kind, ...]:
     return (
-        *(_statements(), _dated(), _subjects(), _edges(), _versions()),
+        *(_statements(), _dated(), _subjects(), _edges(), _named(), _versions()),
         *(_deployments(), _stages()),
+        *_packages(),
         *_status(),
         *_files(),
         *_tensors(),
@@ -147,6 +148,7 @@ def _statements() -> Kind:
         signed=c.signed,
         n=c.n,
         time=c.time,
+        heard=c.heard,
     )
 
 
@@ -193,6 +195,15 @@ def _edges() -> Kind:
         input=source.c.value,
         relation=_word(c.relation),
         input_name=c.input_name,
+        mark=_word(c.mark),
+    )
+
+
+def _named() -> Kind:
+    c = t.named.c
+    tables = t.named.join(t.node, t.node.c.id == c.node_id)
+    return _kind(
+        "thing", 2, tables, digest=t.node.c.value, scheme=_word(t.node.c.scheme), text=c.text
     )
 
 
@@ -253,6 +264,29 @@ def _stages() -> Kind:
         verdict=c.verdict,
         reason=c.reason,
         issued=c.issued,
+    )
+
+
+def _packages() -> tuple[Kind, Kind]:
+    bundle, environment = t.statement.c.bundle, t.environment.c.digest
+    lists = t.packaged.join(t.statement, t.statement.c.id == t.packaged.c.statement_id).join(
+        t.environment, t.environment.c.id == t.packaged.c.environment_id
+    )
+    link, c = t.environment_package, t.package.c
+    listed = link.join(t.environment, t.environment.c.id == link.c.environment_id).join(
+        t.package, c.id == link.c.package_id
+    )
+    return (
+        _kind("list of packages", 1, lists, bundle=bundle, environment=environment),
+        _kind(
+            "package",
+            3,
+            listed,
+            environment=environment,
+            key=c.digest,
+            version=c.version,
+            name=c.name,
+        ),
     )
 
 

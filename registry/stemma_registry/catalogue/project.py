@@ -8,7 +8,7 @@ said is not known, and nothing can be decided without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import Table as SqlTable
 
+from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
+from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.errors import (
     BadBundle,
     BadKey,
@@ -27,8 +29,9 @@ from stemma_attestations.errors import (
 )
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
+from stemma_attestations.named import Named
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, lineage, provenance, stage, status
+from stemma_attestations.predicates import deployment, mlbom, provenance, stage, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
@@ -36,6 +39,8 @@ from stemma_registry.catalogue import (
     dated_facts,
     deployed,
     keyless_facts,
+    linked,
+    packages,
     stages,
     tensors,
 )
@@ -171,11 +176,15 @@ class Projector:
                 verified = bundle, key.id
         except (BadBundle, BadStatement, SignatureRefused):
             who = {"signer": None}
+        link = linked.read(raw) if statement is None else None
+        if link is not None:
+            who = {"signer": linked.signer(link, keys)}
+        none = linked.TYPE if link else ""
         row = self._insert(
             t.statement,
             {
                 "bundle": digest.value,
-                "predicate_type": statement.predicate_type if statement else "",
+                "predicate_type": statement.predicate_type if statement else none,
                 **who,
                 "n": entry.n,
                 "time": entry.time,
@@ -189,6 +198,8 @@ class Projector:
         if statement is not None:
             self._subjects(row, statement)
             self._says(row, statement)
+        elif link is not None:
+            self._edges(row, linked.edges(link))
 
     def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
         """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
@@ -204,13 +215,24 @@ class Projector:
             if key is not None:
                 bundle.verify(key)
                 change = update(t.statement).where(t.statement.c.id == row.id)
-                values = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                values = {"signer": key.id, "root": dated_facts.mark(bundle), "heard": entry.n}
                 self.connection.execute(change.values(values))
                 times = dated_facts.prove(bundle, key.id, self.held.roots)
                 dated_facts.record(self.connection, row.id, times)
-        except (BadBundle, SignatureRefused):
+        except BadBundle:
+            self._sign_link(row.id, digest, keys, entry)
+        except SignatureRefused:
             pass
         return True
+
+    def _sign_link(
+        self, row: int, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry
+    ) -> None:
+        link = linked.read(self._blob(digest, entry))
+        by = linked.signer(link, keys) if link else None
+        if by is not None:
+            change = update(t.statement).where(t.statement.c.id == row)
+            self.connection.execute(change.values(signer=by))
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
@@ -238,22 +260,22 @@ class Projector:
             self._status(row, statement)
             return
         try:
-            if statement.predicate_type == lineage.TYPE:
-                self._edges(row, [(e.output, e.input) for e in lineage.parse(statement)])
-            elif statement.predicate_type == provenance.TYPE:
+            self._edges(row, said_edges.of(statement))
+            if statement.predicate_type == provenance.TYPE:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self._node(said.artifact))
+            elif statement.predicate_type == mlbom.TYPE:
+                packages.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
 
     def _provenance(self, row: int, statement: Statement) -> None:
         view = provenance.parse(statement.predicate)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
-        self._edges(row, [(output, item) for output in outputs for item in view.inputs])
         nodes = set(self._nodes(outputs).values())
         self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
 
@@ -282,23 +304,11 @@ class Projector:
                 },
             )
 
-    def _edges(self, row: int, edges: Iterable[tuple[Digest, provenance.Input]]) -> None:
-        rows: dict[tuple[int, int, str], dict[str, Any]] = {}
-        for output, item in edges:
-            said = subject_name(item.name)
-            name = said.name if said else None
-            source, target = self._node(item.digest), self._node(output)
-            key = (source, target, item.relation[:64])
-            if key in rows and rows[key]["input_name"] != name:
-                name = None  # under two names: no quarantine of either may miss it
-            rows[key] = {
-                "input_id": source,
-                "output_id": target,
-                "relation": key[2],
-                "statement_id": row,
-                "input_name": name,
-            }
-        self._insert(t.edge, *rows.values())
+    def _edges(self, row: int, edges: Iterable[Edge]) -> None:
+        every = said_edges.both_ways(edges)
+        nodes = self._nodes({end for edge in every for end in (edge.output, edge.input.digest)})
+        rows = edge_rows(row, every, nodes)
+        self._insert(t.edge, *rows)
 
     def _status(self, row: int, statement: Statement) -> None:
         key = {"statement_id": row, "payload": statement.digest.value}
@@ -335,6 +345,8 @@ class Projector:
                     by_key[key] = self._insert(
                         t.node, {"scheme": digest.algorithm, "value": digest.value}
                     )
+                    if isinstance(digest, Named):
+                        self._insert(t.named, {"node_id": by_key[key], "text": digest.text})
                 found[digest] = by_key[key]
         return found
 
@@ -355,3 +367,26 @@ class Projector:
             return int(key[0]) if key else 0
         self.connection.execute(insert(table), list(rows))
         return 0
+
+
+def edge_rows(row: int, edges: Iterable[Edge], nodes: Mapping[Digest, int]) -> list[dict[str, Any]]:
+    """The rows of what one statement says, each edge once, by the best of its marks."""
+    rows: dict[tuple[int, int, str], dict[str, Any]] = {}
+    order = list(Mark)
+    for edge in sorted(edges, key=lambda edge: order.index(edge.mark)):
+        said = subject_name(edge.input.name)
+        name = said.name if said else None
+        key = (nodes[edge.input.digest], nodes[edge.output], edge.input.relation[:64])
+        if key in rows:
+            if rows[key]["input_name"] != name:
+                rows[key]["input_name"] = None  # no quarantine of either name may miss it
+            continue
+        rows[key] = {
+            "input_id": key[0],
+            "output_id": key[1],
+            "relation": key[2],
+            "statement_id": row,
+            "input_name": name,
+            "mark": None if edge.mark is Mark.EXACT else str(edge.mark),
+        }
+    return list(rows.values())

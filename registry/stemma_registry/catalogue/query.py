@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal, select, true
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import LENGTHS, Digest
+from stemma_attestations.edges import Mark
+from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import columns
 from stemma_registry.catalogue import tables as t
@@ -67,6 +69,16 @@ def _fact(row: Any) -> Fact:
     )
 
 
+def facts_select(*columns: Any) -> Select[Any]:
+    """A query for these columns and what `fact_of` reads; what it selects from is the caller's."""
+    return select(*columns, *_FACT, *_SUBJECT)
+
+
+def fact_of(row: Any) -> Fact:
+    """The statement of a row of `facts_select`."""
+    return _fact(row)
+
+
 _SUBJECT = (
     t.subject.c.name.label("subject_name"),
     t.subject.c.version.label("subject_version"),
@@ -106,16 +118,27 @@ def nodes_by_prefix(
 
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
-    """The digests of nodes."""
+    """The digests of nodes; of those that are known by a name only, the names."""
     rows = _all(
         connection,
         ids,
         lambda part: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
             t.node.c.id.in_(part)
         ),
-        lambda row: (row.id, Digest(row.scheme, row.value)),
+        lambda row: (row.id, row.scheme, row.value),
     )
-    return dict(rows)
+    found = {node: Digest(scheme, value) for node, scheme, value in rows if scheme in LENGTHS}
+    if len(found) == len(rows):
+        return found
+    by_name = {node: (scheme, value) for node, scheme, value in rows if node not in found}
+    texts = _all(
+        connection,
+        by_name,
+        lambda part: select(t.named).where(t.named.c.node_id.in_(part)),
+        lambda row: (row.node_id, row.text),
+    )
+    said = dict(texts)  # where one is missing, what is there is no name, and says so
+    return {**found, **{node: Named(*key, said.get(node, "")) for node, key in by_name.items()}}
 
 
 def artifacts(connection: Connection, ids: Iterable[int]) -> dict[int, ArtifactRow]:
@@ -230,17 +253,19 @@ def _edges() -> Select[Any]:
             t.edge.c.output_id,
             t.edge.c.relation,
             t.edge.c.input_name,
+            t.edge.c.mark,
             *_FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
-        .join(t.subject, named)
+        .outerjoin(t.subject, named)
         .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id)
     )
 
 
 def _edge(row: Any) -> EdgeRow:
-    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row))
+    mark = Mark.EXACT if row.mark is None else Mark(row.mark)
+    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row), mark)
 
 
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
@@ -307,6 +332,18 @@ def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[
         connection,
         artifact_ids,
         lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), used),
+        _part,
+    )
+
+
+def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
+    """The files of artifacts that were made from something themselves, and `blob`."""
+    made = exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
+    wanted = made | (t.manifest_entry.c.blob_id == blob)
+    return _all(
+        connection,
+        artifact_ids,
+        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), wanted),
         _part,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.edges import Mark
 from stemma_attestations.names import NameVersion
 from stemma_attestations.times import Times
 
@@ -40,6 +41,7 @@ class EdgeRow:
     relation: str
     input_name: str | None
     fact: Fact
+    mark: Mark = Mark.EXACT
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ state = Table(
     Column("roots", HexBytes, nullable=False),
 )
 
-# A graph node: a typed key. Schemes: sha256, gitCommit.
+# A graph node: a typed key. Schemes: sha256, gitCommit, and those of `named`.
 node = Table(
     "node",
     metadata,
@@ -62,6 +62,14 @@ node = Table(
     Column("value", HexBytes, nullable=False),
 )
 Index("ix_node_head", head(node.c.value))
+
+# A node that is known by a name only (stemma_attestations.named): its value is the SHA-256 of this.
+named = Table(
+    "named",
+    metadata,
+    Column("node_id", Id, ForeignKey("node.id"), primary_key=True),
+    Column("text", Words, nullable=False),
+)
 
 # A node that is the digest of a manifest.
 artifact = Table(
@@ -88,7 +96,8 @@ manifest_entry = Table(
 # where it verifies, else null. `root` is null for a key bundle that says nothing about its time,
 # and empty for one that does (see `dated`). For keyless bundles it is the digest of the first
 # Sigstore trusted root under which it verifies, empty where it does under none of this machine's,
-# and `signed` is since when it provably exists by that one, in microseconds of Unix time.
+# and `signed` is since when it provably exists by that one, in microseconds of Unix time. `heard`
+# is the entry that brought the key, where that came after the statement.
 statement = Table(
     "statement",
     metadata,
@@ -100,6 +109,7 @@ statement = Table(
     Column("signed", BigInteger, nullable=True),
     Column("n", BigInteger, nullable=False, index=True),
     Column("time", Moment, nullable=False),
+    Column("heard", BigInteger, nullable=True),
 )
 Index("ix_statement_head", head(statement.c.bundle))
 _RECORD_INDEX = text("predicate_type = '=urn:stemma:record-index:v0.1'")
@@ -145,7 +155,7 @@ subject = Table(
 )
 
 # `output` was made from `input`; `input_name` is the NAME the statement gives the input,
-# null where it gives none, or several.
+# null where it gives none, or several. `mark` is null for an edge that is said exactly.
 edge = Table(
     "edge",
     metadata,
@@ -154,6 +164,7 @@ edge = Table(
     Column("relation", Coded, primary_key=True),
     Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("input_name", Words, nullable=True),
+    Column("mark", Coded, nullable=True),
     Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
     sqlite_with_rowid=False,
 )
@@ -228,6 +239,44 @@ stage = Table(
     Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
     Index("ix_stage_name_stage", "name", "stage"),
+)
+
+# A version of a package. `name` is a package URL without version; `digest` its SHA-256.
+package = Table(
+    "package",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("version", Words, nullable=False),
+)
+Index("ix_package_head", head(package.c.digest))
+
+# A set of packages that BOMs list, once for all that list the same; `digest` is that of the list.
+environment = Table(
+    "environment",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+)
+Index("ix_environment_head", head(environment.c.digest))
+
+environment_package = Table(
+    "environment_package",
+    metadata,
+    Column("environment_id", Id, ForeignKey("environment.id"), primary_key=True),
+    Column("package_id", Id, ForeignKey("package.id"), primary_key=True),
+    Index("ix_environment_package_package_id", "package_id", "environment_id"),
+    sqlite_with_rowid=False,
+)
+
+# The packages that a BOM lists of its subjects.
+packaged = Table(
+    "packaged",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("environment_id", Id, ForeignKey("environment.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 # A tensor by its digest and size in bytes: both, since nobody held the size against the bytes.

@@ -19,8 +19,10 @@ def whole(trace: Trace, paths: Paths = None) -> dict[str, Any]:
         **_head(trace),
         "nodes": [node(one) for one in trace.nodes.values()],
         "edges": [edge(trace, one) for one in trace.edges],
+        "left_out": trace.left_out,
     }
     if paths is not None:
+        document["ways"] = trace.ways
         document["paths"] = [[edge(trace, one) for one in path] for path in paths]
     return document
 
@@ -37,8 +39,13 @@ def lines(trace: Trace, paths: Paths = None) -> Iterator[str]:
         yield _line("edge", edge(trace, each))
     for path in paths or ():
         yield _line("path", {"edges": [edge(trace, each) for each in path]})
-    counts = {"nodes": len(trace.nodes), "edges": len(trace.edges)}
-    yield _line("end", counts if paths is None else {**counts, "paths": len(paths)})
+    counts = {
+        "nodes": len(trace.nodes),
+        "edges": len(trace.edges),
+        "left_out": trace.left_out,
+    }
+    ways = {} if paths is None else {"paths": len(paths), "ways": trace.ways}
+    yield _line("end", {**counts, **ways})
 
 
 def node(one: TraceNode) -> dict[str, Any]:
@@ -52,6 +59,7 @@ def node(one: TraceNode) -> dict[str, Any]:
         "quarantined": one.quarantined,
         "erased": list(one.erased),
         "deployed": [places.document(each) for each in one.deployed],
+        **({"stages": list(one.stages)} if one.stages else {}),
     }
 
 
@@ -62,6 +70,7 @@ def edge(trace: Trace, one: TraceEdge) -> dict[str, Any]:
         "output": str(trace.nodes[one.output].digest),
         "relation": one.relation,
         "assurance": str(one.assurance),
+        "mark": str(one.mark),
         "path": one.path,
         "statements": [statement(word) for word in one.words],
     }
@@ -75,6 +84,7 @@ def statement(word: Word) -> dict[str, Any]:
         "signer": word.signer,
         "key_id": word.fact.signer,
         "assurance": str(word.assurance),
+        "mark": str(word.mark),
         "about": word.fact.about,
         "entry": word.fact.n,
         "dated": [format_time(one.time) for one in sorted(word.fact.signed)],

@@ -97,7 +97,7 @@ def admit(
         for text in texts:
             found = resolve(view, text)
             if found.digest.algorithm != "sha256":
-                raise Refused(f"{text} is a commit; what has no provenance is admitted, not code")
+                raise Refused(f"{text} is no bytes; what has no provenance is admitted, not code")
             descriptor, name = attached.subject_of(view, found)
             described_by[found.digest, name] = descriptor
     names = [name for _, name in described_by]

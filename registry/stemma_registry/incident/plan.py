@@ -11,6 +11,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement, Undecided
 from stemma_attestations.guarding import guarded
 from stemma_attestations.predicates import provenance
+from stemma_attestations.relations import SAME_AS
 from stemma_attestations.trust import Assurance
 from stemma_registry import stored
 from stemma_registry.catalogue import query
@@ -187,8 +188,9 @@ class _Names:
         return self.labels[node]
 
     def is_step(self, node: int) -> bool:
-        """Whether it is made, not merely a file of something that is."""
-        return node in self.artifacts or self.found.affected[node].relation != CONTAINS
+        """Whether it is made: not merely a file, or another name, of something that is."""
+        known_as = (CONTAINS, SAME_AS)
+        return node in self.artifacts or self.found.affected[node].relation not in known_as
 
     def thing(self, node: int, because: Link | None = None) -> Thing:
         near = self.label(because.input) if because else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from stemma_attestations.edges import is_claim
 from stemma_attestations.relations import propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import climb
@@ -41,10 +42,14 @@ class Climb:
         found: dict[State, Hop] = {}
         for child in states:
             for saying in self._into[child[0]]:
-                worth = self._worth(saying, child[1])
-                if ORDER.index(worth) > ORDER.index(least):
+                whole = self._worth(saying, child[1])
+                if ORDER.index(whole) > ORDER.index(least):
                     continue
                 for edge in saying.edges:
+                    claim = is_claim(edge.mark, saying.predicate_type)
+                    worth = Assurance.CLAIMED if claim else whole
+                    if ORDER.index(worth) > ORDER.index(least):
+                        continue
                     parent = edge.input_id, edge.input_name
                     if parent not in found and propagates(edge.relation):
                         by = saying.bundle, saying.signer

@@ -6,17 +6,17 @@ no taint (evaluated-on) are shown and not followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.relations import propagates
+from stemma_attestations.edges import Mark
+from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.config import LIMITS
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
@@ -24,6 +24,8 @@ from stemma_registry.reference import best_version, labels
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
+ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
+_ORDER, _MARKS = tuple(Assurance), tuple(Mark)
 
 
 class Direction(StrEnum):
@@ -35,11 +37,12 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True)
 class Word:
-    """A statement that says an edge, what it is worth, and who signed it."""
+    """A statement that says an edge, what it is worth, who signed it, and how it says it."""
 
     assurance: Assurance
     signer: str
     fact: Fact
+    mark: Mark = Mark.EXACT
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,18 @@ class TraceEdge:
         """The strongest word for it."""
         return self.words[0].assurance if self.words else Assurance.CONTAINS
 
+    @property
+    def mark(self) -> Mark:
+        """How its strongest word says it."""
+        return self.words[0].mark if self.words else Mark.EXACT
+
 
 @dataclass(frozen=True)
 class TraceNode:
     """A node of a trace. `depth` is the shortest way from the start, in edges.
 
     `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
-    runs, where that was asked (`lineage.whereabouts`).
+    runs and `stages` what NAME#STAGE it is at, where that was asked (`lineage.whereabouts`).
     """
 
     id: int
@@ -79,17 +87,24 @@ class TraceNode:
     quarantined: bool
     erased: tuple[str, ...] = ()
     deployed: tuple[Deployed, ...] = ()
+    stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The nodes that were reached and the edges among them, in a stable order."""
+    """The nodes that were reached and the edges among them, in a stable order.
+
+    `left_out` is how many more nodes there are, behind a limit; `ways` how many ways lead from
+    the start to the target, where that was asked and there is no circle among them.
+    """
 
     start: int
     direction: Direction
     nodes: dict[int, TraceNode]
     edges: tuple[TraceEdge, ...]
     entry: int
+    left_out: int = 0
+    ways: int | None = None
 
     def beyond(self, node: int) -> list[TraceEdge]:
         """The edges that lead away from the start at `node`."""
@@ -108,11 +123,66 @@ class Trace:
         return edge.output if self.direction is Direction.DOWN else edge.input
 
 
-def trace(snapshot: Snapshot, start: int, direction: Direction, depth: int | None = None) -> Trace:
-    """Everything within `depth` edges (None: all) downstream or upstream of a node."""
-    walk, depths = _Walk(snapshot, direction), {start: 0}
-    _spread(walk, depths, {start}, depth)
-    return _finish(snapshot, start, direction, depths, walk.edges.values())
+@dataclass(frozen=True)
+class Only:
+    """Which edges are followed: of these relations (None: all), worth that much at least.
+
+    What follows from bytes always is.
+    """
+
+    relations: frozenset[str] | None = None
+    assurance: Assurance = Assurance.CLAIMED
+
+    def lets(self, edge: TraceEdge) -> bool:
+        """Whether an edge that somebody said is one of them."""
+        enough = _ORDER.index(edge.assurance) <= _ORDER.index(self.assurance)
+        return enough and (self.relations is None or edge.relation in self.relations)
+
+
+ANY = Only()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A start that is no node of the graph: a package, a signer, a stage.
+
+    `first` are the edges between it (`ORIGIN`) and what it leads to. Its digest is that of
+    its text.
+    """
+
+    text: str
+    kind: str
+    first: tuple[TraceEdge, ...]
+
+
+State = tuple[int, bool]  # a node, and whether it was reached as a file of an artifact
+
+
+def trace(
+    snapshot: Snapshot,
+    start: int | Origin,
+    direction: Direction,
+    depth: int | None = None,
+    only: Only = ANY,
+    limit: int | None = None,
+) -> Trace:
+    """Everything within `depth` edges (None: all) downstream or upstream of a node.
+
+    Of that the `limit` nearest nodes (None: all) beside the start.
+    """
+    walk = Walk(snapshot, direction, only)
+    origin = start if isinstance(start, Origin) else None
+    begin = ORIGIN if origin is not None else start
+    assert isinstance(begin, int)  # noqa: S101 - for the type checker
+    depths, level = {begin: 0}, 0
+    frontier: set[State] = {(begin, False)}
+    if origin is not None:
+        frontier, level = set(walk.begin(origin.first)), 1
+        depths.update({node: 1 for node, _ in frontier})
+    _spread(walk, depths, frontier, level, depth)
+    shown = _nearest(snapshot, begin, depths, limit)
+    part = finish(snapshot, start, direction, shown, walk.edges.values())
+    return replace(part, left_out=len(depths) - len(shown))
 
 
 def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) -> Trace:
@@ -120,104 +190,118 @@ def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) ->
 
     `held.id` is a number that no node has; `into` leads from it to those that hold it.
     """
-    walk, depths = _Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
-    _spread(walk, depths, set(depths), None)
-    found = _finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
+    walk, depths = Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
+    _spread(walk, depths, {(node, False) for node in depths}, 1, None)
+    found = finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
     nodes = {held.id: held, **found.nodes}
     order = sorted(into, key=lambda edge: found.nodes[edge.output].digest)
     return replace(found, nodes=nodes, edges=(*order, *found.edges))
 
 
-def _spread(walk: _Walk, depths: dict[int, int], frontier: set[int], depth: int | None) -> None:
-    """Take steps from the frontier until there are none, at most `depth`; note how far it is."""
-    done, level = set[int](), max(depths.values(), default=0)
-    depth = None if depth is None else level + depth
+def _spread(
+    walk: Walk, depths: dict[int, int], frontier: set[State], level: int, depth: int | None
+) -> None:
+    """Take steps from the frontier, which is `level` steps away, until there are none."""
+    done: set[State] = set()
     while frontier and (depth is None or level < depth):
         level += 1
         done |= frontier
-        following: set[int] = set()
-        for edge in walk.step(frontier):
-            far = edge.output if walk.down else edge.input
+        found = walk.step(frontier)
+        for far, _ in found:
             depths.setdefault(far, level)
-            if edge.relation == CONTAINS or propagates(edge.relation):
-                following.add(far)
-        frontier = following - done
+        frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
 
 
-def between(snapshot: Snapshot, start: int, target: int) -> tuple[Trace, list[list[TraceEdge]]]:
-    """How `target` came from `start`: the part of the graph between them, and evidence paths.
-
-    The paths go from `start` to `target`, shortest first, at most `LIMITS.paths`.
-    """
-    down = trace(snapshot, start, Direction.DOWN)
-    upward = _reachable(down.edges, target)
-    edges = [e for e in down.edges if e.output in upward and e.input in upward]
-    depths = {node: down.nodes[node].depth for node in upward if node in down.nodes}
-    part = _finish(snapshot, start, Direction.DOWN, {start: 0, **depths}, edges)
-    return part, _paths(part, start, target)
+def _nearest(
+    snapshot: Snapshot, begin: int, depths: dict[int, int], limit: int | None
+) -> dict[int, int]:
+    if limit is None or len(depths) <= limit + 1:
+        return depths
+    digests = query.digests(snapshot.connection, depths)
+    others = sorted(depths.keys() - {begin}, key=lambda node: (depths[node], digests[node]))
+    return {begin: 0, **{node: depths[node] for node in others[:limit]}}
 
 
-class _Walk:
+class Walk:
     """Takes steps, and keeps the edges it took."""
 
-    def __init__(self, snapshot: Snapshot, direction: Direction) -> None:
+    def __init__(self, snapshot: Snapshot, direction: Direction, only: Only = ANY) -> None:
         self.snapshot = snapshot
         self.down = direction is Direction.DOWN
+        self.only = only
         self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
-        self.parts: set[int] = set()  # blobs reached as files of an artifact
+        self.asked: set[int] = set()  # nodes whose edges are known
 
-    def step(self, frontier: set[int]) -> list[TraceEdge]:
-        """All edges one step away from the frontier."""
-        found = [*self._said(frontier), *self._contained(frontier)]
-        for edge in found:
-            self.edges[(edge.input, edge.output, edge.relation, edge.path)] = edge
+    def begin(self, edges: Iterable[TraceEdge]) -> dict[State, bool]:
+        """The first step, from what is no node."""
+        found = {}
+        for edge in edges:
+            self._keep(edge)
+            found[(edge.output if self.down else edge.input, False)] = True
         return found
 
-    def _said(self, frontier: set[int]) -> list[TraceEdge]:
-        ask = query.edges_from if self.down else query.edges_into
-        grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
-        for row in ask(self.snapshot.connection, frontier):
-            worth = edge_worth(self.snapshot, row, None)
-            word = Word(worth, signer_label(self.snapshot, row.fact.signer), row.fact)
-            words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
-            words[row.fact.bundle] = word
-        return [
-            TraceEdge(source, output, relation, _ordered(words.values()))
-            for (source, output, relation), words in grouped.items()
-        ]
-
-    def _contained(self, frontier: set[int]) -> list[TraceEdge]:
-        """Edges that follow from bytes.
-
-        Downward from a blob to what contains it, and from an artifact to a file
-        of it that was used by itself; upward from such a file to the artifacts
-        it may come out of.
-        """
-        connection = self.snapshot.connection
+    def step(self, frontier: set[State]) -> dict[State, bool]:
+        """All states one step away from the frontier, and whether the walk goes on there."""
+        found: dict[State, bool] = {}
+        nodes = {node for node, _ in frontier} - self.asked
+        self.asked |= nodes
+        for edge in said(self.snapshot, nodes, down=self.down, only=self.only):
+            self._keep(edge)
+            state = (edge.output if self.down else edge.input, False)
+            found[state] = found.get(state, False) or propagates(edge.relation)
         # A file reached as part of one artifact says nothing about others that contain it.
-        whole = query.containers(connection, frontier - self.parts)
-        found = []
-        for part in whole:
+        whole = {node for node, part in frontier if not part}
+        for part in query.containers(self.snapshot.connection, whole):
             ends = (part.blob_id, part.artifact_id)
             source, output = ends if self.down else ends[::-1]
-            found.append(TraceEdge(source, output, CONTAINS, path=part.path))
+            self._keep(TraceEdge(source, output, CONTAINS, path=part.path))
+            found[(part.artifact_id, False)] = True
         if self.down:
-            for part in query.consumed_parts(connection, frontier):
-                self.parts.add(part.blob_id)
-                found.append(TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path))
+            # And a file of what was reached, which was used by itself.
+            for part in query.consumed_parts(self.snapshot.connection, nodes):
+                self._keep(TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path))
+                found[(part.blob_id, True)] = True
         return found
 
-
-def _ordered(words: Iterable[Word]) -> tuple[Word, ...]:
-    order = list(Assurance)
-    return tuple(sorted(words, key=lambda w: (order.index(w.assurance), w.fact.n, w.fact.bundle)))
+    def _keep(self, edge: TraceEdge) -> None:
+        self.edges[(edge.input, edge.output, edge.relation, edge.path)] = edge
 
 
-def _finish(
+def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
+    """The edges that statements say from these nodes, or to them, each with every word for it."""
+    ask = query.edges_from if down else query.edges_into
+    grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
+    for row in ask(snapshot.connection, nodes):
+        word = word_of(snapshot, row.fact, edge_worth(snapshot, row, None), row.mark)
+        words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
+        words[row.fact.bundle] = word
+    edges = (
+        TraceEdge(source, output, relation, ordered(words.values()))
+        for (source, output, relation), words in grouped.items()
+    )
+    return [edge for edge in edges if only.lets(edge)]
+
+
+def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.EXACT) -> Word:
+    """A statement as evidence."""
+    return Word(worth, signer_label(snapshot, fact.signer), fact, mark)
+
+
+def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
+    """Strongest first."""
+
+    def rank(word: Word) -> tuple[int, int, int, Digest]:
+        assurance, mark = _ORDER.index(word.assurance), _MARKS.index(word.mark)
+        return assurance, mark, word.fact.n, word.fact.bundle
+
+    return tuple(sorted(words, key=rank))
+
+
+def finish(
     snapshot: Snapshot,
-    start: int,
+    start: int | Origin,
     direction: Direction,
-    depths: dict[int, int],
+    depths: Mapping[int, int],
     edges: Iterable[TraceEdge],
 ) -> Trace:
     """Dress the nodes with their names, and put everything in order."""
@@ -231,7 +315,13 @@ def _finish(
         if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
     }
     nodes, erased = {}, by_node(snapshot)
-    for node, depth in sorted(depths.items(), key=lambda item: (item[1], digests[item[0]])):
+    if isinstance(start, Origin):
+        digests[ORIGIN] = Digest.of(start.text.encode())
+        nodes[ORIGIN] = TraceNode(
+            ORIGIN, digests[ORIGIN], start.text, start.kind, (), 0, quarantined=False
+        )
+    known = [node for node in depths if node not in nodes]
+    for node in sorted(known, key=lambda node: (depths[node], digests[node])):
         rows = versions.get(node, [])
         best = best_version(snapshot, rows)
         nodes[node] = TraceNode(
@@ -240,45 +330,22 @@ def _finish(
             label=shown[node],
             kind=best.kind if best else None,
             names=tuple(sorted({str(row.name) for row in rows})),
-            depth=depth,
+            depth=depths[node],
             quarantined=node in stopped,
             erased=tuple(erased.get(node, ())),
         )
-    kept = [edge for edge in edges if edge.input in nodes and edge.output in nodes]
+    kept = [
+        edge
+        for edge in edges
+        if edge.input in nodes and edge.output in nodes and not _leads_back(edge, depths, direction)
+    ]
     kept.sort(key=lambda e: (digests[e.input], digests[e.output], e.relation, e.path or ""))
-    return Trace(start, direction, nodes, tuple(kept), snapshot.n)
+    begin = ORIGIN if isinstance(start, Origin) else start
+    return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 
 
-def _reachable(edges: Sequence[TraceEdge], target: int) -> set[int]:
-    """The nodes from which `target` can be reached along `edges`, itself included."""
-    into: dict[int, list[int]] = {}
-    for edge in edges:
-        into.setdefault(edge.output, []).append(edge.input)
-    found, frontier = {target}, [target]
-    while frontier:
-        for source in into.get(frontier.pop(), []):
-            if source not in found:
-                found.add(source)
-                frontier.append(source)
-    return found
-
-
-def _paths(part: Trace, start: int, target: int) -> list[list[TraceEdge]]:
-    """Simple paths, shortest first, as many as the limit allows.
-
-    Every node of the part leads to the target, so a path that is begun is
-    seldom begun in vain, and the number looked at stays near the number found.
-    """
-    found: list[list[TraceEdge]] = []
-    level: list[list[TraceEdge]] = [[]]
-    while level and len(found) < LIMITS.paths:
-        longer: list[list[TraceEdge]] = []
-        for path in level:
-            end = path[-1].output if path else start
-            if end == target:
-                found.append(path)
-                continue
-            seen = {start, *(edge.output for edge in path)}
-            longer += [[*path, edge] for edge in part.beyond(end) if edge.output not in seen]
-        level = longer[: 100 * LIMITS.paths]
-    return found[: LIMITS.paths]
+def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
+    """Whether it is the mirror of one that says the same and leads away from the start."""
+    ends = (edge.input, edge.output) if direction is Direction.DOWN else (edge.output, edge.input)
+    near, far = ((depths[end], end) for end in ends)
+    return edge.relation == SAME_AS and near > far

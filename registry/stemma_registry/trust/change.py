@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.edges import Mark
 from stemma_attestations.grants import distinct
-from stemma_attestations.predicates import provenance
+from stemma_attestations.predicates import imported, provenance
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
@@ -199,8 +200,10 @@ def _edges(view: Snapshot) -> Iterator[_Claim]:
         select(*_SIGNED, e.input_id, e.output_id, e.relation, s.name, s.version)
         .select_from(t.edge)
         .join(t.statement, t.statement.c.id == e.statement_id)
-        .join(t.subject, named)
-        .where(t.statement.c.signer.is_not(None))
+        .outerjoin(t.subject, named)
+        # What is a claim, whoever signed it, no trust root changes.
+        .where(t.statement.c.signer.is_not(None), e.mark.is_distinct_from(str(Mark.NAMED)))
+        .where(t.statement.c.predicate_type != imported.TYPE)
         .order_by(e.statement_id, e.output_id, e.input_id, e.relation, s.position)
     )
     for row in _stream(view, wanted):

@@ -1,0 +1,53 @@
+"""Windows of time in which a signer is not believed, and a trust root that does not.
+
+For the question what would be left if somebody's key had been in other hands for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from stemma_attestations.times import Times
+from stemma_attestations.trust import Signer, TrustRoot
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `start` to `end`, both inside; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, time: datetime | None) -> bool:
+        """Whether a signature of that proven time is inside; one without any time is."""
+        if time is None:
+            return True
+        after = self.start is None or self.start <= time
+        return after and (self.end is None or time <= self.end)
+
+
+@dataclass(frozen=True)
+class Without(TrustRoot):
+    """A trust root, as if nobody believed what `signers` (their ids) said in a window."""
+
+    unheard: frozenset[str] = frozenset()
+    window: Window = Window()
+
+    @classmethod
+    def of(cls, trust: TrustRoot, signers: frozenset[str], window: Window) -> Without:
+        """The same trust root without them."""
+        same = {each.name: getattr(trust, each.name) for each in fields(TrustRoot)}
+        return cls(**same, unheard=signers, window=window)
+
+    def _heard(self, signer_id: str, times: Times) -> Iterator[tuple[Signer, datetime | None]]:
+        for entry, since in super()._heard(signer_id, times):
+            if signer_id not in self.unheard or not self.window.holds(since):
+                yield entry, since
+
+    def refusal(self, signer_id: str, predicate_type: str, subject: str, signed: Times) -> str:
+        """Why a signer is not believed about `subject`, for people."""
+        if signer_id in self.unheard:
+            return f"{self.label(signer_id)} is not heard in that window"
+        return super().refusal(signer_id, predicate_type, subject, signed)

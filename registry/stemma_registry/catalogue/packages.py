@@ -1,0 +1,175 @@
+"""The packages that BOMs list: rows, and questions about them.
+
+A job's packages change seldom, so a list of them is kept once for all BOMs that hold the same
+one. Facts only: whether anybody believes a BOM is asked later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from stemma_attestations import canonical
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import Malformed
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.rows import Fact
+
+_RUNS = re.compile(r"[-_.]+")
+
+
+class BadPackage(Malformed):
+    """Not a package URL (https://github.com/package-url/purl-spec)."""
+
+
+@dataclass(frozen=True, order=True)
+class Package:
+    """One version of a package. `name` is a package URL without version: `pkg:pypi/torch`."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of the name, hex."""
+        return key_of(self.name)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """That a BOM lists a package of an artifact."""
+
+    node_id: int
+    package: Package
+    fact: Fact
+
+
+def key_of(name: str) -> str:
+    """How a package is found by its name."""
+    return Digest.of(name.encode()).value
+
+
+def parse(text: str) -> Package:
+    """A package URL, without its qualifiers. Raises BadPackage."""
+    from packageurl import PackageURL  # lazily: few commands need it
+
+    try:
+        purl = PackageURL.from_string(text)
+        name, version = purl.name, purl.version or ""
+        if purl.type == "pypi":
+            name = _RUNS.sub("-", name).lower()  # PEP 503: one thing is one name
+        plain = PackageURL(type=purl.type, namespace=purl.namespace, name=name)
+        # NUL may be written as %00, and no database takes it.
+        return Package(plain.to_string(), version.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    except ValueError as error:
+        raise BadPackage(f"{text!r:.80} is not a package URL (pkg:pypi/torch@2.1.0)") from error
+
+
+def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
+    """Write down which packages a BOM lists; `row` is its statement's."""
+    purls = sorted(set(_purls(bom)))
+    if purls:
+        values = {"statement_id": row, "environment_id": _environment(connection, purls)}
+        connection.execute(insert(t.packaged).values(values))
+
+
+def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
+    """The package URLs of all components, nested ones too, as they are written."""
+    metadata = bom.get("metadata")
+    main = metadata.get("component") if isinstance(metadata, Mapping) else None
+    stack = [main, bom.get("components")]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack.extend(value)
+        elif isinstance(value, Mapping):
+            purl = value.get("purl")
+            if isinstance(purl, str):
+                yield purl
+            stack.append(value.get("components"))
+
+
+def _environment(connection: Connection, purls: list[str]) -> int:
+    digest = Digest.of(canonical.dumps(purls)).value
+    known = select(t.environment.c.id).where(t.is_one_of(t.environment.c.digest, [digest]))
+    found = connection.execute(known).scalar()
+    if found is not None:
+        return int(found)
+    made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
+    number = int(made[0]) if made else 0
+    packages = set()
+    for text in purls:
+        try:
+            packages.add(parse(text))
+        except BadPackage:
+            continue  # nobody can ask for it either
+    links = [
+        {"environment_id": number, "package_id": one}
+        for one in sorted(_packages(connection, packages))
+    ]
+    if links:
+        connection.execute(insert(t.environment_package), links)
+    return number
+
+
+def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:
+    """The rows of packages, made where they are new."""
+    ordered, found = sorted(packages), set()
+    for start in range(0, len(ordered), query.BATCH):
+        part = ordered[start : start + query.BATCH]
+        keys = {one.key for one in part}
+        known = {}
+        for row in connection.execute(_rows().where(t.is_one_of(t.package.c.digest, keys))):
+            known[(row.digest, row.version)] = row.id
+        for one in part:
+            values = {"digest": one.key, "name": one.name, "version": one.version}
+            same = (one.key, one.version)
+            if same not in known:
+                made = connection.execute(insert(t.package).values(values)).inserted_primary_key
+                known[same] = int(made[0]) if made else 0
+            found.add(known[same])
+    return found
+
+
+def _rows() -> Any:
+    return select(t.package.c.id, t.package.c.digest, t.package.c.name, t.package.c.version)
+
+
+def versions(connection: Connection, name: str) -> dict[int, Package]:
+    """Every version of a package that some BOM lists."""
+    wanted = _rows().where(t.is_one_of(t.package.c.digest, [key_of(name)]))
+    return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
+
+
+def listing(connection: Connection, packages: Mapping[int, Package]) -> list[Listed]:
+    """What has any of these, by the word of which BOMs, in ledger order."""
+    held = t.environment_package.join(
+        t.packaged, t.packaged.c.environment_id == t.environment_package.c.environment_id
+    )
+    found: list[Listed] = []
+    ordered = sorted(packages)
+    for start in range(0, len(ordered), query.BATCH):
+        part = ordered[start : start + query.BATCH]
+        wanted = (
+            query.facts_select(t.subject.c.node_id, t.environment_package.c.package_id)
+            .select_from(
+                held.join(t.statement, t.statement.c.id == t.packaged.c.statement_id).join(
+                    t.subject, t.subject.c.statement_id == t.statement.c.id
+                )
+            )
+            .where(t.environment_package.c.package_id.in_(part))
+            .order_by(t.statement.c.id, t.subject.c.position, t.environment_package.c.package_id)
+        )
+        found += [
+            Listed(row.node_id, packages[row.package_id], query.fact_of(row))
+            for row in connection.execute(wanted)
+        ]
+    return found

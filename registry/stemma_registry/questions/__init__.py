@@ -1,0 +1,1 @@
+"""What may be asked of lineage beside a node: packages, signers, stages, earlier entries."""
