@@ -184,6 +184,7 @@ class Policy:
     max_age: timedelta | None = None
     stale_ok: bool = False
     on_suspect: Suspects = Suspects.WARN
+    waivers: bool = True
     source: Mapping[str, str] = field(default_factory=dict)
 
     def rules_for(

@@ -164,7 +164,7 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
     ids = [row.artifact_id for row in best.values()]
     digests = query.digests(view.connection, ids)
     artifacts = query.artifacts(view.connection, ids)
-    quarantines = status.load(view, status.in_force(view))
+    quarantines = status.load(view, status.stopping(view))
     return [
         Listed(
             row,

@@ -27,10 +27,17 @@ from stemma_attestations.errors import (
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, lineage, provenance, stage, status
+from stemma_attestations.predicates import deployment, lineage, provenance, stage, status, waiver
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection, dated_facts, deployed, keyless_facts, stages
+from stemma_registry.catalogue import (
+    acts,
+    collection,
+    dated_facts,
+    deployed,
+    keyless_facts,
+    stages,
+)
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.catalogue.keyless_facts import Proven
@@ -232,6 +239,8 @@ class Projector:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
+            elif statement.predicate_type == waiver.TYPE:
+                acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self._node(said.artifact))
@@ -299,6 +308,8 @@ class Projector:
             return
         values = {"action": view.action, "reason": view.reason, "issued": view.issued}
         self._insert(t.status, {**key, **values})
+        if view.criterion is not None:
+            acts.project_criterion(self.connection, row, view.criterion)
         self._insert(
             t.lifted,
             *({"statement_id": row, "payload": d.value} for d in sorted(set(view.releases))),

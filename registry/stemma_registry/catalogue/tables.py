@@ -26,7 +26,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0006"
+REVISION = "0009"
 
 metadata = MetaData(
     naming_convention={
@@ -183,6 +183,26 @@ lifted = Table(
     Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
     Column("payload", HexBytes, primary_key=True),
     sqlite_with_rowid=False,
+)
+
+# What an act of custody stops that has no digests for targets: canonical JSON
+# (stemma_attestations.predicates.criterion).
+criterion = Table(
+    "criterion",
+    metadata,
+    Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
+    Column("document", Words, nullable=False),
+)
+
+# What may be served in spite of a quarantine (the SHA-256 of its statement) until a time, in
+# seconds of Unix time; the statement's subjects are what is let pass.
+waiver = Table(
+    "waiver",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("quarantine", HexBytes, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("reason", Words, nullable=False),
 )
 
 # Where artifacts run: what a deployment record says of its subjects. Times are seconds of Unix

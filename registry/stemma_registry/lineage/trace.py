@@ -16,6 +16,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
+from stemma_registry.lineage import support
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
@@ -201,7 +202,7 @@ def _finish(
     shown = labels(snapshot, set(depths))
     stopped = {
         row.node_id
-        for row in in_force(snapshot)
+        for row in (*in_force(snapshot), *support.lost(snapshot, depths))
         if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
     }
     nodes, erased = {}, by_node(snapshot)

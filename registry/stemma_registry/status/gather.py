@@ -100,7 +100,7 @@ def _follows(store: Store, view: Snapshot, before: bytes | None) -> None:
 def _custody(store: Store, view: Snapshot, before: bytes | None) -> Custody:
     known = _known(before)
     facts: dict[Digest, Fact] = {}
-    for action in (predicate.QUARANTINE, predicate.RELEASE, UNKNOWN):
+    for action in (predicate.QUARANTINE, predicate.MATCHING, predicate.RELEASE, UNKNOWN):
         for row in query.statuses(view.connection, action):
             if _is_heard(view.trust, row.fact):
                 facts.setdefault(row.fact.bundle, row.fact)
