@@ -62,11 +62,13 @@ daa6df5d76f7fe10268d7c043abd6ca6ca962289131dec82ff4fe55234fdb043 ledger/000006.j
 a190a60481ce1997ae995b4bbeedac694ed4f749bb77f39c5c3a74f18f254c59 ledger/000007.json
 cd31b240705a734a8ab9c321fbe03e59e964520071d9a6070bee7d37a59ce48d ledger/000008.json
 ce89e9c63a0c3e39be5f2bdf6b9a261c0e4a21b5d3bfa21ffe0495f0e0067a07 ledger/000009.json
+b98ae219ebaa27aeefe2431fdcb5074105b5ab4456b2748ce21777f64f1409f7 lock.yaml
 95b0374d616e64c605f76cfabfc821ad7b78fc43cdf70c091e8e33679c07e827 manifest-dataset.json
 fef2f6916c0d6d7f44991bfe7b7c3b40452c1149c0304e3ff2a33a3813706c78 manifest-model.json
-1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
 5e2c60094889a1e067af94dc01a12cb2b7c890672ef1e566dd3529b8deeeaec6 policy-cases.yaml
+0bbac625e402d1c1c1fe4789f1b1a363450b34d25a0fed4fec67cf0abc5bd613 policy-input.json
 e2aa8dde671ee1b99153989be139d830602c657cf81fea03d7207d03018ab0ba policy.yaml
+1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
 f5e8f0a2c839553465d4572b3b25fec6d7f75fb57ae0f79a9507238cbf4848fa statements/admission.json
 054543cef10bbaecd11aff27b894667f57fce223efb2747c6a0f7ca57ce356d1 statements/approval.json
 1995c561734017af60b637bb823f2acc11a223734ca4966ce687064e484a5252 statements/attachment.json
@@ -84,9 +86,7 @@ ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/rele
 9849bfa2c48712cf2c4d8914878a40708a3981c9f08ff00caac7b4fd3a8a4a4b statements/stage.json
 25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
 """
-DIGESTS = {
-    "lock.yaml": "b98ae219ebaa27aeefe2431fdcb5074105b5ab4456b2748ce21777f64f1409f7",
-    "policy-input.json": "0bbac625e402d1c1c1fe4789f1b1a363450b34d25a0fed4fec67cf0abc5bd613",name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
+DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
 DATASET = Digest("sha256", DIGESTS["manifest-dataset.json"])
 MODEL = Digest("sha256", DIGESTS["manifest-model.json"])
 SHARD = "96b8ef9f7e7b3ad7a33b7dd8f206336b862d124fb75a95333ebeb419166aaa43"
