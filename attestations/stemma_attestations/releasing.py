@@ -101,10 +101,17 @@ def speaks_for(trust: TrustRoot, voice: Voice, other: Voice) -> bool:
     return is_within(_patterns(trust, other, None), _patterns(trust, voice, None))
 
 
-def adds_nothing(trust: TrustRoot, release: Voice, before: Voice, now: datetime) -> bool:
-    """Whether a release lifts no more than the one before did, though its signer is trusted."""
-    own = _patterns(trust, release, now)
-    return bool(own) and is_within(own, _patterns(trust, before, now))
+def is_spent(trust: TrustRoot, release: Voice, before: Iterable[Voice], now: datetime) -> bool:
+    """Whether one more release by a trusted signer would lift nothing, after those before.
+
+    Those count that may speak about all that it may: they are enough, or he is one of them.
+    """
+    mine = _patterns(trust, release, now)
+    same = [one for one in before if is_within(mine, _patterns(trust, one, now))] if mine else []
+    count = principals(trust, same)
+    if not same or count >= most_needed(trust):
+        return bool(same)
+    return principals(trust, [*same, release]) == count
 
 
 def _about(name: str | None, asked: str | None) -> tuple[str | None, ...]:

@@ -25,6 +25,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    waiver,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot, described
@@ -53,6 +54,7 @@ OWN: Mapping[str, str] = {
     attachment.TYPE: "`stemma attach`",
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
+    waiver.TYPE: "`stemma waive`",
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
