@@ -43,6 +43,7 @@ from stemma_attestations.predicates import (
     signature,
     stage,
     status,
+    waiver,
 )
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
@@ -129,6 +130,8 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
         ("statements/quarantine.json", check_statement(of_predicate(status.parse), status.TYPE)),
         ("statements/release.json", check_statement(of_predicate(status.parse), status.TYPE)),
         ("statements/erase.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/distrust.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/retire.json", check_statement(of_predicate(status.parse), status.TYPE)),
     ],
     "dataset.md": [
         ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
@@ -147,6 +150,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     ],
     "approval.md": [
         ("statements/approval.json", check_statement(of_predicate(approval.parse), approval.TYPE))
+    ],
+    "waiver.md": [
+        ("statements/waiver.json", check_statement(of_predicate(waiver.parse), waiver.TYPE))
     ],
     "admission.md": [
         (
@@ -204,13 +210,14 @@ NAMES = {
     "bundle.md": [bundles.MEDIA_TYPE, statement.PAYLOAD_TYPE],
     "provenance.md": [provenance.TYPE, *KINDS, *BUILDS],
     "lineage.md": [lineage.TYPE, *RELATIONS],
-    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
+    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE, status.MATCHING],
     "dataset.md": [dataset.TYPE],
     "oms.md": [signature.TYPE, signature.TYPE_V0],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
     "attachment.md": [attachment.TYPE, statement.PAYLOAD_TYPE],
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
+    "waiver.md": [waiver.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
     "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
     "dossier.md": [

@@ -362,8 +362,8 @@ def test_the_words_of_a_criterion() -> None:
         {
             "type": "signer",
             "principal": "a",
-            "from": "2026-01-01T00:00:00Z",
-            "until": "2026-01-01T00:00:00Z",
+            "from": noon,
+            "until": noon,
         },
         {"type": "signer", "key": "AB"},
         {"type": "name"},
