@@ -133,7 +133,8 @@ class TrustRoot:
         return replace(self, doubts=doubts)
 
     def _spoken(self, signer_id: str, entry: Signer, since: datetime | None) -> Spoken:
-        return Spoken(signer_id, entry.principal, self.who(signer_id), since)
+        who = self.who(signer_id) if entry.key is None else None
+        return Spoken(signer_id, entry.principal, who, since)
 
     def objection(self, signer_id: str, name: str | None, signed: Times) -> Objection | None:
         """The distrust that speaks against what somebody signed about `name`."""

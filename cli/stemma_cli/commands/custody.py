@@ -133,7 +133,8 @@ def _print(seen: Preview, dry_run: bool) -> None:
     suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")
     _some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
-    measures.count_lines(seen.counts)
+    if dry_run:
+        measures.count_lines(seen.counts)
     if suspect:
         output.line(f"  reached only on a word that is not believed: {len(suspect)}")
         _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])

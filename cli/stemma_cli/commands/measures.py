@@ -58,7 +58,7 @@ def distrust(
     with session.view() as (registry, view):
         of = measure.whom(view, who, issuer, since, until, names or ("**",))
         seen = measure.preview(view, of, signer)
-        trust = view.trust
+    trust = session.trust()
     statement = entry = said = None
     if not dry_run:
         statement, entry = measure.distrust(registry, trust, signer, of, reason, session.now)
@@ -138,7 +138,7 @@ def retire(session: Session, name: str, reason: str, dry_run: bool, sign: Choice
     of, signer = retiring.named(name), session.signer(sign)
     with session.view() as (registry, view):
         versions = sorted(str(row.name) for row in retiring.bound(view, of))
-        trust = view.trust
+    trust = session.trust()
     statement = entry = said = None
     if not dry_run:
         statement, entry = retiring.retire(registry, trust, signer, of, reason, session.now)
@@ -232,7 +232,8 @@ def _print(seen: Preview, dry_run: bool) -> None:
     below = [i for i in seen.affected if i.blocked and (i.version.name, i.digest) not in direct]
     output.line(f"  blocked with that: {len(below)}")
     _some([f"    {item.version.name}  {item.version.kind}" for item in below])
-    count_lines(seen.counts)
+    if dry_run:
+        count_lines(seen.counts)
     runs = seen.deployed.believed
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
