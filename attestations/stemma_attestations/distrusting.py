@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
@@ -77,19 +78,27 @@ class InForce:
         return next((_objection(self.trust, r) for r in rules if r.meets(spoken)), None)
 
     def anywhere(self, spoken: Spoken) -> bool:
-        """Whether any rule is about it that somebody who may speak of something has signed."""
-        return any(rule.meets(spoken) and self.is_heard(rule) for rule in self.rules)
+        """Whether any rule is about it that may speak against something still."""
+        return any(rule.meets(spoken) for rule in self._live)
 
-    def is_heard(self, rule: Rule) -> bool:
-        """Whether its signer may speak about any name."""
+    @cached_property
+    def _live(self) -> tuple[Rule, ...]:
+        """The rules of signers who may speak of any name, but for those released altogether."""
+        left = tuple(rule for rule in self.rules if self._is_heard(rule))
+        while True:
+            doubted = self.trust.doubting(_Each(self.trust, left))
+            kept = tuple(
+                rule
+                for rule in left
+                if not releasing.covers_wholly(doubted, rule.releases, rule.voice, self.now)
+            )
+            if len(kept) == len(left):
+                return kept
+            left = kept
+
+    def _is_heard(self, rule: Rule) -> bool:
         signer, signed = rule.voice.signer, rule.voice.signed
         return signer is not None and bool(self.trust.patterns(signer, status.TYPE, None, signed))
-
-    def is_live(self, rule: Rule) -> bool:
-        """Whether it may speak against something still; for people, who want a list."""
-        return self.is_heard(rule) and not releasing.covers_wholly(
-            self.trust, rule.releases, rule.voice, self.now
-        )
 
     def _in_force(self, name: str | None) -> tuple[Rule, ...]:
         left = tuple(rule for rule in self.rules if self._may(rule, name))
