@@ -25,6 +25,9 @@ class Limits:
     waiver_days: int = 366  # the longest that a waiver is made for
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
+    drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
+    drawn_edges: int = 25_000
+    drawn_bends: int = 4_000  # of long edges, around what lies between
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
     transfers: int = 8  # files that are read or written at once
