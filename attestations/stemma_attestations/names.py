@@ -79,6 +79,8 @@ def check_pattern(pattern: str) -> str:
 
 def name_matches(pattern: str, name: str) -> bool:
     """Whether `pattern` covers `name`, compared segment by segment, case included."""
+    if pattern == "**":
+        return True
     # One row of the usual wildcard table: reachable[i] = pattern[:done] covers name[:i].
     segments = name.split("/")
     reachable = [True] + [False] * len(segments)

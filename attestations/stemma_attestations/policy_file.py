@@ -21,6 +21,7 @@ from stemma_attestations.policy import (
     FilesRule,
     Policy,
     ProvenanceRule,
+    Recheck,
     Rule,
     Suspects,
 )
@@ -38,6 +39,7 @@ TOP = (
     "stale_ok",
     "on_suspect",
     "waivers",
+    "recheck",
     "rules",
 )
 RULE = (
@@ -75,6 +77,7 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
             _maybe(fields, "on_suspect", lambda at: at.choice(*Suspects)) or Suspects.WARN
         ),
         waivers=_flag(fields, "waivers", True),
+        recheck=Recheck(_maybe(fields, "recheck", lambda at: at.choice(*Recheck)) or Recheck.HASH),
         source=dict(source or {}),
     )
 

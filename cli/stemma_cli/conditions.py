@@ -30,6 +30,7 @@ class Conditions:
     layout: Path | None = None
     layout_keys: tuple[Path, ...] = ()
     run_inspections: bool = False
+    rehash: bool = False
 
     @property
     def of_layout(self) -> bool:
@@ -43,19 +44,22 @@ class Conditions:
 
         condition = self._condition()
         limit = parse_duration(self.max_age) if self.max_age is not None else None
-        return Terms(session.policy(self.policy), self.stage, condition, limit, self.stale_ok)
-
-    def check(self) -> Conditions:
-        """Itself. Raises UsageError for options that do not go together."""
-        if self.layout is None and self.of_layout:
-            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
-        if self.layout is not None and not self.layout_keys:
-            raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
-        return self
+        return Terms(
+            session.policy(self.policy),
+            self.stage,
+            condition,
+            limit,
+            self.stale_ok,
+            rehash=self.rehash,
+        )
 
     def _condition(self) -> Condition | None:
-        if self.layout is None:
+        if not self.of_layout:
             return None
+        if self.layout is None:
+            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
+        if not self.layout_keys:
+            raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
         from stemma_attestations.json_strict import MAX_BYTES
         from stemma_registry.foreign.layout import Condition
         from stemma_registry.signing import MAX_KEY_BYTES
@@ -83,6 +87,7 @@ def conditional(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
     @click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
     @click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
+    @click.option("--rehash", is_flag=True, help="Read every file, whatever the policy says.")
     @click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
     @functools.wraps(command)
     def call(
@@ -94,9 +99,12 @@ def conditional(command: Callable[..., Any]) -> Callable[..., Any]:
         layout: Path | None,
         layout_keys: tuple[Path, ...],
         run_inspections: bool,
+        rehash: bool,
         **others: Any,
     ) -> Any:
-        said = Conditions(policy, stage, max_age, stale_ok, layout, layout_keys, run_inspections)
-        return command(*arguments, conditions=said.check(), **others)
+        said = Conditions(
+            policy, stage, max_age, stale_ok, layout, layout_keys, run_inspections, rehash
+        )
+        return command(*arguments, conditions=said, **others)
 
     return call

@@ -77,10 +77,31 @@ class Limits:
     dossier_statement_bytes: int = 48 * 1024 * 1024  # what lists them, signed
     dossier_days: int = 90  # how long one may be good for
     dossier_nodes: int = 100_000  # of the ancestry that goes into one
+    # What is remembered of signatures that verified: past the first the older half goes; of one
+    # statement more is not kept.
+    remembered_bytes: int = 128 * 1024 * 1024
+    remembered_statement_bytes: int = 4 * 1024 * 1024
     rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
     opa_bytes: int = 1024 * 1024
+    # Record lineage: one record; how far a file may unpack, as a factor and beyond it; the window
+    # of zstd; a child that reads files: what it may hold, and how long one file may take: so
+    # long at least, and at this pace.
+    record_bytes: int = 16 * 1024 * 1024
+    record_expansion: int = 1_000
+    record_room: int = 64 * 1024 * 1024
+    record_window: int = 128 * 1024 * 1024
+    record_memory: int = 1024**3
+    record_seconds: float = 120.0
+    record_pace: int = 1024 * 1024  # bytes of a file in a second
+    record_run: int = 1 << 21  # records that are sorted together
+    record_children: int = 2  # processes that read files
+    record_files: int = 100_000  # of one dataset that are indexed
+    record_asked: int = 100_000  # records that one question may be about
+    record_rows: int = 1_000  # places of one record in one file that are listed
+    record_filter_bytes: int = 16 * 1024 * 1024
+    record_others_bytes: int = 1024**3  # of what strangers have indexed
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -153,6 +174,11 @@ class Home:
         return self.path / "feed.pem"
 
     @property
+    def record_key(self) -> Path:
+        """The secrets with which records are hashed, mode 0600."""
+        return self.path / "record.key"
+
+    @property
     def configuration(self) -> Path:
         """How stores are used from here."""
         return self.path / "config.yaml"
@@ -166,6 +192,16 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def rechecks(self) -> Path:
+        """What files looked like when a verdict found them whole, mode 0700."""
+        return self.path / "rechecks"
+
+    @property
+    def verified(self) -> Path:
+        """What was verified here and need not be again, mode 0700."""
+        return self.path / "verified"
 
     @property
     def serving(self) -> Path:

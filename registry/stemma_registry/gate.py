@@ -20,7 +20,7 @@ from stemma_attestations.lock import Member
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
-from stemma_attestations.policy import BUILTIN, Policy, Rule
+from stemma_attestations.policy import BUILTIN, Policy, Recheck, Rule
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.request import Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -38,6 +38,8 @@ from stemma_registry.freshness import Freshness
 from stemma_registry.gathering import Gathered
 from stemma_registry.lineage import ancestry, erased, status
 from stemma_registry.lineage.erased import Tombstone
+from stemma_registry.lineage.remembered import Remembered
+from stemma_registry.rechecking import Checked
 from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
 
@@ -58,6 +60,7 @@ class Terms:
     stale_ok: str | None = None  # why an older one will do, if the policy lets it
     freshness: Freshness | None = None  # how old it is, where that is known already
     locked: Member | None = None  # what a lock says that it is
+    rehash: bool = True  # else files that were read before need not be, if the policy lets it
 
 
 TERMS = Terms()
@@ -72,6 +75,7 @@ class Subject:
     manifest: Manifest
     observed: Observed
     resolution: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def verify_reference(
@@ -112,7 +116,9 @@ def verify_directory(
     Without an expectation an unknown directory is not verified, and the
     nearest known artifact is named.
     """
-    observed = directory.observe(directory.scan(root), progress)
+    may_recall = terms.policy.recheck is Recheck.STAT and not terms.rehash
+    checked = Checked.of(registry.home, root, may_recall, view.now)
+    observed = checked.observe(progress)
     if expected is not None:
         found = resolve(view, str(expected))
         manifest = load_manifest(registry, view, found)
@@ -120,8 +126,9 @@ def verify_directory(
     else:
         found, manifest = _recognise(view, root, observed)
         how = f"{root} has the bytes of {found.label}"
+    checked.keep(manifest, observed)
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
-    subject = Subject(str(root), found, manifest, observed, resolution)
+    subject = Subject(str(root), found, manifest, observed, resolution, checked.notes)
     return judge(registry, view, subject, terms)
 
 
@@ -253,6 +260,7 @@ def _request(
         locked=terms.locked,
         roots=gathered.roots,
         also_named=tuple(dict.fromkeys(one.name for one in also)),
+        notes=subject.notes,
     )
     limit = age_limit(terms, request.rules)
     if limit is not None:
@@ -264,7 +272,7 @@ def _request(
     asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if asked:
         walked = gathered.ancestors(name.name if name else None, asked)
-        request = replace(request, ancestors=walked)
+        request = replace(request, ancestors=walked, notes=(*subject.notes, *gathered.notes))
     return request
 
 
@@ -294,7 +302,9 @@ def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, 
         return ancestry.coverage(())
     roots = registry.trusted_roots.present(view.trust.all_roots)
     start = (node, verdict.name.name if verdict.name else None)
-    return ancestry.coverage(ancestry.ancestors(view, registry.store, roots, start))
+    memory = Remembered.of(registry.home, view.trust, roots)
+    found = ancestry.ancestors(view, registry.store, roots, start, memory=memory)
+    return ancestry.coverage(found)
 
 
 def _stored(

@@ -19,6 +19,7 @@ from stemma_registry.catalogue import query
 from stemma_registry.freshness import Freshness
 from stemma_registry.lineage import ancestry
 from stemma_registry.lineage.ancestry import Walk
+from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.registry import Registry, Snapshot
 
 
@@ -37,6 +38,17 @@ class Gathered:
     def roots(self) -> Mapping[Digest, bytes]:
         """The Sigstore trusted roots at hand of those that the trust root asks for."""
         return self.registry.trusted_roots.present(self.view.trust.all_roots)
+
+    @cached_property
+    def memory(self) -> Remembered:
+        """What was verified of ancestors before, on this machine."""
+        return Remembered.of(self.registry.home, self.view.trust, self.roots)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the verdict came about."""
+        reason = self.memory.distrusted
+        return (f"signatures verified before are not relied on: {reason}",) if reason else ()
 
     @cached_property
     def evidence(self) -> Sequence[Evidence]:
@@ -84,8 +96,9 @@ class Gathered:
 
     def ancestors(self, name: str | None, asked: Iterable[AncestorRule]) -> list[Ancestor]:
         """Everything upstream that one of the rules asks about. Raises Undecided."""
-        start = (self.node, name)
-        return ancestry.ancestors(self.view, self.registry.store, self.roots, start, _walks(asked))
+        start, walks = (self.node, name), _walks(asked)
+        store = self.registry.store
+        return ancestry.ancestors(self.view, store, self.roots, start, walks, self.memory)
 
 
 def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:

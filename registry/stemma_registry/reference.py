@@ -7,19 +7,22 @@ git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.names import NameVersion, check_name, is_stage
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue.climb import Called
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
 from stemma_registry.registry import Snapshot
 from stemma_registry.stages import holding
 
 MIN_PREFIX = 12
+_ORDER = tuple(Assurance)
 _SHA256 = re.compile(r"sha256:([0-9a-f]{1,64})\Z")
 _GIT = re.compile(r"git:([0-9a-f]{7,64})\Z")
 
@@ -102,12 +105,17 @@ def worth(snapshot: Snapshot, row: VersionRow) -> Assurance:
 
 def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
     """For people: the best name of each node, else its short digest."""
+    return labelled(snapshot, query.digests(snapshot.connection, nodes))
+
+
+def labelled(snapshot: Snapshot, nodes: Mapping[int, Digest]) -> dict[int, str]:
+    """The same, for nodes whose digests are known."""
     found = {}
-    versions = query.versions_of(snapshot.connection, nodes)
-    for node, digest in query.digests(snapshot.connection, nodes).items():
-        best = best_version(snapshot, versions.get(node, []))
-        if best is not None:
-            found[node] = str(best.name)
+    names = climb.called(snapshot.connection, nodes)
+    for node, digest in nodes.items():
+        if node in names:
+            best = _best(snapshot, names[node])
+            found[node] = f"{best.name}:{best.version}"
         elif digest.algorithm == "gitCommit":
             found[node] = f"git:{digest.value[:12]}"
         else:
@@ -115,10 +123,21 @@ def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
     return found
 
 
+def _best(snapshot: Snapshot, names: Sequence[Called]) -> Called:
+    """As `best_version`."""
+    if len(names) == 1:
+        return names[0]
+
+    def rank(one: Called) -> int:
+        said = one.signer, one.predicate_type, one.name, None, one.signed
+        return _ORDER.index(snapshot.trust.assurance(*said))
+
+    return min(names, key=rank)
+
+
 def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
     """The binding to show first: believed before signed before claimed, oldest first."""
-    order = list(Assurance)
-    return min(rows, key=lambda row: order.index(worth(snapshot, row)), default=None)
+    return min(rows, key=lambda row: _ORDER.index(worth(snapshot, row)), default=None)
 
 
 def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resolved:

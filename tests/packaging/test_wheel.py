@@ -108,6 +108,7 @@ def test_contents_are_the_four_packages_and_nothing_else(contents: zipfile.ZipFi
         "stemma_migrations/versions/v0005_stages.py",
         "stemma_migrations/versions/v0006_deployed.py",
         "stemma_migrations/versions/v0009_acts.py",
+        "stemma_migrations/versions/v0010_record_index.py",
         "stemma_cli/main.py",
         f"stemma_registry-{__version__}.dist-info/licenses/LICENSE",
     ],

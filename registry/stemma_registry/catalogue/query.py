@@ -30,10 +30,11 @@ _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
 
-def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
+def batches(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """The ids, each once, in portions that a query can name."""
     ordered = sorted(set(ids))
-    for start in range(0, len(ordered), BATCH):
-        yield ordered[start : start + BATCH]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _all(
@@ -42,7 +43,7 @@ def _all(
     query: Callable[[list[Any]], Select[Any]],
     make: Callable[[Any], T],
 ) -> list[T]:
-    return [make(row) for batch in _batches(ids) for row in connection.execute(query(batch)).all()]
+    return [make(row) for batch in batches(ids) for row in connection.execute(query(batch)).all()]
 
 
 _FACT = (

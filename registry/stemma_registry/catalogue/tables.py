@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    text,
 )
 
 from stemma_registry.catalogue import columns
@@ -26,7 +27,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0009"
+REVISION = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -101,6 +102,13 @@ statement = Table(
     Column("time", Moment, nullable=False),
 )
 Index("ix_statement_head", head(statement.c.bundle))
+_RECORD_INDEX = text("predicate_type = '=urn:stemma:record-index:v0.1'")
+Index(
+    "ix_statement_record_index",
+    statement.c.id,
+    sqlite_where=_RECORD_INDEX,
+    postgresql_where=_RECORD_INDEX,
+)
 
 # Since when a bundle provably exists (microseconds of Unix time), and the Sigstore trusted root
 # that vouches for it: one row for each of this machine's that does, but for the one that is in a

@@ -22,6 +22,7 @@ from stemma_attestations.predicates import (
     dossier,
     lineage,
     provenance,
+    record_index,
     snapshot,
     stage,
     status,
@@ -58,6 +59,7 @@ OWN: Mapping[str, str] = {
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
+    record_index.TYPE: "`stemma push --kind dataset`, or `stemma index`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
