@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from stemma_attestations.digest import Digest
 from stemma_attestations.relations import RELATIONS
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import query, tables
+from stemma_registry.catalogue import columns, query, tables
 from stemma_registry.catalogue.project import Projector
 from tests.world import World
 
