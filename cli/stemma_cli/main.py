@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lock": ("locking", "Write what may be served, and on whose word, for review."),
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
     "deployments": ("deploying", "List what runs where, and on whose word."),
+    "similar": ("comparing", "List what shares tensors with a model, declared or not."),
+    "tensors": ("comparing", "List the tensors of an artifact with their digests."),
     "index": ("indexing", "Build the record index of datasets, for `trace record:FILE`."),
     "quarantine": ("custody", "Stop an artifact and everything that descends from it."),
     "release": ("custody", "Lift a quarantine."),

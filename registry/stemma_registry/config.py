@@ -85,6 +85,9 @@ class Limits:
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
     opa_bytes: int = 1024 * 1024
+    tensor_header_bytes: int = 32 * 1024 * 1024  # of a file whose tensors are told apart
+    tensor_tables: int = 10  # tables that are looked at for what is known of one file
+    similar: int = 100_000  # artifacts that share tensors with one that is asked about
     # Record lineage: one record; how far a file may unpack, as a factor and beyond it; the window
     # of zstd; a child that reads files: what it may hold, and how long one file may take: so
     # long at least, and at this pace.

@@ -66,6 +66,7 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
     default=None,
     help="Whether a file that looks unchanged is not read again (else as configured: yes).",
 )
+@click.option("--no-tensors", is_flag=True, help="Take no digests of the tensors in the files.")
 @click.option(
     "--record-index",
     type=click.Choice(("keyed", "public", "off")),
@@ -90,6 +91,7 @@ def push(
     sign: Choice,
     require_clean: bool,
     stat_cache: bool | None,
+    no_tensors: bool,
     record_index: str | None,
     index_fields: tuple[str, ...],
     started: str | None,
@@ -113,6 +115,7 @@ def push(
         working_directory=Path.cwd(),
         build=build_type,
         stat_cache=session.settings.stat_cache if stat_cache is None else stat_cache,
+        tensors=not no_tensors,
         require_clean=require_clean,
         started=parse_time(started) if started else None,
     )

@@ -18,7 +18,7 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 
 
 @click.command()
-@click.argument("subject", metavar="REF|FILE|record:FILE")
+@click.argument("subject", metavar="REF|FILE|record:FILE|tensor:DIGEST")
 @click.option("--up", is_flag=True, help="What it came from, instead of what came from it.")
 @click.option("--depth", type=click.IntRange(min=1), help="At most so many edges away.")
 @click.option("--to", "target", metavar="REF", help="Only the ways from REF to this one.")
@@ -67,7 +67,15 @@ def trace(
     only = deployed or stage is not None
     if target is not None and only:
         raise click.UsageError("--to shows whole ways between two; it takes no --deployed, --stage")
+    if subject.startswith("tensor:") and (up or only or depth is not None or target is not None):
+        raise click.UsageError("what holds a tensor is traced downward, and whole")
     with session.view(trust) as (_, view):
+        if subject.startswith("tensor:"):
+            from stemma_registry.tensors import showing
+
+            held = showing.trace(view, subject)
+            trace_formats.show(held, None, "json" if session.json else form)
+            return
         start = _start(view, subject)
         if target is not None:
             from stemma_registry.reference import resolve

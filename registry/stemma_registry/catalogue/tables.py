@@ -27,7 +27,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0010"
+REVISION = "0011"
 
 metadata = MetaData(
     naming_convention={
@@ -248,6 +248,46 @@ stage = Table(
     Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
     Index("ix_stage_name_stage", "name", "stage"),
+)
+
+# A tensor by its digest and size in bytes: both, since nobody held the size against the bytes.
+# Those that tell nothing (tiny, constant) are not here.
+tensor = Table(
+    "tensor",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index("ix_tensor_head", head(tensor.c.digest))
+
+# A table of the tensors of an artifact, by the digest of its blob; `size` is that of all its
+# rows together, in bytes.
+tensor_table = Table(
+    "tensor_table",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+    Column("artifact_id", Id, ForeignKey("node.id"), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+)
+Index("ix_tensor_table_head", head(tensor_table.c.digest))
+
+tensor_row = Table(
+    "tensor_row",
+    metadata,
+    Column("table_id", Id, ForeignKey("tensor_table.id"), primary_key=True),
+    Column("tensor_id", Id, ForeignKey("tensor.id"), primary_key=True),
+    Index("ix_tensor_row_tensor_id_table_id", "tensor_id", "table_id"),
+    sqlite_with_rowid=False,
+)
+
+# Which statements say a table. Whether anybody believes them is computed later.
+tensor_said = Table(
+    "tensor_said",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("table_id", Id, ForeignKey("tensor_table.id"), nullable=False, index=True),
 )
 
 # Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest

@@ -26,6 +26,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    tensors,
     waiver,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -49,6 +50,7 @@ OWN: Mapping[str, str] = {
     provenance.TYPE: "`stemma push`, or `stemma attach` for another builder's",
     lineage.TYPE: "`stemma push` with --input",
     dataset.TYPE: "`stemma push --kind dataset`",
+    tensors.TYPE: "`stemma push`, or `stemma tensors --build`",
     status.TYPE: "`stemma quarantine`, `stemma release` or `stemma erase`",
     checkpoint.TYPE: "any command that writes; each leaves one",
     snapshot.TYPE: "`stemma snapshot`",
