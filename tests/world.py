@@ -23,6 +23,7 @@ from stemma_registry.catalogue.database import Database
 from stemma_registry.config import Home
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append
+from stemma_registry.measures import lifting
 from stemma_registry.publish import Published, Push, publish
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.signing import KeySigner, keyfile
@@ -156,9 +157,9 @@ class World:
         )
         return str(digest)
 
-    def release(self, reference: str, by: str = "owner") -> custody.Released:
+    def release(self, reference: str, by: str = "owner") -> lifting.Released:
         """Release."""
-        return custody.release(
+        return lifting.release(
             self.registry, self.trust, self.signer(by), reference, "good again", self.now
         )
 

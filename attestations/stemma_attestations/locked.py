@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from stemma_attestations.accepted import Signed, principals
 from stemma_attestations.errors import BytesDiffer, NotVerified, SignatureRefused
+from stemma_attestations.listed import Signer
 from stemma_attestations.lock import Said, Signatory, ordered
 from stemma_attestations.predicates import admission, provenance
 from stemma_attestations.request import Request
-from stemma_attestations.trust import Signer
 from stemma_attestations.verdict import Step
 
 _SAYS = {provenance.TYPE: Said.PROVENANCE, admission.TYPE: Said.ADMISSION}

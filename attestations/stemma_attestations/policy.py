@@ -202,6 +202,7 @@ class Policy:
     max_age: timedelta | None = None
     stale_ok: bool = False
     on_suspect: Suspects = Suspects.WARN
+    waivers: bool = True
     recheck: Recheck = Recheck.HASH
     source: Mapping[str, str] = field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadJSON, BadName, BadPolicy
 from stemma_attestations.grants import Grant
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.listed import Signer
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
@@ -29,7 +30,7 @@ from stemma_attestations.relations import BUILDS
 from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop, Vouching
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
-from stemma_attestations.trust import Assurance, Signer, TrustRoot
+from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verdict import Outcome
 from stemma_attestations.verify import policy_steps
 

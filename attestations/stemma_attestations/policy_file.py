@@ -39,6 +39,7 @@ TOP = (
     "max_age",
     "stale_ok",
     "on_suspect",
+    "waivers",
     "recheck",
     "rules",
 )
@@ -77,6 +78,7 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
         on_suspect=Suspects(
             _maybe(fields, "on_suspect", lambda at: at.choice(*Suspects)) or Suspects.WARN
         ),
+        waivers=_flag(fields, "waivers", True),
         recheck=Recheck(_maybe(fields, "recheck", lambda at: at.choice(*Recheck)) or Recheck.HASH),
         source=dict(source or {}),
     )
@@ -84,6 +86,10 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
 
 def _maybe(fields: Mapping[str, Placed], name: str, read: Callable[[Placed], T]) -> T | None:
     return read(fields[name]) if name in fields else None
+
+
+def _flag(fields: Mapping[str, Placed], name: str, default: bool) -> bool:
+    return fields[name].flag() if name in fields else default
 
 
 def _texts(fields: Mapping[str, Placed], name: str) -> tuple[str, ...]:

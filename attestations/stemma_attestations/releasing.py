@@ -1,14 +1,18 @@
 """What a release lifts: never more than its signer may speak about.
 
 Who is trusted for `x/*` releases what `x/foo` was stopped for, and `prod/y` with the same
-bytes stays stopped. So whether a quarantine is lifted is a question about a name.
+bytes stays stopped. Where the trust root has a threshold for status statements, a release
+counts once as many distinct principals have signed one. So whether a quarantine is lifted
+is a question about a name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from stemma_attestations.grants import distinct
 from stemma_attestations.names import is_within
 from stemma_attestations.predicates import status
 from stemma_attestations.times import Times
@@ -26,22 +30,70 @@ class Voice:
 def lifts(
     trust: TrustRoot, release: Voice, name: str | None, asked: str | None, now: datetime
 ) -> bool:
-    """Whether it lifts the quarantine of `name` for a question about `asked` (None: no name)."""
+    """Whether it counts against the quarantine of `name` for a question about `asked`.
+
+    `asked` None: about no name. Whether enough of them do is asked of `lifted`.
+    """
     if release.signer is None:
         return False
-    about = (name,) if asked is None else (name, asked)
+    return all(_may(trust, release, one, now) for one in _about(name, asked))
+
+
+def lifted(
+    trust: TrustRoot,
+    releases: Iterable[Voice],
+    name: str | None,
+    asked: str | None,
+    now: datetime,
+) -> bool:
+    """Whether these together lift the quarantine of `name` for a question about `asked`.
+
+    By as many distinct principals as the trust root asks for, about each of the two names.
+    """
+    voices = [one for one in releases if one.signer is not None]
     return all(
-        trust.authorises(release.signer, status.TYPE, one, now, release.signed) for one in about
+        principals(trust, [v for v in voices if _may(trust, v, one, now)])
+        >= trust.needed(status.TYPE, one)
+        for one in _about(name, asked)
     )
 
 
+def principals(trust: TrustRoot, voices: Iterable[Voice]) -> int:
+    """How many distinct principals these surely are."""
+    return distinct(people(trust, one) for one in voices)
+
+
+def people(trust: TrustRoot, voice: Voice) -> frozenset[str]:
+    """Whose a signer is, whatever he may say: one of several principals is all of them."""
+    signer = voice.signer
+    return frozenset(one.principal for one in trust.entries(signer)) if signer else frozenset()
+
+
+def most_needed(trust: TrustRoot) -> int:
+    """The most principals that any threshold asks for, of those about status statements."""
+    counts = (t.principals for t in trust.thresholds if t.about.patterns(status.TYPE))
+    return max(counts, default=1)
+
+
 def lifts_wholly(
-    trust: TrustRoot, release: Voice, quarantine: Voice, name: str | None, now: datetime
+    trust: TrustRoot,
+    releases: Iterable[Voice],
+    quarantine: Voice,
+    name: str | None,
+    now: datetime,
 ) -> bool:
-    """Whether it lifts the quarantine of `name` for every question that this could stop."""
-    if not lifts(trust, release, name, None, now):
-        return False
-    return is_within(_patterns(trust, quarantine, None), _patterns(trust, release, now))
+    """Whether they surely lift the quarantine of `name` for every question it could stop."""
+    counting = [one for one in releases if lifts(trust, one, name, None, now)]
+    return covers_wholly(trust, counting, quarantine, now)
+
+
+def covers_wholly(
+    trust: TrustRoot, releases: Iterable[Voice], quarantine: Voice, now: datetime
+) -> bool:
+    """Whether enough of them may speak about every name that `quarantine` may."""
+    stopped = _patterns(trust, quarantine, None)
+    whole = [one for one in releases if is_within(stopped, _patterns(trust, one, now))]
+    return bool(whole) and principals(trust, whole) >= most_needed(trust)
 
 
 def speaks_for(trust: TrustRoot, voice: Voice, other: Voice) -> bool:
@@ -49,10 +101,27 @@ def speaks_for(trust: TrustRoot, voice: Voice, other: Voice) -> bool:
     return is_within(_patterns(trust, other, None), _patterns(trust, voice, None))
 
 
-def adds_nothing(trust: TrustRoot, release: Voice, before: Voice, now: datetime) -> bool:
-    """Whether a release lifts no more than the one before did, though its signer is trusted."""
-    own = _patterns(trust, release, now)
-    return bool(own) and is_within(own, _patterns(trust, before, now))
+def is_spent(trust: TrustRoot, release: Voice, before: Iterable[Voice], now: datetime) -> bool:
+    """Whether one more release by a trusted signer would lift nothing, after those before.
+
+    Those count that may speak about all that it may: they are enough, or he is one of them.
+    """
+    mine = _patterns(trust, release, now)
+    same = [one for one in before if is_within(mine, _patterns(trust, one, now))] if mine else []
+    count = principals(trust, same)
+    if not same or count >= most_needed(trust):
+        return bool(same)
+    return principals(trust, [*same, release]) == count
+
+
+def _about(name: str | None, asked: str | None) -> tuple[str | None, ...]:
+    return (name,) if asked is None else (name, asked)
+
+
+def _may(trust: TrustRoot, voice: Voice, name: str | None, now: datetime) -> bool:
+    return voice.signer is not None and trust.authorises(
+        voice.signer, status.TYPE, name, now, voice.signed
+    )
 
 
 def _patterns(trust: TrustRoot, voice: Voice, at: datetime | None) -> frozenset[str]:

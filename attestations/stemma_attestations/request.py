@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from stemma_attestations.digest import Digest
@@ -32,7 +32,8 @@ class Stop:
     """A quarantine that reaches the artifact; `path` explains how, a line a hop.
 
     `by` is who signed it to the trust root, with the key `key_id`; `edges` are the hops
-    for machines.
+    for machines. `statement` is the digest of what was signed, by which it is released and
+    waived, and `own` says that it is of the artifact itself, a file or a name of it.
     """
 
     target: str
@@ -42,6 +43,19 @@ class Stop:
     path: tuple[str, ...] = ()
     key_id: str | None = None
     edges: tuple[Edge, ...] = ()
+    statement: Digest | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Waived:
+    """A stop that is let pass: by whom, why and until when; `bundle` is what says so."""
+
+    stop: Stop
+    by: str
+    reason: str
+    until: datetime
+    bundle: Digest
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,8 @@ class StatusView:
     """What is quarantined upstream, as of ledger entry `entry`.
 
     `suspects` would stop the artifact if the word they rest on were believed.
-    `undecided` says why the answer is not known. Where somebody asked how new it is,
+    `undecided` says why the answer is not known, `waived` what would stop it but for a
+    waiver. Where somebody asked how new it is,
     `age` is what was proved, or `stale` why it was not.
     """
 
@@ -59,6 +74,13 @@ class StatusView:
     undecided: str | None = None
     age: timedelta | None = None
     stale: str | None = None
+    waived: tuple[Waived, ...] = ()
+
+    def enforced(self, waivers: bool) -> StatusView:
+        """The same; where no waivers are to count, with what they let pass among the stops."""
+        if waivers or not self.waived:
+            return self
+        return replace(self, stops=(*self.stops, *(w.stop for w in self.waived)), waived=())
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,19 @@ from typing import Protocol
 from stemma_attestations import time_roots, yaml_strict
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadKey, BadName, BadTrustRoot, Malformed
+from stemma_attestations.errors import BadTrustRoot
 from stemma_attestations.grants import (
-    Grant,
     Threshold,
     check_principals,
     needed,
     only,
-    parse_grant,
     parse_threshold,
 )
-from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.names import name_matches
-from stemma_attestations.times import Dated, Times, parse_time
+from stemma_attestations.listed import Signer, parse_signer
+from stemma_attestations.names import name_matches, subject_name
+from stemma_attestations.objection import Doubts, Objection, Spoken, Undoubted
+from stemma_attestations.times import Dated, Times
 
 FORMAT = "urn:stemma:trust-root:v0.1"
 
@@ -42,47 +41,6 @@ class Assurance(StrEnum):
     SIGNED = "signed"
     CLAIMED = "claimed"
     CONTAINS = "contains"
-
-
-@dataclass(frozen=True)
-class Signer:
-    """A key or an identity of a `principal` (one person or machine), and what it may say.
-
-    Exactly one of `key` and `identity` is there; `root` is the digest of the
-    Sigstore trusted root under which the identity must verify.
-    """
-
-    principal: str
-    grants: tuple[Grant, ...]
-    key: PublicKey | None = None
-    identity: IdentityPattern | None = None
-    root: Digest | None = None
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-    revoked: datetime | None = None
-
-    def valid_at(self, now: datetime, signed: datetime | None) -> bool:
-        """Whether a signature counts that provably existed at `signed` (None: not known).
-
-        The window [valid_from, valid_until) is of signing where that time is known;
-        else of the question, and an identity, which lives minutes, does not count.
-        """
-        time = now if signed is None else signed
-        if self.stands(signed) and (self.key is not None or signed is not None):
-            after = self.valid_from is None or self.valid_from <= time
-            return after and (self.valid_until is None or time < self.valid_until)
-        return False
-
-    def stands(self, signed: datetime | None) -> bool:
-        """Whether it was not revoked, or only after the signature had provably existed."""
-        return self.revoked is None or (signed is not None and signed < self.revoked)
-
-    @property
-    def label(self) -> str:
-        """How it is recognised, for people."""
-        if self.key is not None:
-            return f"key {self.key.id[:12]}"
-        return f"identity {self.identity.subject}" if self.identity else "nobody"
 
 
 class Speaker(Protocol):
@@ -122,6 +80,7 @@ class TrustRoot:
     who: Callable[[str], Certified | None] = field(
         default=lambda _: None, repr=False, compare=False
     )
+    doubts: Doubts = field(default_factory=Undoubted, repr=False, compare=False)
 
     @classmethod
     def parse(cls, raw: bytes) -> TrustRoot:
@@ -135,7 +94,7 @@ class TrustRoot:
             raise BadTrustRoot("trust root: `signers` is a list (an empty one trusts nobody)")
         if not isinstance(thresholds, list):
             raise BadTrustRoot("trust root: `thresholds` is a list")
-        listed = tuple(_parse_signer(s, i) for i, s in enumerate(signers, 1))
+        listed = tuple(parse_signer(s, i) for i, s in enumerate(signers, 1))
         check_principals(signer.principal for signer in listed)
         rules = (
             parse_threshold(item, f"trust root: threshold {i}")
@@ -172,6 +131,22 @@ class TrustRoot:
             return self
         known: Mapping[str, Certified] = {certified.id: certified}
         return self.knowing(known.get)
+
+    def doubting(self, doubts: Doubts) -> TrustRoot:
+        """The same, with distrust in force."""
+        return replace(self, doubts=doubts)
+
+    def _spoken(self, signer_id: str, entry: Signer, since: datetime | None) -> Spoken:
+        who = self.who(signer_id) if entry.key is None else None
+        return Spoken(signer_id, entry.principal, who, since)
+
+    def objection(self, signer_id: str, name: str | None, signed: Times) -> Objection | None:
+        """The distrust that speaks against what somebody signed about `name`."""
+        for entry, since in self._heard(signer_id, signed):
+            found = self.doubts.against(self._spoken(signer_id, entry, since), name)
+            if found is not None:
+                return found
+        return None
 
     @property
     def roots(self) -> tuple[Digest, ...]:
@@ -259,6 +234,7 @@ class TrustRoot:
             for signer, since in self._heard(signer_id, signed)
             if signer.valid_at(at, since)
             and any(g.covers(predicate_type, name) for g in signer.grants)
+            and self.doubts.against(self._spoken(signer_id, signer, since), name) is None
         )
 
     def needed(self, predicate_type: str, name: str | None) -> int:
@@ -287,6 +263,10 @@ class TrustRoot:
         who = f"{listed[0][0].principal} ({listed[0][0].label})"
         if not any(entry.stands(since) for entry, since in listed):
             return f"{who} was revoked, and nothing proves that it had signed before"
+        name = subject_name(subject)
+        doubt = self.objection(signer_id, name.name if name else None, signed)
+        if doubt is not None:
+            return f"{who} is distrusted: {doubt.text}"
         return f"{who} may not say {predicate_type} about {subject} at this time"
 
     def has_authorised(
@@ -302,12 +282,31 @@ class TrustRoot:
         found = self.patterns(*asked, signed) if signed else self._patterns(*asked)
         return any(p == "**" or (name is not None and name_matches(p, name)) for p in found)
 
+    def supports(
+        self, signer_id: str, predicate_type: str, name: str | None, signed: Times = ()
+    ) -> bool:
+        """Like `has_authorised`, but for what is distrusted: what may hold something up."""
+        return any(
+            signer.stands(since)
+            and any(g.covers(predicate_type, name) for g in signer.grants)
+            and self.doubts.against(self._spoken(signer_id, signer, since), name) is None
+            for signer, since in self._heard(signer_id, signed)
+        )
+
     def patterns(
         self, signer_id: str, predicate_type: str, at: datetime | None, signed: Times = ()
     ) -> frozenset[str]:
-        """What `authorises` would cover, or `has_authorised` where `at` is None."""
-        heard = self._heard(signer_id, signed)
-        valid = [s for s, t in heard if (s.stands(t) if at is None else s.valid_at(at, t))]
+        """What `authorises` would cover at least, or `has_authorised` where `at` is None."""
+        heard = list(self._heard(signer_id, signed))
+        if at is None:
+            valid = [s for s, since in heard if s.stands(since)]
+        else:
+            valid = [
+                s
+                for s, since in heard
+                if s.valid_at(at, since)
+                and not self.doubts.anywhere(self._spoken(signer_id, s, since))
+            ]
         found = [grant.patterns(predicate_type) for signer in valid for grant in signer.grants]
         return frozenset().union(*found)
 
@@ -335,64 +334,3 @@ class TrustRoot:
         if all(self.has_authorised(signer_id, predicate_type, n, signed) for n in about):
             return Assurance.ATTESTED
         return Assurance.SIGNED
-
-
-_FIELDS = {"principal", "key", "identity", "may", "valid_from", "valid_until", "revoked"}
-
-
-def _parse_signer(obj: object, number: int) -> Signer:
-    where = f"trust root: signer {number}"
-    if not isinstance(obj, dict):
-        raise BadTrustRoot(f"{where} is not a mapping")
-    only(obj, _FIELDS, where)
-    principal, key, may = obj.get("principal"), obj.get("key"), obj.get("may")
-    if not isinstance(principal, str) or not principal.isprintable() or not principal:
-        raise BadTrustRoot(f"{where} has no `principal`")
-    if ("key" in obj) == ("identity" in obj):
-        raise BadTrustRoot(f"{where} has a `key` or an `identity`, one of the two")
-    if "key" in obj and not isinstance(key, str):
-        raise BadTrustRoot(f"{where} has no `key` (a public key in PEM)")
-    if not isinstance(may, list):
-        raise BadTrustRoot(f"{where} has no `may` (a list of predicates and names)")
-    try:
-        root, pattern = _parse_identity(obj["identity"]) if "identity" in obj else (None, None)
-        return Signer(
-            principal=principal,
-            grants=tuple(parse_grant(item, f"{where}: each of `may`") for item in may),
-            key=PublicKey.parse(key.encode()) if isinstance(key, str) else None,
-            identity=pattern,
-            root=root,
-            valid_from=_time(obj.get("valid_from")),
-            valid_until=_time(obj.get("valid_until")),
-            revoked=_time(obj.get("revoked")),
-        )
-    except (BadKey, BadName) as error:
-        raise BadTrustRoot(f"{where}: {error}") from error
-    except BadTrustRoot as error:
-        known = str(error).startswith("trust root: ")
-        raise error if known else BadTrustRoot(f"{where}: {error}") from error
-    except Malformed as error:
-        raise BadTrustRoot(f"{where}: {error}") from error
-
-
-def _parse_identity(obj: object) -> tuple[Digest, IdentityPattern]:
-    if not isinstance(obj, dict):
-        raise BadTrustRoot("`identity` is {issuer, subject, root, claims}")
-    only(obj, {"issuer", "subject", "root", "claims"}, "identity")
-    issuer, subject, root = obj.get("issuer"), obj.get("subject"), obj.get("root")
-    claims = obj.get("claims", {})
-    if not isinstance(issuer, str) or not isinstance(subject, str):
-        raise BadTrustRoot("an identity has `issuer` and `subject`")
-    if not isinstance(root, str):
-        raise BadTrustRoot("an identity has a `root` (the SHA-256 of a Sigstore trusted root)")
-    if not isinstance(claims, dict) or not all(isinstance(v, str) for v in claims.values()):
-        raise BadTrustRoot("`claims` are names and texts")
-    return Digest.parse(root), IdentityPattern(issuer, subject, tuple(sorted(claims.items())))
-
-
-def _time(value: object) -> datetime | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return parse_time(value)
-    raise BadTrustRoot("a time is written as 2026-01-31T12:00:00Z")

@@ -23,7 +23,7 @@ from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Un
 from stemma_attestations.observed import deviations
 from stemma_attestations.policy import Recheck, Suspects
 from stemma_attestations.reasons import Reason
-from stemma_attestations.request import Request, Stop
+from stemma_attestations.request import Request, Stop, Waived
 from stemma_attestations.times import format_duration, format_time
 from stemma_attestations.verdict import Step, Verdict
 
@@ -35,6 +35,7 @@ def verify(request: Request) -> Verdict:
     BytesDiffer, SignatureRefused, Quarantined, NotVerified, else Undecided;
     the error carries the verdict with all steps.
     """
+    request = replace(request, status=request.status.enforced(request.policy.waivers))
     signed, signatures = accepted.signatures(request)
     good, signers = accepted.signers(request, signed)
     resolved = Step.passed(1, "reference resolved", *request.resolution)
@@ -63,6 +64,7 @@ def verify(request: Request) -> Verdict:
         let_pass=request.stale_ok if _broken_glass(request) else None,
         warnings=(
             *_broken_glass(request),
+            *map(_waiver, request.status.waived),
             *(_suspicion(stop) for stop in request.status.suspects),
             *request.notes,
         ),
@@ -123,7 +125,7 @@ def _status(request: Request) -> Step:
         return Step.failed(9, title, Undecided, status.undecided)
     if tensors is not None:
         return Step.failed(9, title, tensors[0], *tensors[1])
-    entry = f"as of ledger entry {status.entry}"
+    entry, waived = f"as of ledger entry {status.entry}", map(_waiver, status.waived)
     if status.stale is not None:
         stale = Reason(status.stale, "stale")
         if request.stale_ok is None:
@@ -131,9 +133,9 @@ def _status(request: Request) -> Step:
         if not request.policy.stale_ok:
             refused = f"and {request.policy.name} permits no stale status"
             return Step.failed(9, title, Undecided, stale, Reason(refused, "stale"))
-        return Step.passed(9, title, entry, *_broken_glass(request))
+        return Step.passed(9, title, entry, *_broken_glass(request), *waived)
     age = "" if status.age is None else f", at most {format_duration(status.age)} old"
-    return Step.passed(9, title, entry + age)
+    return Step.passed(9, title, entry + age, *waived)
 
 
 def _broken_glass(request: Request) -> tuple[str, ...]:
@@ -168,6 +170,14 @@ def _allowed(request: Request) -> Step:
 def explain(stop: Stop) -> tuple[str, ...]:
     """A quarantine and its path, a line each."""
     return (f"{stop.target} is quarantined by {stop.by}: {stop.reason}", *stop.path)
+
+
+def _waiver(waived: Waived) -> str:
+    stop, until = waived.stop, format_time(waived.until)
+    return (
+        f"WAIVED by {waived.by} until {until}: {waived.reason} ({waived.bundle.short}), though "
+        f"{stop.target} is quarantined by {stop.by}: {stop.reason}"
+    )
 
 
 def _stopped(stop: Stop) -> Reason:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from stemma_attestations.listed import Signer
 from stemma_attestations.times import Times
-from stemma_attestations.trust import Signer, TrustRoot
+from stemma_attestations.trust import TrustRoot
 
 
 @dataclass(frozen=True)

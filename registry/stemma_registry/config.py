@@ -21,6 +21,8 @@ class Limits:
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     ancestors: int = 1_000_000  # states one verdict may visit
+    criteria: int = 1_000  # believed statuses that stop by a criterion
+    waiver_days: int = 366  # the longest that a waiver is made for
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
     judged: int = 10_000  # artifacts that are judged to tell what a signer holds up

@@ -1,4 +1,4 @@
-"""Custody: quarantine with preview, and release.
+"""Custody: quarantine with preview. How it is lifted is in `measures.lifting`.
 
 Both are signed statements in the ledger. Quarantine is state: it holds for all
 descendants, also for those that arrive later, until it is released.
@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from stemma_attestations import releasing
-from stemma_attestations.digest import Digest, sha256
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
@@ -30,8 +28,10 @@ from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.measures import effects
+from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
-from stemma_registry.registry import Registry, Snapshot, record, snapshot
+from stemma_registry.registry import Registry, Snapshot, record
 from stemma_registry.signing import Signer
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
@@ -86,14 +86,7 @@ class Preview:
     affected: tuple[Affected, ...]
     warnings: tuple[str, ...]
     deployed: Deployments
-
-
-@dataclass(frozen=True)
-class Released:
-    """Which quarantine (the digest of its statement) was lifted, and the entry that says so."""
-
-    quarantine: Digest
-    entry: int
+    counts: Counts
 
 
 def preview(
@@ -111,7 +104,7 @@ def preview(
     BadDigest, Refused.
     """
     view = replace(view, trust=view.trust.introducing(signer.certified))
-    first, node = _target(view, text)
+    first, node = target_of(view, text)
     targets, shared = [first], list[Shared]()
     if node is not None and not artifact_only:
         files = query.parts(view.connection, [node])
@@ -126,10 +119,11 @@ def preview(
             f"the trust root does not let {described(signer)} stop {first.label}: "
             "this quarantine would be shown, and stop nothing"
         )
-    affected = _affected(view, _draft(view, targets, signer))
-    reached = {item.version.artifact_id for item in affected if item.blocked}
-    runs = deployments.load(view, Wanted()).of(reached)
-    return Preview(tuple(targets), tuple(shared), tuple(affected), tuple(warnings), runs)
+    affected = reached(view, _draft(view, targets, signer))
+    blocked = [item.version for item in affected if item.blocked]
+    runs = deployments.load(view, Wanted()).of({row.artifact_id for row in blocked})
+    counts = effects.count(view, blocked)
+    return Preview(tuple(targets), tuple(shared), tuple(affected), tuple(warnings), runs, counts)
 
 
 def quarantine(
@@ -146,52 +140,21 @@ def quarantine(
     ledger serves a target or anything that descends from one.
     """
     statement = Statement.build(
-        [_descriptor(target) for target in targets],
+        [descriptor(target) for target in targets],
         predicate.TYPE,
-        predicate.build_quarantine(_reason(reason), format_time(now), secrets.token_hex(16)),
+        predicate.build_quarantine(worded(reason), format_time(now), secrets.token_hex(16)),
     )
-    return _append(registry, trust, signer, statement, now)
+    return append(registry, trust, signer, statement, now)
 
 
-def release(
-    registry: Registry,
-    trust: TrustRoot,
-    signer: Signer,
-    text: str,
-    reason: str,
-    now: datetime,
-) -> Released:
-    """Lift the quarantine of a reference, or the one whose own digest `text` is.
-
-    A release lifts what it names and nothing else: with several quarantines on
-    one reference, one has to be named. Raises NotFound, Refused, Unavailable.
-    """
-    with snapshot(registry, trust, now) as view:
-        rows = _quarantines_of(view, text, signer)
-        digests = query.digests(view.connection, [row.node_id for row in rows])
-    for row in rows:
-        if not trust.lets(signer, predicate.TYPE, row.fact.name, now):
-            raise Refused(
-                f"the trust root does not let {described(signer)} release "
-                f"{row.fact.about or 'what has no name'}"
-            )
-    lifted = sha256(rows[0].statement)
-    statement = Statement.build(
-        [_descriptor(_target_of(row, digests[row.node_id])) for row in rows],
-        predicate.TYPE,
-        predicate.build_release(_reason(reason), format_time(now), [lifted]),
-    )
-    _, entry = _append(registry, trust, signer, statement, now)
-    return Released(lifted, entry)
-
-
-def _append(
+def append(
     registry: Registry,
     trust: TrustRoot,
     signer: Signer,
     statement: Statement,
     now: datetime,
 ) -> tuple[Digest, int]:
+    """Sign a status and append it; its digest, and the entry. Raises LedgerBroken, Unavailable."""
     bundle = signer.sign(statement)
     uploads = Uploads.begin(registry.store, registry.catalogue)
     event = Event(
@@ -205,13 +168,15 @@ def _append(
     return statement.digest, entry
 
 
-def _reason(text: str) -> str:
+def worded(text: str) -> str:
+    """A reason that says something. Raises Refused."""
     if not text.strip():
         raise Refused("a reason is required, for whoever reads this at three in the morning")
     return text.strip()
 
 
-def _descriptor(target: Target) -> ResourceDescriptor:
+def descriptor(target: Target) -> ResourceDescriptor:
+    """A target as the subject of a statement."""
     return ResourceDescriptor(
         name=str(target.name) if target.name else None,
         digests=(target.digest,),
@@ -219,7 +184,7 @@ def _descriptor(target: Target) -> ResourceDescriptor:
     )
 
 
-def _target(view: Snapshot, text: str) -> tuple[Target, int | None]:
+def target_of(view: Snapshot, text: str) -> tuple[Target, int | None]:
     """The target of a reference, and its node if the registry knows it."""
     try:
         found = resolve(view, text)
@@ -266,7 +231,7 @@ def _exclusive(
     """Which files of an artifact go with it, and which are shared with bystanders."""
     radius = {node} | {
         item.version.artifact_id
-        for item in _affected(view, _draft(view, [first], signer))
+        for item in reached(view, _draft(view, [first], signer))
         if item.blocked
     }
     users: dict[int, set[int]] = {}
@@ -308,11 +273,11 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
             target.name.version if target.name else None,
             (Dated(view.now, signer.certified.root),) if signer.certified else (),
         )
-        rows.append(StatusRow(node, "", predicate.QUARANTINE, "", "", target.path, fact))
+        rows.append(StatusRow(node, _DRAFT.value, predicate.QUARANTINE, "", "", target.path, fact))
     return rows
 
 
-def _affected(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
+def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
     found: set[int] = set()
     for row in draft:
@@ -338,42 +303,3 @@ def _affected(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
 def _may_stop(view: Snapshot, signer: Signer, target: Target) -> bool:
     name = target.name.name if target.name else None
     return view.trust.lets(signer, predicate.TYPE, name, view.now)
-
-
-def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow]:
-    """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
-    rows = [row for row in status.in_force(view) if not _is_released(view, row, signer)]
-    named = {r.statement for r in rows if _names(text, r.statement)}
-    label = text
-    if len(named) != 1:
-        target, node = _target(view, text)
-        label = target.label
-        named = {r.statement for r in rows if r.node_id == node}
-    if not named:
-        raise NotFound(f"{label} is not quarantined itself (see `stemma log`)")
-    if len(named) > 1:
-        listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))
-        raise Refused(f"{label} is under several quarantines; release one of: {listed}")
-    return [row for row in rows if row.statement in named]
-
-
-def _is_released(view: Snapshot, row: StatusRow, signer: Signer) -> bool:
-    """Whether it is lifted for all the names that the signer could release it for."""
-    who = signer.certified
-    own = Voice(signer.id, (Dated(view.now, who.root),) if who else ())
-    trust = view.trust.introducing(who)
-    return any(
-        releasing.adds_nothing(trust, own, status.voice(fact), view.now) for fact in row.lifts
-    )
-
-
-def _names(text: str, statement: str) -> bool:
-    """Whether `text` is a statement's digest, or at least twelve digits of it."""
-    prefix = text.removeprefix("sha256:")
-    return text.startswith("sha256:") and len(prefix) >= 12 and statement.startswith(prefix)
-
-
-def _target_of(row: StatusRow, digest: Digest) -> Target:
-    """The target that a row of a quarantine is about."""
-    name = NameVersion(row.fact.name, row.fact.version or "") if row.fact.name else None
-    return Target(digest, name, row.path)

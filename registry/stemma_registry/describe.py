@@ -14,13 +14,15 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import attachment, mlbom, provenance
+from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
 from stemma_registry import gate
 from stemma_registry.blobs.contract import get_bytes
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import ArtifactRow, Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
@@ -164,7 +166,7 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
     ids = [row.artifact_id for row in best.values()]
     digests = query.digests(view.connection, ids)
     artifacts = query.artifacts(view.connection, ids)
-    quarantines = status.load(view, status.in_force(view))
+    quarantines = status.load(view, status.stopping(view))
     return [
         Listed(
             row,
@@ -218,18 +220,30 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
     statements: dict[str, list[Any]] = {}
     for row in rows:
         statements.setdefault(row.bundle, []).append(row)
-    found = [_happening(view, rows, digests) for rows in statements.values()]
+    stopped = {row.fact.bundle.value: row for row in acts.criteria(view.connection)}
+    found = [
+        _happening(view, rows, digests, stopped.get(bundle)) for bundle, rows in statements.items()
+    ]
     return found[:limit]
 
 
-def _happening(view: Snapshot, rows: Sequence[Any], digests: Mapping[int, Digest]) -> Happening:
+def _happening(
+    view: Snapshot,
+    rows: Sequence[Any],
+    digests: Mapping[int, Digest],
+    stopped: CriterionRow | None,
+) -> Happening:
     row = rows[0]
     about = f"{row.name}:{row.version}" if row.name else digests[row.node_id].short
+    what = row.action
+    if stopped is not None:
+        what = "retire" if isinstance(stopped.of, Retired) else "distrust"
+        about = stopped.of.label
     moved = f"{row.moved} {row.stage}" if row.moved else None
     return Happening(
         n=row.n,
         time=row.time,
-        what=row.action or moved or f"push {row.kind}",
+        what=what or moved or f"push {row.kind}",
         about=f"{about} {row.path}" if row.path else about,
         files=len(rows) - 1,
         signer=signer_label(view, row.signer),

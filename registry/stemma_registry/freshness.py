@@ -18,6 +18,7 @@ from stemma_attestations.errors import StemmaError, Undecided
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.request import StatusView
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.ledger.log import read_entry
@@ -76,14 +77,12 @@ def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
 def _holds(view: Snapshot, custody: Judged) -> None:
     """Make sure that every quarantine the feed believes was there to be met. Raises Undecided."""
     rows = query.statuses(view.connection, predicate.QUARANTINE)
+    rows += query.statuses(view.connection, predicate.MATCHING)
     digests = query.digests(view.connection, {row.node_id for row in rows})
     known = {
         (row.statement, digests[row.node_id], row.fact.name)
         for row in rows
-        if row.fact.signer is not None
-        and view.trust.has_authorised(
-            row.fact.signer, predicate.TYPE, row.fact.name, row.fact.signed
-        )
+        if row.fact.signer is not None and _is_believed(view, row)
     }
     for said in custody.believed:
         for target in said.targets:
@@ -92,6 +91,13 @@ def _holds(view: Snapshot, custody: Judged) -> None:
                     f"the feed has the quarantine {said.statement.short} of {target.label}, and "
                     "the catalogue has lost it: `stemma rebuild` makes it anew"
                 )
+
+
+def _is_believed(view: Snapshot, row: StatusRow) -> bool:
+    signer, trust = row.fact.signer or "", view.trust
+    if row.action == predicate.MATCHING:  # about no name: it counts where its signer may speak
+        return bool(trust.patterns(signer, predicate.TYPE, None, row.fact.signed))
+    return trust.has_authorised(signer, predicate.TYPE, row.fact.name, row.fact.signed)
 
 
 def _projected(registry: Registry, view: Snapshot, n: int) -> Digest | None:

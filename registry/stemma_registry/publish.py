@@ -37,6 +37,7 @@ from stemma_registry.gitrepo import capture
 from stemma_registry.intake import Intake, changed
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import erased, status
+from stemma_registry.measures import retiring
 from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
@@ -326,7 +327,8 @@ def _advice(
 def _outcome(
     view: Snapshot, name: NameVersion, manifest: Manifest, signer: Signer, definition: str
 ) -> Outcome:
-    """What a push would do in this state. Raises NameTaken."""
+    """What a push would do in this state. Raises NameTaken, Refused for a retired name."""
+    retiring.refuse(view, name)
     taken = binding(view, name)
     if taken is None:
         return Outcome.CREATED

@@ -101,11 +101,13 @@ def binding(snapshot: Snapshot, name: NameVersion) -> VersionRow | None:
 
 
 def worth(snapshot: Snapshot, row: VersionRow) -> Assurance:
-    """The assurance of a binding."""
-    fact = row.fact
-    return snapshot.trust.assurance(
-        fact.signer, fact.predicate_type, row.name.name, None, fact.signed
-    )
+    """The assurance of a binding: attested only where nobody distrusts its signer for it."""
+    fact, trust, name = row.fact, snapshot.trust, row.name.name
+    found = trust.assurance(fact.signer, fact.predicate_type, name, None, fact.signed)
+    if found is not Assurance.ATTESTED or fact.signer is None:
+        return found
+    holds = trust.supports(fact.signer, fact.predicate_type, name, fact.signed)
+    return found if holds else Assurance.SIGNED
 
 
 def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:

@@ -16,7 +16,7 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
 from stemma_registry.care.uploads import Uploads
-from stemma_registry.catalogue import keyless_facts
+from stemma_registry.catalogue import acts, keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue, drop
 from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.doubt import doubt
@@ -179,7 +179,9 @@ def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Sn
             if n >= head.n and registry.catalogue.is_of(connection, held):
                 who = functools.partial(keyless_facts.certified, connection)
                 known = trust.knowing(who)
-                yield Snapshot(connection, n, known, now, lag or doubt(connection, known, held))
+                why = lag or doubt(connection, known, held)
+                known, more = acts.with_distrust(connection, known, now)
+                yield Snapshot(connection, n, known, now, why or more)
                 return
         # Somebody emptied the catalogue in between: it knows less than was just seen.
         # Or a trusted root came or went.

@@ -49,6 +49,7 @@ from stemma_attestations.predicates import (
     signature,
     stage,
     status,
+    waiver,
 )
 from stemma_attestations.relations import (
     BUILDS,
@@ -143,6 +144,8 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
         ("statements/quarantine.json", check_statement(of_predicate(status.parse), status.TYPE)),
         ("statements/release.json", check_statement(of_predicate(status.parse), status.TYPE)),
         ("statements/erase.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/distrust.json", check_statement(of_predicate(status.parse), status.TYPE)),
+        ("statements/retire.json", check_statement(of_predicate(status.parse), status.TYPE)),
     ],
     "dataset.md": [
         ("statements/dataset.json", check_statement(of_predicate(dataset.parse), dataset.TYPE))
@@ -161,6 +164,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     ],
     "approval.md": [
         ("statements/approval.json", check_statement(of_predicate(approval.parse), approval.TYPE))
+    ],
+    "waiver.md": [
+        ("statements/waiver.json", check_statement(of_predicate(waiver.parse), waiver.TYPE))
     ],
     "admission.md": [
         (
@@ -221,7 +227,7 @@ NAMES = {
     "bundle.md": [bundles.MEDIA_TYPE, statement.PAYLOAD_TYPE],
     "provenance.md": [provenance.TYPE, *KINDS, *BUILDS],
     "lineage.md": [lineage.TYPE, *RELATIONS],
-    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE],
+    "status.md": [status.TYPE, status.QUARANTINE, status.RELEASE, status.ERASE, status.MATCHING],
     "dataset.md": [dataset.TYPE],
     "oms.md": [signature.TYPE, signature.TYPE_V0],
     "checkpoint.md": [checkpoint.TYPE, heads.CHECKPOINT],
@@ -229,6 +235,7 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "record-index.md": [record_index.TYPE],
     "admission.md": [admission.TYPE],
+    "waiver.md": [waiver.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
     "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
     "dossier.md": [

@@ -13,7 +13,8 @@ import pytest
 from stemma_attestations import policy_file
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.grants import Grant
-from stemma_attestations.trust import Signer, TrustRoot
+from stemma_attestations.listed import Signer
+from stemma_attestations.trust import TrustRoot
 from stemma_attestations.verdict import Verdict
 from stemma_cli import exits
 from stemma_registry import gate

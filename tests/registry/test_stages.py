@@ -606,8 +606,18 @@ def test_a_catalogue_that_passed_such_a_statement_over_reads_it_again(models: Wo
     models.registry.close()
     old = Catalogue.at(models.place(), models.store)
     with contextlib.closing(old), old.writing() as connection:
-        for table in ("stage", "deployment"):
+        for table in (
+            "tensor_said",
+            "tensor_row",
+            "tensor_table",
+            "tensor",
+            "waiver",
+            "criterion",
+            "stage",
+            "deployment",
+        ):
             connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("DROP INDEX ix_statement_record_index")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     models.registry = Registry(
         models.store, Catalogue.open(models.place(), models.store), models.home

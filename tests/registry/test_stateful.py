@@ -1,10 +1,14 @@
-"""The registry against a dictionary: any order of pushes, stops, releases and rebuilds."""
+"""The registry against a dictionary: pushes, stops, waivers, distrust, releases, rebuilds.
+
+In any order. `owner` and `ci` push; `ci` may be distrusted, several times over.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +24,29 @@ from hypothesis.stateful import (
     rule,
 )
 
+from stemma_attestations.predicates.criterion import Distrusted
 from stemma_registry import describe
 from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.measures import distrust, waiving
+from stemma_registry.measures.waiving import Wish
 from stemma_registry.reference import resolve
 from tests.world import World
 
+CI = Distrusted(principal="ci")
+makers = st.sampled_from(["owner", "owner", "ci"])
+
 
 class RegistryMachine(RuleBasedStateMachine):
-    """`parents` and `stopped` are the model: what came from what, and what is quarantined."""
+    """`parents` and `stopped` are the model: what came from what, and what is quarantined.
+
+    `made` is who signed for what, `doubts` are the distrusts of `ci`, `waived` pairs of a name
+    and the quarantine that it is let pass.
+    """
 
     names = Bundle("names")
     quarantines = Bundle("quarantines")
+    distrusts = Bundle("distrusts")
 
     @initialize()
     def start(self) -> None:
@@ -39,23 +54,28 @@ class RegistryMachine(RuleBasedStateMachine):
         self.world = World(self.folder)
         self.parents: dict[str, set[str]] = {}
         self.stopped: dict[str, str] = {}
+        self.world.trust_also("ci")
+        self.made: dict[str, set[str]] = {}
+        self.doubts: set[str] = set()
+        self.waived: set[tuple[str, str]] = set()
 
     def teardown(self) -> None:
         self.world.registry.catalogue.close()
         shutil.rmtree(self.folder)
 
-    @rule(target=names, parents=st.lists(names, max_size=3, unique=True))
-    def push(self, parents: list[str]) -> str:
+    @rule(target=names, parents=st.lists(names, max_size=3, unique=True), by=makers)
+    def push(self, parents: list[str], by: str) -> str:
         name = f"n{len(self.parents)}:1"
-        self.world.push(name, None, *(f"derived-from={parent}" for parent in parents))
-        self.parents[name] = set(parents)
+        self.world.push(name, None, *(f"derived-from={parent}" for parent in parents), by=by)
+        self.parents[name], self.made[name] = set(parents), {by}
         return name
 
-    @rule(child=names, parent=names)
-    def late_edge(self, child: str, parent: str) -> None:
+    @rule(child=names, parent=names, by=makers)
+    def late_edge(self, child: str, parent: str, by: str) -> None:
         """The same bytes again, with one more parent: cycles and self-loops included."""
-        self.world.push(child, None, f"derived-from={parent}")
+        self.world.push(child, None, f"derived-from={parent}", by=by)
         self.parents[child].add(parent)
+        self.made[child].add(by)
 
     @rule(child=names, parent=names)
     def forged_edge(self, child: str, parent: str) -> None:
@@ -78,23 +98,66 @@ class RegistryMachine(RuleBasedStateMachine):
         del self.stopped[quarantine]
         return multiple()
 
+    @rule(target=distrusts)
+    def distrust(self) -> str:
+        digest = self._distrust("owner")
+        self.doubts.add(digest)
+        return digest
+
+    @rule()
+    def forged_distrust(self) -> None:
+        self._distrust("stranger")
+
+    def _distrust(self, by: str) -> str:
+        world = self.world
+        digest, _ = distrust.distrust(
+            world.registry, world.trust, world.signer(by), CI, "stolen", world.now
+        )
+        return str(digest)
+
+    @rule(target=distrusts, digest=consumes(distrusts))
+    def trust_again(self, digest: str) -> Any:
+        self.world.release(digest)
+        self.doubts.remove(digest)
+        return multiple()
+
+    @rule(name=names, quarantine=quarantines)
+    def waive(self, name: str, quarantine: str) -> None:
+        target = self.stopped[quarantine]
+        if name == target or target not in self.above(name):
+            return
+        wish = Wish(name, quarantine, self.world.now + timedelta(days=1), "looked at")
+        world = self.world
+        waiving.waive(world.registry, world.trust, world.signer("owner"), wish, world.now)
+        self.waived.add((name, quarantine))
+
     @rule()
     def rebuild(self) -> None:
         before = self.answers()
         self.world.rebuild()
         assert self.answers() == before
 
+    def above(self, name: str) -> set[str]:
+        """It, and what it came from."""
+        seen, todo = {name}, [name]
+        while todo:
+            for parent in self.parents[todo.pop()] - seen:
+                seen.add(parent)
+                todo.append(parent)
+        return seen
+
     def blocked(self) -> set[str]:
         """What the model says is blocked."""
+        lost = {name for name, who in self.made.items() if self.doubts and who == {"ci"}}
         found: set[str] = set()
         for name in self.parents:
-            seen, todo = {name}, [name]
-            while todo:
-                for parent in self.parents[todo.pop()]:
-                    if parent not in seen:
-                        seen.add(parent)
-                        todo.append(parent)
-            if seen & set(self.stopped.values()):
+            above = self.above(name)
+            stops = {
+                digest
+                for digest, target in self.stopped.items()
+                if target in above and (name, digest) not in self.waived
+            }
+            if stops or above & lost:
                 found.add(name)
         return found
 
@@ -106,7 +169,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 found.append([str(row.version.name), str(row.digest), row.quarantined])
                 node = resolve(view, str(row.version.name))
                 stops = status.view(view, node.node, node.name)
-                found.append([repr(stops.stops), repr(stops.suspects)])
+                found.append([repr(stops.stops), repr(stops.suspects), repr(stops.waived)])
                 for direction in Direction:
                     seen = trace(view, node.node, direction)
                     edges = [

@@ -1,4 +1,4 @@
-"""`urn:stemma:status:v0.1`: quarantine, release and erasure. See docs/formats/status.md.
+"""`urn:stemma:status:v0.1`: quarantine, release, erasure. See docs/formats/status.md.
 
 The subjects are the targets: artifacts, blobs (annotated with the path under
 which they were found) or Git commits. A release names the quarantines it lifts
@@ -17,6 +17,8 @@ from typing import Any
 
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import BadDigest, BadStatement, Malformed
+from stemma_attestations.predicates import criterion
+from stemma_attestations.predicates.criterion import Criterion
 from stemma_attestations.statement import text
 from stemma_attestations.times import parse_time
 
@@ -24,17 +26,22 @@ TYPE = "urn:stemma:status:v0.1"
 QUARANTINE = "quarantine"
 RELEASE = "release"
 ERASE = "erase"
+MATCHING = "stop-matching"
 
 
 @dataclass(frozen=True)
 class Status:
-    """One act of custody; `releases` are statement digests, of a release only."""
+    """One act of custody; `releases` are statement digests, of a release only.
+
+    `criterion` is what a rule stops, and is there only of one that does.
+    """
 
     action: str
     reason: str
     issued: str
     releases: tuple[Digest, ...]
     raw: Mapping[str, Any]
+    criterion: Criterion | None = None
 
 
 def build_quarantine(reason: str, issued: str, nonce: str) -> dict[str, Any]:
@@ -57,10 +64,21 @@ def build_erasure(reason: str, issued: str, nonce: str) -> dict[str, Any]:
     return {"action": ERASE, "reason": reason, "issuedAt": issued, "nonce": nonce}
 
 
+def build_matching(of: Criterion, reason: str, issued: str, nonce: str) -> dict[str, Any]:
+    """The predicate that stops what a criterion says; its subject is `criterion.subject(of)`."""
+    return {
+        "action": MATCHING,
+        "criterion": of.document(),
+        "reason": reason,
+        "issuedAt": issued,
+        "nonce": nonce,
+    }
+
+
 def parse(predicate: Mapping[str, Any]) -> Status:
     """Read a status predicate. Raises BadStatement for an action that is not known."""
     action = text(predicate, "action")
-    if action not in (QUARANTINE, RELEASE, ERASE):
+    if action not in (QUARANTINE, RELEASE, ERASE, MATCHING):
         raise BadStatement(f"unknown status action {action!r:.40}")
     reason, issued = text(predicate, "reason"), text(predicate, "issuedAt")
     if not reason or not issued:
@@ -72,7 +90,10 @@ def parse(predicate: Mapping[str, Any]) -> Status:
         raise BadStatement(f"status: {error}") from error
     if bool(releases) != (action == RELEASE):
         raise BadStatement("a release names what it lifts, and nothing else does")
-    return Status(action, reason, issued, releases, predicate)
+    if ("criterion" in predicate) != (action == MATCHING):
+        raise BadStatement("a criterion is of what is stopped by one, and of nothing else")
+    of = criterion.parse(predicate["criterion"]) if action == MATCHING else None
+    return Status(action, reason, issued, releases, predicate, of)
 
 
 def _statement(obj: object) -> Digest:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import output, reports
-from stemma_cli.commands import feeding
+from stemma_cli.commands import feeding, measures
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
@@ -72,17 +72,20 @@ def quarantine(
 def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
     """Lift the quarantine of REF (a reference, or the digest of the quarantine itself).
 
-    It lifts that one only: what stands under another quarantine stays stopped.
+    It lifts that one only: what stands under another quarantine stays stopped. A distrust
+    and a retirement are released by their digests.
     """
-    from stemma_registry import custody
+    from stemma_registry.measures import lifting
 
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
-    done = custody.release(registry, trust, signer, ref, reason, session.now)
+    done = lifting.release(registry, trust, signer, ref, reason, session.now)
     said = feeding.announce(session, registry, trust)
     if session.json:
-        output.document({"released": str(done.quarantine), "entry": done.entry, "feed": said})
+        document = {"released": str(done.quarantine), "entry": done.entry, "feed": said}
+        output.document({**document, "waits": done.waits})
         return
     output.line(f"released: ledger entry {done.entry}, quarantine {done.quarantine.short}")
+    measures.waiting(done.waits)
 
 
 def _document(seen: Preview) -> dict[str, Any]:
@@ -109,6 +112,7 @@ def _document(seen: Preview) -> dict[str, Any]:
             }
             for item in seen.affected
         ],
+        "counts": measures.counted(seen.counts),
         "deployed": [reports.document(one) for one in seen.deployed.found],
         "warnings": list(seen.warnings),
     }
@@ -129,6 +133,8 @@ def _print(seen: Preview, dry_run: bool) -> None:
     suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")
     _some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
+    if dry_run:
+        measures.count_lines(seen.counts)
     if suspect:
         output.line(f"  reached only on a word that is not believed: {len(suspect)}")
         _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])

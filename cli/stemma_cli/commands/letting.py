@@ -40,7 +40,7 @@ def approve(
     from stemma_registry.foreign import letting
 
     now = session.now
-    said = Approval(check_stage(stage), _reason(reason), now, _end(until or NEVER, now))
+    said = Approval(check_stage(stage), _reason(reason), now, end_of(until or NEVER, now))
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     done = letting.approve(registry, trust, signer, ref, said)
     _report(session, done, f"approved for {stage}", signer.id, said.until)
@@ -77,7 +77,7 @@ def admit(
     if not texts:
         raise click.UsageError("say what is admitted: REF, or --from FILE")
     now = session.now
-    said = Admission(_reason(reason), now, _end(until, now))
+    said = Admission(_reason(reason), now, end_of(until, now))
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     done = letting.admit(registry, trust, signer, texts, said)
     _report(session, done, "admitted", signer.id, said.until)
@@ -98,7 +98,7 @@ def _reason(text: str) -> str:
     return text
 
 
-def _end(text: str, now: datetime) -> datetime | None:
+def end_of(text: str, now: datetime) -> datetime | None:
     """When something ends that is let in now. A date is the beginning of that day, in UTC."""
     from stemma_attestations.errors import Malformed
     from stemma_attestations.times import parse_duration, parse_time

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stemma_attestations.identity import IdentityPattern
-    from stemma_attestations.trust import Signer
+    from stemma_attestations.listed import Signer
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

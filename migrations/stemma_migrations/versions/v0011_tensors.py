@@ -26,6 +26,8 @@ _TABLES = (
     "environment_package",
     "environment",
     "package",
+    "waiver",
+    "criterion",
     "deployment",
     "stage",
     "collection",

@@ -120,6 +120,7 @@ def _kinds() -> tuple[Kind, ...]:
         *(_deployments(), _stages()),
         *_packages(),
         *_status(),
+        *_acts(),
         *_files(),
         *_tensors(),
     )
@@ -307,6 +308,24 @@ def _status() -> tuple[Kind, Kind]:
             issued=c.issued,
         ),
         _kind("release", 2, lifts, bundle=bundle, lifts=lifted.payload),
+    )
+
+
+def _acts() -> tuple[Kind, Kind]:
+    c, waiver, bundle = t.criterion.c, t.waiver.c, t.statement.c.bundle
+    rules = t.criterion.join(t.statement, t.statement.c.id == c.statement_id)
+    waivers = t.waiver.join(t.statement, t.statement.c.id == waiver.statement_id)
+    return (
+        _kind("criterion", 1, rules, bundle=bundle, document=c.document),
+        _kind(
+            "waiver",
+            1,
+            waivers,
+            bundle=bundle,
+            quarantine=waiver.quarantine,
+            until=waiver.until,
+            reason=waiver.reason,
+        ),
     )
 
 

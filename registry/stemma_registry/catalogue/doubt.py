@@ -15,7 +15,8 @@ from sqlalchemy import Connection, exists, select
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
-from stemma_attestations.trust import Signer, TrustRoot
+from stemma_attestations.listed import Signer
+from stemma_attestations.trust import TrustRoot
 from stemma_attestations.trusted_root import TrustedRoot
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of

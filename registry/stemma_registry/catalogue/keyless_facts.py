@@ -83,6 +83,12 @@ def certified(connection: Connection, signer_id: str) -> Certified | None:
     return None if document is None else read_identity(document)
 
 
+def identities(connection: Connection) -> list[Certified]:
+    """All that were seen."""
+    documents = connection.execute(select(t.identity.c.document).order_by(t.identity.c.id))
+    return [read_identity(text) for text in documents.scalars()]
+
+
 def read_identity(document: str) -> Certified:
     """A row of `identity`. Raises LedgerBroken."""
     try:

@@ -31,10 +31,18 @@ from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.named import Named
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, mlbom, provenance, stage, status
+from stemma_attestations.predicates import (
+    deployment,
+    mlbom,
+    provenance,
+    stage,
+    status,
+    waiver,
+)
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
+    acts,
     collection,
     dated_facts,
     deployed,
@@ -50,8 +58,6 @@ from stemma_registry.catalogue.keyless_facts import Proven
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
-
-UNKNOWN = "unknown"
 
 
 @dataclass
@@ -232,7 +238,7 @@ class Projector:
         by = linked.signer(link, keys) if link else None
         if by is not None:
             change = update(t.statement).where(t.statement.c.id == row)
-            self.connection.execute(change.values(signer=by))
+            self.connection.execute(change.values(signer=by, heard=entry.n))
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
@@ -257,7 +263,7 @@ class Projector:
     def _says(self, row: int, statement: Statement) -> None:
         """Rows for what the predicate says; none for a predicate that breaks its schema."""
         if statement.predicate_type == status.TYPE:
-            self._status(row, statement)
+            acts.project_status(self.connection, row, statement)
             return
         try:
             self._edges(row, said_edges.of(statement))
@@ -265,6 +271,8 @@ class Projector:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
+            elif statement.predicate_type == waiver.TYPE:
+                acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self._node(said.artifact))
@@ -309,22 +317,6 @@ class Projector:
         nodes = self._nodes({end for edge in every for end in (edge.output, edge.input.digest)})
         rows = edge_rows(row, every, nodes)
         self._insert(t.edge, *rows)
-
-    def _status(self, row: int, statement: Statement) -> None:
-        key = {"statement_id": row, "payload": statement.digest.value}
-        try:
-            view = status.parse(statement.predicate)
-        except BadStatement as error:
-            # Somebody meant to stop something, and we cannot tell what: never ignored.
-            values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
-            self._insert(t.status, {**key, **values})
-            return
-        values = {"action": view.action, "reason": view.reason, "issued": view.issued}
-        self._insert(t.status, {**key, **values})
-        self._insert(
-            t.lifted,
-            *({"statement_id": row, "payload": d.value} for d in sorted(set(view.releases))),
-        )
 
     def _node(self, digest: Digest) -> int:
         return self._nodes([digest])[digest]

@@ -204,6 +204,26 @@ lifted = Table(
     sqlite_with_rowid=False,
 )
 
+# What an act of custody stops that has no digests for targets: canonical JSON
+# (stemma_attestations.predicates.criterion).
+criterion = Table(
+    "criterion",
+    metadata,
+    Column("statement_id", Id, ForeignKey("status.statement_id"), primary_key=True),
+    Column("document", Words, nullable=False),
+)
+
+# What may be served in spite of a quarantine (the SHA-256 of its statement) until a time, in
+# seconds of Unix time; the statement's subjects are what is let pass.
+waiver = Table(
+    "waiver",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("quarantine", HexBytes, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("reason", Words, nullable=False),
+)
+
 # Where artifacts run: what a deployment record says of its subjects. Times are seconds of Unix
 # time; `until` is null where it stopped. Whether anybody believes it is asked later.
 deployment = Table(

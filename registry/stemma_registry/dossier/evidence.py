@@ -15,7 +15,7 @@ from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.project import UNKNOWN
+from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
@@ -24,7 +24,13 @@ from stemma_registry.registry import Snapshot
 
 # What the recipe reads about what is above: a BOM of an ancestor is nobody's condition.
 _UPSTREAM = (provenance.TYPE, lineage.TYPE, admission.TYPE)
-_ACTS = (status_predicate.QUARANTINE, status_predicate.ERASE, UNKNOWN)
+_ACTS = (
+    status_predicate.QUARANTINE,
+    status_predicate.MATCHING,
+    status_predicate.ERASE,
+    UNKNOWN,
+)
+_EVERYWHERE = (status_predicate.MATCHING, UNKNOWN)  # whatever they are about
 
 
 @dataclass
@@ -108,12 +114,13 @@ class Gathering:
         return len(self._read[bundle].raw), self._read[bundle]
 
     def _acts(self, view: Snapshot, nodes: set[int]) -> list[StatusRow]:
-        """Acts of custody about one of the nodes, or a file of one; and what nobody understands."""
+        """Acts of custody about one of the nodes or a file of one, criteria, and the unknown."""
         rows = [row for act in _ACTS for row in query.statuses(view.connection, act)]
         outside = {row.node_id for row in rows} - nodes
         parts = query.containers(view.connection, outside)
         inside = {part.blob_id for part in parts if part.artifact_id in nodes}
-        return [r for r in rows if r.node_id in nodes or r.node_id in inside or r.action == UNKNOWN]
+        near = nodes | inside
+        return [row for row in rows if row.node_id in near or row.action in _EVERYWHERE]
 
     def _keys(self, event: Event) -> None:
         for digest in event.keys:

@@ -27,7 +27,7 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry import directory, gate, policy_source
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import keyless_facts
+from stemma_registry.catalogue import acts, keyless_facts
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.doubt import doubt
 from stemma_registry.catalogue.held import Held
@@ -124,7 +124,9 @@ def opened(
         n = standing.project(catalogue, store, held, fresh, content.said.n)
         with catalogue.reading() as connection:
             known = trust.knowing(lambda one: keyless_facts.certified(connection, one))
-            view = Snapshot(connection, n, known, machine.now, doubt(connection, known, held))
+            why = doubt(connection, known, held)
+            known, more = acts.with_distrust(connection, known, machine.now)
+            view = Snapshot(connection, n, known, machine.now, why or more)
             observed = directory.observe(directory.scan(asked.root), progress)
             store.beside(asked.root, {entry.sha256: entry.path for entry in observed.entries})
             found = _resolve(view, content)

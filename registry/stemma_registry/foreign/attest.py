@@ -28,6 +28,7 @@ from stemma_attestations.predicates import (
     stage,
     status,
     tensors,
+    waiver,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot, described
@@ -58,6 +59,7 @@ OWN: Mapping[str, str] = {
     imported.TYPE: "`stemma import`",
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
+    waiver.TYPE: "`stemma waive`",
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",

@@ -232,7 +232,7 @@ class _Making:
             if past.holder is not None:
                 stages.setdefault(past.holder.artifact_id, []).append(past.holder.where)
         runs = deployments.load(self.view, Wanted()).of(shown).by_node()
-        stops = status.load(self.view, status.in_force(self.view))
+        stops = status.load(self.view, status.stopping(self.view))
         circle = self._circles()
         return tuple(
             self._step(

@@ -24,9 +24,10 @@ from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.project import UNKNOWN
+from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
+from stemma_registry.lineage import retired, support, waivers
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
@@ -111,9 +112,8 @@ def in_force(snapshot: Snapshot) -> list[StatusRow]:
             for fact in released.get(row.statement, [])
             if releasing.lifts(snapshot.trust, voice(fact), name, None, now)
         ]
-        if not any(
-            releasing.lifts_wholly(snapshot.trust, voice(fact), by, name, now) for fact in lifts
-        ):
+        voices = [voice(fact) for fact in lifts]
+        if not releasing.lifts_wholly(snapshot.trust, voices, by, name, now):
             found.append(replace(row, lifts=tuple(lifts)) if lifts else row)
     return found
 
@@ -121,6 +121,11 @@ def in_force(snapshot: Snapshot) -> list[StatusRow]:
 def voice(fact: Fact) -> Voice:
     """Who stands behind a status."""
     return Voice(fact.signer, fact.signed)
+
+
+def stopping(snapshot: Snapshot) -> list[StatusRow]:
+    """All that stops something: quarantines in force, and what distrust left without support."""
+    return [*in_force(snapshot), *support.all_lost(snapshot)]
 
 
 def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
@@ -137,19 +142,22 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     unknown = _unknown(snapshot)
-    quarantines = load(snapshot, in_force(snapshot))
+    quarantines = load(snapshot, [*in_force(snapshot), *support.lost_above(snapshot, node)])
+    named = retired.stops(snapshot, name)
     if not quarantines.may_reach(snapshot, node):
-        return StatusView(entry=snapshot.n, undecided=unknown)
+        return StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
     start: State = (node, name.name if name else None)
     stops, undecided = reach(snapshot, start, quarantines)
+    left, waived = waivers.let_pass(snapshot, node, start[1], stops)
     everything, _ = reach(snapshot, start, quarantines, pessimistic=True)
     stopped = {stop.bundle for stop in stops}
     suspects = [stop for stop in everything if stop.bundle not in stopped]
     return StatusView(
         entry=snapshot.n,
-        stops=tuple(stops),
+        stops=(*named, *left),
         suspects=tuple(suspects[: LIMITS.paths]),
         undecided=unknown or undecided,
+        waived=tuple(waived),
     )
 
 
@@ -239,9 +247,9 @@ def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assuranc
 
 def _is_lifted(snapshot: Snapshot, row: StatusRow, asked: str | None) -> bool:
     """Whether somebody who may speak about `asked` too has released this target."""
-    return any(
-        releasing.lifts(snapshot.trust, voice(fact), row.fact.name, asked, snapshot.now)
-        for fact in row.lifts
+    voices = [voice(fact) for fact in row.lifts]
+    return bool(voices) and releasing.lifted(
+        snapshot.trust, voices, row.fact.name, asked, snapshot.now
     )
 
 
@@ -326,6 +334,8 @@ def _stop(
         path=tuple(lines),
         key_id=hit.row.fact.signer,
         edges=tuple(edges),
+        statement=Digest("sha256", hit.row.statement),
+        own=hops[hit.state] is None,
     )
 
 

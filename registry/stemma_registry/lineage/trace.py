@@ -17,6 +17,7 @@ from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
+from stemma_registry.lineage import support
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
@@ -311,7 +312,7 @@ def finish(
     shown = labels(snapshot, set(depths))
     stopped = {
         row.node_id
-        for row in in_force(snapshot)
+        for row in (*in_force(snapshot), *support.lost(snapshot, depths))
         if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
     }
     nodes, erased = {}, by_node(snapshot)

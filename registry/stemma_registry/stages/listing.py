@@ -29,7 +29,7 @@ class Placed:
 
 def placed(view: Snapshot, name: str | None = None, history: bool = False) -> list[Placed]:
     """What is where by name and stage; with `history` all that was said, newest first."""
-    quarantines = status.load(view, status.in_force(view))
+    quarantines = status.load(view, status.stopping(view))
     stopped: dict[tuple[int, str], bool] = {}
 
     def is_stopped(row: StageRow) -> bool:

@@ -21,7 +21,7 @@ from stemma_registry import files
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.project import UNKNOWN
+from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, NotFound, Refused
@@ -103,7 +103,7 @@ def _follows(store: Store, view: Snapshot, before: bytes | None) -> None:
 def _custody(store: Store, view: Snapshot, before: bytes | None) -> Custody:
     known = _known(before)
     facts: dict[Digest, Fact] = {}
-    for action in (predicate.QUARANTINE, predicate.RELEASE, UNKNOWN):
+    for action in (predicate.QUARANTINE, predicate.MATCHING, predicate.RELEASE, UNKNOWN):
         for row in query.statuses(view.connection, action):
             if _is_heard(view.trust, row.fact):
                 facts.setdefault(row.fact.bundle, row.fact)

@@ -6,18 +6,20 @@ root. The rules are those of `lineage.status`, over statements instead of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from stemma_attestations import dating, releasing
+from stemma_attestations import dating, distrusting, releasing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
+from stemma_attestations.distrusting import Rule
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
+from stemma_attestations.predicates.criterion import Criterion, Distrusted
 from stemma_attestations.reasons import Edge
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
@@ -53,6 +55,7 @@ class Said:
     reason: str
     targets: tuple[Target, ...]
     lifts: frozenset[Digest] = frozenset()
+    criterion: Criterion | None = None
 
     @property
     def voice(self) -> Voice:
@@ -97,7 +100,7 @@ class Judged:
         """The standing quarantines that stop something, with the targets that they stop."""
         found = []
         for said in self.standing:
-            targets = tuple(t for t in said.targets if _is_believed(self.trust, said, t.name))
+            targets = tuple(t for t in said.targets if _is_believed(self.trust, said, t))
             if targets:
                 found.append(replace(said, targets=targets))
         return tuple(found)
@@ -110,7 +113,7 @@ class Judged:
             said
             for said in self.said
             if said.bundle.raw not in standing
-            and any(_is_believed(self.trust, said, target.name) for target in said.targets)
+            and any(_is_believed(self.trust, said, target) for target in said.targets)
         )
 
     def lost(self, others: Judged) -> tuple[Said, Target] | None:
@@ -163,23 +166,23 @@ def judge(
         try:
             view = predicate.parse(statement.predicate)
         except BadStatement as error:
-            if any(_is_believed(trust, one, target.name) for target in one.targets):
+            if any(_is_believed(trust, one, target) for target in one.targets):
                 undecided = (
                     f"status statement {bundle.digest.short} is of a kind that this version does "
                     f"not understand ({error}); a newer stemma is needed"
                 )
             continue
-        said.append(
-            replace(one, action=view.action, reason=view.reason, lifts=frozenset(view.releases))
-        )
+        acts = replace(one, action=view.action, reason=view.reason, criterion=view.criterion)
+        said.append(replace(acts, lifts=frozenset(view.releases)))
     releases: dict[Digest, tuple[Voice, ...]] = {}
     for one in said:
         for lifted in one.lifts:
             releases[lifted] = (*releases.get(lifted, ()), one.voice)
+    trust = distrusting.overlay(trust, _rules(said, releases, trust), now)
     standing = [
         left
         for one in said
-        if one.action == predicate.QUARANTINE
+        if one.action in (predicate.QUARANTINE, predicate.MATCHING)
         and (left := _left(one, releases.get(one.statement, ()), trust, now)) is not None
     ]
     return Judged(trust, tuple(said), tuple(standing), refused, now, undecided, releases)
@@ -222,25 +225,45 @@ def _worth(trust: TrustRoot, said: Said, target: Target, place: Reached) -> bool
 
 def _is_lifted(judged: Judged, said: Said, target: Target, place: Reached) -> bool:
     """Whether somebody who may speak about the name that is asked for too has released it."""
-    return any(
-        releasing.lifts(judged.trust, release, target.name, place.asked, judged.now)
-        for release in judged.releases.get(said.statement, ())
+    releases = judged.releases.get(said.statement, ())
+    return bool(releases) and releasing.lifted(
+        judged.trust, releases, target.name, place.asked, judged.now
     )
 
 
-def _is_believed(trust: TrustRoot, said: Said, name: str | None) -> bool:
-    return trust.has_authorised(said.signer, predicate.TYPE, name, said.signed)
+def _is_believed(trust: TrustRoot, said: Said, target: Target) -> bool:
+    if said.criterion is not None:  # which is about no name: it counts where its signer may speak
+        return bool(trust.patterns(said.signer, predicate.TYPE, None, said.signed))
+    return trust.has_authorised(said.signer, predicate.TYPE, target.name, said.signed)
 
 
-def _left(one: Said, releases: Iterable[Voice], trust: TrustRoot, now: datetime) -> Said | None:
+def _rules(
+    said: Iterable[Said], releases: Mapping[Digest, tuple[Voice, ...]], trust: TrustRoot
+) -> list[Rule]:
+    """The distrust in a feed, of those who may distrust somebody."""
+    return [
+        Rule(
+            one.statement,
+            one.bundle.digest,
+            one.voice,
+            one.criterion,
+            one.reason,
+            releases.get(one.statement, ()),
+        )
+        for one in said
+        if isinstance(one.criterion, Distrusted)
+        and trust.patterns(one.signer, predicate.TYPE, None, one.signed)
+    ]
+
+
+def _left(one: Said, releases: Sequence[Voice], trust: TrustRoot, now: datetime) -> Said | None:
     """A quarantine without the targets that are released today, whatever is asked about."""
+    if one.criterion is not None:
+        return None if releasing.covers_wholly(trust, releases, one.voice, now) else one
     left = tuple(
         target
         for target in one.targets
-        if not any(
-            releasing.lifts_wholly(trust, release, one.voice, target.name, now)
-            for release in releases
-        )
+        if not releasing.lifts_wholly(trust, releases, one.voice, target.name, now)
     )
     return replace(one, targets=left) if left else None
 

@@ -24,9 +24,9 @@ from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.keyless_facts import certified
-from stemma_registry.catalogue.project import UNKNOWN
 from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.reference import labels

@@ -19,8 +19,9 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTrustRoot
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.listed import Signer
 from stemma_attestations.times import format_time
-from stemma_attestations.trust import FORMAT, Signer, TrustRoot
+from stemma_attestations.trust import FORMAT, TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files
 from stemma_registry.errors import NotFound, Refused

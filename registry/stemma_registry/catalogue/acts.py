@@ -1,0 +1,229 @@
+"""Criteria of status statements, and waivers: rows of the catalogue, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from stemma_attestations import distrusting
+from stemma_attestations.digest import Digest
+from stemma_attestations.distrusting import Rule
+from stemma_attestations.errors import BadStatement
+from stemma_attestations.predicates import criterion, status
+from stemma_attestations.predicates.criterion import Criterion, Distrusted
+from stemma_attestations.predicates.waiver import Waiver
+from stemma_attestations.releasing import Voice
+from stemma_attestations.statement import Statement
+from stemma_attestations.trust import TrustRoot
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.rows import Fact
+from stemma_registry.config import LIMITS
+
+UNKNOWN = "unknown"  # the action of a status that this version does not understand
+
+
+@dataclass(frozen=True)
+class CriterionRow:
+    """One status that stops by a criterion; `statement` is the digest of its own bytes, hex."""
+
+    statement: str
+    of: Criterion
+    reason: str
+    issued: str
+    fact: Fact
+
+    @property
+    def digest(self) -> Digest:
+        """The same, as a digest."""
+        return Digest("sha256", self.statement)
+
+
+@dataclass(frozen=True)
+class WaiverRow:
+    """One waiver of one subject; `quarantine` is the digest (hex) of what it is in spite of."""
+
+    node_id: int
+    quarantine: str
+    until: datetime
+    reason: str
+    fact: Fact
+
+
+_FACT = (
+    t.statement.c.bundle,
+    t.statement.c.predicate_type,
+    t.statement.c.signer,
+    *TIMES,
+    t.statement.c.n,
+)
+
+
+def project_status(connection: Connection, row: int, statement: Statement) -> None:
+    """Write what a status statement says, also one that nobody understands."""
+    key = {"statement_id": row, "payload": statement.digest.value}
+    try:
+        view = status.parse(statement.predicate)
+    except BadStatement as error:
+        # Somebody meant to stop something, and we cannot tell what: never ignored.
+        values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
+        connection.execute(insert(t.status).values({**key, **values}))
+        return
+    values = {"action": view.action, "reason": view.reason, "issued": view.issued}
+    connection.execute(insert(t.status).values({**key, **values}))
+    if view.criterion is not None:
+        project_criterion(connection, row, view.criterion)
+    for digest in sorted(set(view.releases)):
+        lifts = {"statement_id": row, "payload": digest.value}
+        connection.execute(insert(t.lifted).values(lifts))
+
+
+def project_criterion(connection: Connection, row: int, of: Criterion) -> None:
+    """Write down what a status stops by; `row` is that of the statement."""
+    text = criterion.encode(of).decode()
+    connection.execute(insert(t.criterion).values(statement_id=row, document=text))
+
+
+def project_waiver(connection: Connection, row: int, said: Waiver) -> None:
+    """Write down what a waiver is in spite of, and until when."""
+    connection.execute(
+        insert(t.waiver).values(
+            statement_id=row,
+            quarantine=said.quarantine.value,
+            until=int(said.until.timestamp()),
+            reason=said.reason,
+        )
+    )
+
+
+def criteria(connection: Connection) -> list[CriterionRow]:
+    """Every one, whoever signed it, in ledger order."""
+    query = (
+        select(
+            t.status.c.payload,
+            t.status.c.reason,
+            t.status.c.issued,
+            t.criterion.c.document,
+            *_FACT,
+        )
+        .join(t.statement, t.statement.c.id == t.criterion.c.statement_id)
+        .join(t.status, t.status.c.statement_id == t.criterion.c.statement_id)
+        .order_by(t.criterion.c.statement_id)
+    )
+    return [
+        CriterionRow(
+            row.payload,
+            criterion.load(row.document),
+            row.reason,
+            row.issued,
+            _fact(row, None, None),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def rules(rows: Iterable[CriterionRow], released: dict[str, list[Fact]]) -> list[Rule]:
+    """Those that distrust a signer, with their releases."""
+    return [
+        Rule(
+            row.digest,
+            row.fact.bundle,
+            Voice(row.fact.signer, row.fact.signed),
+            row.of,
+            row.reason,
+            tuple(Voice(one.signer, one.signed) for one in released.get(row.statement, ())),
+        )
+        for row in rows
+        if isinstance(row.of, Distrusted)
+    ]
+
+
+def with_distrust(
+    connection: Connection, trust: TrustRoot, now: datetime
+) -> tuple[TrustRoot, str | None]:
+    """A trust root with the distrust in force, and why that may not be all.
+
+    What strangers sign is left out here: they could write more of it than is read.
+    """
+    rows = [row for row in criteria(connection) if _is_heard(trust, row.fact)]
+    if len(rows) > LIMITS.criteria:
+        return trust, f"more than {LIMITS.criteria} criteria; the limit is a named one"
+    found = rules(rows, query.releases(connection)) if rows else []
+    return distrusting.overlay(trust, found, now), None
+
+
+def _is_heard(trust: TrustRoot, fact: Fact) -> bool:
+    signer = fact.signer
+    return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
+
+
+def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
+    """Every waiver (of a node), whoever signed it, in ledger order."""
+    query = (
+        select(
+            t.subject.c.node_id,
+            t.subject.c.name,
+            t.subject.c.version,
+            t.waiver.c.quarantine,
+            t.waiver.c.until,
+            t.waiver.c.reason,
+            *_FACT,
+        )
+        .join(t.statement, t.statement.c.id == t.waiver.c.statement_id)
+        .join(t.subject, t.subject.c.statement_id == t.waiver.c.statement_id)
+        .order_by(t.waiver.c.statement_id, t.subject.c.position)
+    )
+    if node is not None:
+        query = query.where(t.subject.c.node_id == node)
+    return [
+        WaiverRow(
+            row.node_id,
+            row.quarantine,
+            datetime.fromtimestamp(row.until, UTC),
+            row.reason,
+            _fact(row, row.name, row.version),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def signed_by(connection: Connection, signers: Iterable[str]) -> set[int]:
+    """The artifacts that one of these signers gave a name to."""
+    wanted = sorted(set(signers))
+    if not wanted:
+        return set()
+    query = (
+        select(t.version.c.artifact_id)
+        .join(t.statement, t.statement.c.id == t.version.c.statement_id)
+        .where(t.statement.c.signer.in_(wanted))
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
+
+
+def signers(connection: Connection) -> list[str]:
+    """The ids of all that gave a name to anything."""
+    query = (
+        select(t.statement.c.signer)
+        .join(t.version, t.version.c.statement_id == t.statement.c.id)
+        .where(t.statement.c.signer.is_not(None))
+        .distinct()
+    )
+    return [str(one) for one in connection.execute(query).scalars()]
+
+
+def _fact(row: Any, name: str | None, version: str | None) -> Fact:
+    return Fact(
+        Digest("sha256", row.bundle),
+        row.predicate_type,
+        row.signer,
+        row.n,
+        name,
+        version,
+        times_of(row),
+    )

@@ -1,0 +1,1 @@
+"""Measures beside quarantine: distrust of a signer, waivers, names that are retired."""
