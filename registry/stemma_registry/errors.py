@@ -86,6 +86,10 @@ class Unavailable(StoreError):
     """The store cannot be reached, read or written."""
 
 
+class Rotten(Unavailable):
+    """The catalogue holds what no version of stemma writes: it is made anew."""
+
+
 class Temporary(Unavailable):
     """The store failed in a way that may pass: the same call may succeed when it is repeated."""
 

@@ -29,7 +29,15 @@ PLAYED = [
     *sorted((DOCS / "howto").glob("*.md")),
 ]
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-TYPES = {"text": str, "number": int, "bool": bool, "list": list, "object": dict, "null": type(None)}
+TYPES = {
+    "text": str,
+    "number": int,
+    "fraction": float,
+    "bool": bool,
+    "list": list,
+    "object": dict,
+    "null": type(None),
+}
 
 
 def name_of(page: Path) -> str:

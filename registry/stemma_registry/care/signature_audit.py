@@ -26,7 +26,7 @@ from stemma_registry.catalogue.again import noted
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import Unavailable
+from stemma_registry.errors import Rotten, Unavailable
 from stemma_registry.ledger.survey import last_number
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.trust.change import Change, compare
@@ -125,7 +125,7 @@ def _compared(view: Snapshot, fresh: Catalogue, question: Question) -> Verified 
         try:
             for difference in differences(view.connection, there):
                 found.note(f"sha256:{difference.blob}", str(difference), question.limit)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, Rotten) as error:
             text = f"it holds what no version of stemma writes ({error})"
             found.note("the catalogue", text, question.limit)
         if question.other is not None:

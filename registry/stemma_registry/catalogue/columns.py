@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from stemma_registry.errors import Unavailable
+from stemma_registry.errors import Rotten
 
 # SQLite gives only INTEGER PRIMARY KEY the row id; PostgreSQL wants 64 bits.
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -42,7 +42,7 @@ class HexBytes(TypeDecorator[str]):
         return None if value is None else bytes.fromhex(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        """From the database. Raises Unavailable for what nobody of ours has written."""
+        """From the database. Raises Rotten for what nobody of ours has written."""
         if value is None:
             return None
         if isinstance(value, bytes | bytearray | memoryview):
@@ -50,8 +50,8 @@ class HexBytes(TypeDecorator[str]):
         raise _rotten(value)
 
 
-def _rotten(value: object) -> Unavailable:
-    return Unavailable(
+def _rotten(value: object) -> Rotten:
+    return Rotten(
         f"the catalogue is damaged: it holds {value!r:.40}; `stemma rebuild` makes it anew"
     )
 
@@ -146,12 +146,12 @@ class Coded(TypeDecorator[str]):
         return None if value is None else _CODES.get(value, f"={value.replace(_NUL, _INSTEAD)}")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """From the database. Raises Unavailable for a letter that this version does not know."""
+        """From the database. Raises Rotten for a letter that this version does not know."""
         return None if value is None else word(value)
 
 
 def word(code: object) -> str:
-    """What `Coded` keeps as that. Raises Unavailable for what nobody of ours has written."""
+    """What `Coded` keeps as that. Raises Rotten for what nobody of ours has written."""
     if not isinstance(code, str) or not (code.startswith("=") or code in _TEXTS):
         raise _rotten(code)
     return code[1:] if code.startswith("=") else _TEXTS[code]
