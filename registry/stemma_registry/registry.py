@@ -152,10 +152,10 @@ def current(registry: Registry, trust: TrustRoot) -> Head:
 
     Raises LedgerBroken, Unavailable.
     """
-    return _current(registry, trust)[0]
+    return reached(registry, trust)[0]
 
 
-def _current(registry: Registry, trust: TrustRoot) -> tuple[Head, str | None]:
+def reached(registry: Registry, trust: TrustRoot) -> tuple[Head, str | None]:
     """The same, with why that is an old head, where the catalogue is a replica."""
     store, home = registry.store, registry.home
     signed, seen = heads.read_checkpoint(store, trust), heads.read_seen(home.heads, store)
@@ -173,7 +173,7 @@ def _current(registry: Registry, trust: TrustRoot) -> tuple[Head, str | None]:
 def snapshot(registry: Registry, trust: TrustRoot, now: datetime) -> Iterator[Snapshot]:
     """A snapshot at the ledger's head. Raises LedgerBroken, Unavailable."""
     for _ in range(SNAPSHOT_TRIES):
-        (head, lag), held = _current(registry, trust), Held.of(registry.catalogue.roots)
+        (head, lag), held = reached(registry, trust), Held.of(registry.catalogue.roots)
         with registry.catalogue.reading() as connection:
             n = registry.catalogue.projected(connection).n
             if n >= head.n and registry.catalogue.is_of(connection, held):
@@ -211,7 +211,7 @@ def record(
     a failure. Raises what `decide` raises, LedgerBroken, Unavailable.
     """
     for _ in range(LIMITS.restore_tries):
-        head, lag = _current(registry, trust)
+        head, lag = reached(registry, trust)
         if lag is not None:
             raise Unavailable(f"nothing can be decided to be written: {lag}")
         uploads.reached = max(uploads.reached, head.n)

@@ -350,6 +350,7 @@ def test_every_requirement_there_is_has_its_property() -> None:
         "ancestors": "test_what_vouches_for_an_ancestor_and_goes_missing_never_helps",
         "files": "test_a_file_that_nobody_can_tell_is_no_better_than_one_that_is",
         "rego": "a module's own business: it is asked last, and takes away a yes at most",
+        "tensors": "tests/tensors: the gate reads the bytes; a table that is missing hides nothing",
         "max_age": "tests/status/test_freshness.py: without a feed nothing proves it",
     }
     asks = {field.name for field in fields(Rule)} - {"names", "stages", "line", "label"}

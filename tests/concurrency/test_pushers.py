@@ -169,7 +169,7 @@ def test_two_ordinary_processes(scene: Scene) -> None:
     pushes += [push(scene, "data/same:1", b"3"), push(scene, "data/same:1", b"4")]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "stemma_cli.main", *argv],
+            [sys.executable, "-m", "stemma_cli.main", *argv, "--record-index", "off"],
             cwd=scene.work,
             env=scene.seat.environment,
             stdout=subprocess.PIPE,

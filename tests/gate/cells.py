@@ -74,6 +74,8 @@ def ledger_damaged(desk: Desk) -> tuple[str, ...]:
 
 
 def catalogue_unreadable(desk: Desk) -> tuple[str, ...]:
+    for file in desk.catalogue.parent.glob(f"{desk.catalogue.name}*"):
+        file.unlink()  # its log too, which may have all of it
     desk.catalogue.write_bytes(b"no database at all" * 100)
     return GOOD
 

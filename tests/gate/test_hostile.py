@@ -141,8 +141,7 @@ def small(desk: Desk, tmp_path: Path) -> Iterator[Desk]:
     """The home, without its catalogue, on a small disk of its own."""
     folder = tmp_path / "small"
     mount(folder, "-t", "tmpfs", "-o", "size=96k", "tmpfs")
-    desk.catalogue.unlink()
-    shutil.copytree(desk.home, folder / "home")
+    shutil.copytree(desk.home, folder / "home", ignore=shutil.ignore_patterns("*.sqlite3*"))
     yield Desk(folder, desk.call)
     unmount(folder)
 

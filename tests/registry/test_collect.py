@@ -123,9 +123,8 @@ def test_a_catalogue_that_lacks_something_deletes_nothing(world: World, lost: Ta
     with world.registry.catalogue.writing() as connection:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
-        connection.execute(delete(t.version))
-        connection.execute(delete(t.subject))
-        connection.execute(delete(t.edge))
+        for table in (t.version, t.subject, t.edge, t.packaged):
+            connection.execute(delete(table))
         connection.execute(delete(lost))
     with pytest.raises(LedgerBroken, match="rebuild"):
         gc(world)

@@ -255,7 +255,7 @@ def test_what_cannot_be_admitted(world: World) -> None:
         admit(world, "models/none:1")
     with pytest.raises(NotFound):
         admit(world, f"sha256:{BASE}")
-    with pytest.raises(Refused, match="commit"):
+    with pytest.raises(Refused, match="not code"):
         admit(world, f"git:{world.commit}")
     with pytest.raises(Refused, match="0 references"):
         admit(world)

@@ -163,9 +163,9 @@ def test_a_kind_of_entry_that_is_not_of_this(sigstore: LocalSigstore, rekor: int
     document = assemble(Blob(sigstore, rekor=rekor))
     statement = good(sigstore, 1)
     material(document)["tlogEntries"] = material(statement)["tlogEntries"]
-    no(document, sigstore.trusted_root(), "dsse/0.0.1 is not verified for this")
+    no(document, sigstore.trusted_root(), "'dsse/0.0.1' is not verified for this")
     material(statement)["tlogEntries"] = material(assemble(Blob(sigstore, rekor=1)))["tlogEntries"]
-    with pytest.raises(SignatureRefused, match=r"hashedrekord/0\.0\.1 is not verified for this"):
+    with pytest.raises(SignatureRefused, match=r"hashedrekord/0\.0\.1. is not verified for this"):
         keyless.verify(raw(statement), sigstore.trusted_root())
 
 

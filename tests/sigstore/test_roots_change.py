@@ -306,7 +306,7 @@ def test_a_root_that_goes_while_a_question_is_put(
     keyed(desk)
     assert desk.believe(BOB) == 0
     stop(desk)
-    raw, current = kept(desk).read_bytes(), registry.current
+    raw, current = kept(desk).read_bytes(), registry.reached
     turns = itertools.cycle([kept(desk).unlink, lambda: kept(desk).write_bytes(raw)])
     left = iter(range(6))
 
@@ -316,7 +316,7 @@ def test_a_root_that_goes_while_a_question_is_put(
             next(turns)()
         return head
 
-    monkeypatch.setattr(registry, "current", restless)
+    monkeypatch.setattr(registry, "reached", restless)
     assert desk.verify("models/k:1") == 11
     assert next(left, None) is None
 

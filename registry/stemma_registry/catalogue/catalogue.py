@@ -143,7 +143,7 @@ class Catalogue:
         held: Held,
         progress: Progress | None,
     ) -> Head:
-        """Project from `entry` on, as much as fits into one transaction; how far it came."""
+        """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
         head = _head(connection)
         if entry is None or head.n + 1 != entry.n:
             return head  # another process was here first
@@ -157,7 +157,8 @@ class Catalogue:
             projector.project(entry)
             if progress is not None:
                 progress(1)
-            entry = reader.after(head) if time.monotonic() < until else None
+            # What is still to be fetched is waited for without the lock.
+            entry = reader.at_hand(head) if time.monotonic() < until else None
             if entry is None:
                 _save_head(connection, head, before, held.names)
         return head

@@ -85,6 +85,11 @@ class Reader:
         self._single = 0 if n % SIZE == 0 else self._single + 1
         return read_entry(self.store, n)
 
+    def at_hand(self, head: Head) -> LedgerEntry | None:
+        """The same where it was read already, with its segment: the store is not asked."""
+        entry = self._ready.get(head.n + 1)
+        return entry if entry is not None and entry.previous == head.entry else None
+
 
 def believed(store: Store, head: Head) -> list[LedgerEntry]:
     """The entries behind `head` in its segment, all of them checked; none if anything is wrong."""

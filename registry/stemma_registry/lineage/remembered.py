@@ -126,12 +126,22 @@ class Remembered:
 
 def context_of(trust: TrustRoot, roots: Mapping[Digest, bytes]) -> bytes:
     """A digest over everything that an outcome depends on, besides the bundle itself."""
-    from importlib.metadata import version
+    import cryptography
 
     parts = [str(FORMAT), __version__, str(trust.digest), *sorted(map(str, roots))]
     # What an upgrade has mended is verified again.
-    parts += [f"{name} {version(name)}" for name in ("cryptography", "sigstore")]
+    parts += [cryptography.__version__, _installed("sigstore")]
     return hashlib.sha256("\n".join(parts).encode()).digest()
+
+
+def _installed(name: str) -> str:
+    """The version of a library that takes a second to import; empty where nothing tells."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _connect(path: Path) -> sqlite3.Connection:
