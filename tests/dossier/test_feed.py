@@ -14,6 +14,9 @@ from stemma_attestations.policy import Policy
 from stemma_attestations.predicates.dossier import Role
 from stemma_registry.config import Home
 from stemma_registry.dossier import container, standing
+from stemma_registry.measures import waiving
+from stemma_registry.measures.waiving import Wish
+from stemma_registry.policy_source import SHIPPED
 from stemma_registry.status import pinning
 from stemma_registry.status.documents import FOLDER
 from tests.dossier.scene import DossierScene, parse
@@ -86,6 +89,32 @@ def test_a_quarantine_of_afterwards_stops(fed: Fed) -> None:
     fed.copy()
     assert fed.verify(path) == 0
     assert fed.verify(path, None) == 0
+
+
+def test_a_waiver_of_afterwards_lets_it_pass(fed: Fed) -> None:
+    path, world = fed.scene.make(at=utc()), fed.scene.world
+    digest = world.quarantine("acme/data:1")
+    fed.feed.publish()
+    fed.copy()
+    assert fed.verify(path) == 11
+    wish = Wish("acme/model:1", digest, world.now + timedelta(days=7), "it is not in it")
+    waiving.waive(world.registry, world.trust, world.signer("owner"), wish, world.now)
+    fed.feed.publish()
+    fed.copy()
+    verdict = fed.scene.verify(path, max_age=QUARTER, now=utc())
+    assert any("WAIVED" in line for line in verdict.warnings)
+    assert fed.verify(path, now=utc() + timedelta(days=8), age=timedelta(days=9)) != 0
+
+
+def test_the_policy_of_the_publisher_is_beside_it(fed: Fed) -> None:
+    home = fed.feed.world.home
+    home.path.mkdir(exist_ok=True)
+    home.configuration.write_text("policy: starter\n")
+    fed.feed.publish()
+    (key,) = [key for key in fed.feed.store.keys(FOLDER) if key.endswith(".policy.yaml")]
+    assert fed.feed.store.read(key) == SHIPPED["starter"]
+    fed.copy()
+    assert fed.verify(fed.scene.make(at=utc())) == 0
 
 
 def test_a_quarantine_of_another_thing_does_not(fed: Fed) -> None:

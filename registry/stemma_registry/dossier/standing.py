@@ -68,7 +68,12 @@ def ask(
         return Standing(Freshness(None, answer.stale, answer.contradicted), remembered)
     against = contradiction(content, status) or status.custody.undecided
     fresh = Freshness(status.age(machine.now), contradicted=against)
-    return Standing(fresh, status.statements, status.head.n)
+    said = [status.statements, status.waivers]
+    both = Custody.of(
+        (bundle for one in said for bundle in one.bundles),
+        (key for one in said for key in one.keys),
+    )
+    return Standing(fresh, both, status.head.n)
 
 
 def project(catalogue: Catalogue, store: HeldStore, held: Held, standing: Standing, n: int) -> int:

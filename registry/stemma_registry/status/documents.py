@@ -20,8 +20,11 @@ TARGETS = "targets/"  # below it
 HEAD = "head.json"
 CUSTODY = "quarantines.json"
 TRUST_ROOT = "trust-root.yaml"
+WAIVERS = "waivers.json"
+POLICY = "policy.yaml"
 HEAD_FORMAT = "urn:stemma:feed-head:v0.1"
 CUSTODY_FORMAT = "urn:stemma:feed-quarantines:v0.1"
+WAIVERS_FORMAT = "urn:stemma:feed-waivers:v0.1"
 _KEY = re.compile(
     rf"{FOLDER}(?:timestamp\.json|[0-9]+\.(?:root|targets|snapshot)\.json"
     rf"|{TARGETS}[0-9a-f]{{64}}\.[a-z-]+\.(?:json|yaml))\Z"
@@ -95,7 +98,7 @@ class FeedHead:
 
 @dataclass(frozen=True)
 class Custody:
-    """Signed status bundles as they lie in the store, in ledger order, and their signers' keys."""
+    """Signed bundles as they lie in the store, in ledger order, and their signers' keys."""
 
     bundles: tuple[bytes, ...] = ()
     keys: tuple[bytes, ...] = ()
@@ -105,22 +108,22 @@ class Custody:
         """Each key once, in an order that does not depend on anything else."""
         return cls(tuple(bundles), tuple(sorted(set(keys))))
 
-    def encode(self) -> bytes:
+    def encode(self, kind: str = CUSTODY_FORMAT) -> bytes:
         """Its file."""
         document = {
-            "format": CUSTODY_FORMAT,
+            "format": kind,
             "keys": [_text(key) for key in self.keys],
             "statements": [{"bundle": _text(bundle)} for bundle in self.bundles],
         }
         return canonical.dumps(document)
 
     @classmethod
-    def parse(cls, raw: bytes) -> Custody:
+    def parse(cls, raw: bytes, kind: str = CUSTODY_FORMAT) -> Custody:
         """Read its file. Raises BadFeed."""
-        document = _document(raw, CUSTODY_FORMAT)
+        document = _document(raw, kind)
         keys, statements = document.get("keys"), document.get("statements")
         if not isinstance(keys, list) or not isinstance(statements, list):
-            raise BadFeed("the quarantines of a feed have `keys` and `statements`")
+            raise BadFeed("the statements of a feed have `keys` and `statements`")
         if not all(isinstance(item, dict) for item in statements):
             raise BadFeed("a statement of a feed is {bundle}")
         bundles = tuple(_bytes(item.get("bundle")) for item in statements)

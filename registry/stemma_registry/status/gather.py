@@ -1,4 +1,4 @@
-"""What the feed says: the ledger's head, every act of custody, and the trust root.
+"""What the feed says: the ledger's head, every act of custody, waivers, trust root and policy.
 
 *Every* quarantine is in it, also those that were released, with their releases:
 whoever saw one stand must be able to see, however late, who lifted it. What
@@ -17,18 +17,29 @@ from stemma_attestations.errors import BadBundle
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry import files
+from stemma_registry import files, policy_source, settings
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.config import LIMITS
+from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken, NotFound, Refused
 from stemma_registry.ledger import heads
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot, snapshot
-from stemma_registry.status.documents import CUSTODY, HEAD, TRUST_ROOT, BadFeed, Custody, FeedHead
+from stemma_registry.status.documents import (
+    CUSTODY,
+    CUSTODY_FORMAT,
+    HEAD,
+    POLICY,
+    TRUST_ROOT,
+    WAIVERS,
+    WAIVERS_FORMAT,
+    BadFeed,
+    Custody,
+    FeedHead,
+)
 from stemma_registry.trust import source as trust_source
 
 
@@ -45,9 +56,11 @@ def contents(
             HEAD: _head(registry.store, view, before.get(HEAD)).encode(),
             CUSTODY: _custody(registry.store, view, before.get(CUSTODY)).encode(),
         }
-    raw = trust_root(registry, trust)
-    if raw is not None:
-        found[TRUST_ROOT] = raw
+        waived = _waivers(registry.store, view, before.get(WAIVERS))
+    if waived.bundles:
+        found[WAIVERS] = waived.encode(WAIVERS_FORMAT)
+    texts = {TRUST_ROOT: trust_root(registry, trust), POLICY: _policy(registry.home)}
+    found |= {name: raw for name, raw in texts.items() if raw is not None}
     for name, data in found.items():
         if len(data) > LIMITS.feed_target_bytes:
             raise Refused(f"{name} of the feed would have {len(data)} bytes, which nobody reads")
@@ -100,15 +113,32 @@ def _follows(store: Store, view: Snapshot, before: bytes | None) -> None:
         )
 
 
+def _policy(home: Home) -> bytes | None:
+    """The policy that the publisher's configuration names, as it is."""
+    return None if settings.load(home).policy is None else policy_source.chosen_bytes(None, home)
+
+
+def _waivers(store: Store, view: Snapshot, before: bytes | None) -> Custody:
+    heard = (row.fact for row in acts.waivers(view.connection) if _is_heard(view.trust, row.fact))
+    facts = {fact.bundle: fact for fact in heard}
+    return _read(store, view.trust, facts, _known(before, WAIVERS_FORMAT))
+
+
 def _custody(store: Store, view: Snapshot, before: bytes | None) -> Custody:
-    known = _known(before)
     facts: dict[Digest, Fact] = {}
     for action in (predicate.QUARANTINE, predicate.MATCHING, predicate.RELEASE, UNKNOWN):
         for row in query.statuses(view.connection, action):
             if _is_heard(view.trust, row.fact):
                 facts.setdefault(row.fact.bundle, row.fact)
+    return _read(store, view.trust, facts, _known(before, CUSTODY_FORMAT))
+
+
+def _read(
+    store: Store, trust: TrustRoot, facts: Mapping[Digest, Fact], known: Mapping[Digest, bytes]
+) -> Custody:
+    """The bundles of these, and the keys of signers that the trust root does not list."""
     order = sorted(facts.values(), key=lambda fact: (fact.n, fact.bundle))
-    signers = {fact.signer for fact in order if fact.signer and not view.trust.who(fact.signer)}
+    signers = {fact.signer for fact in order if fact.signer and not trust.who(fact.signer)}
     wanted = [fact.bundle for fact in order] + [sha256(signer) for signer in sorted(signers)]
 
     def read(digest: Digest) -> bytes:
@@ -130,12 +160,12 @@ def _is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return not trust.signers or trust.principal(fact.signer) is not None
 
 
-def _known(before: bytes | None) -> dict[Digest, bytes]:
+def _known(before: bytes | None, kind: str) -> dict[Digest, bytes]:
     """What need not be read again, by its digest."""
     if before is None:
         return {}
     try:
-        custody = Custody.parse(before)
+        custody = Custody.parse(before, kind)
     except BadFeed:
         return {}
     return {Digest.of(data): data for data in (*custody.bundles, *custody.keys)}

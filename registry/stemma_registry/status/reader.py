@@ -36,8 +36,11 @@ from stemma_registry.status import judging, metadata
 from stemma_registry.status.documents import (
     CUSTODY,
     HEAD,
+    POLICY,
     TARGETS,
     TRUST_ROOT,
+    WAIVERS,
+    WAIVERS_FORMAT,
     BadFeed,
     Custody,
     FeedHead,
@@ -47,9 +50,10 @@ from stemma_registry.status.pinning import Pin, locked
 from stemma_registry.status.source import BASE
 
 _KINDS = (Root, Timestamp, Snapshot, Targets)
-_KNOWN = (HEAD, CUSTODY, TRUST_ROOT)
+_KNOWN = (HEAD, CUSTODY, TRUST_ROOT, WAIVERS, POLICY)
 _SEEN_HEAD, _SEEN_CUSTODY = "seen-head.json", "seen-custody.json"
 _TRIES = 2
+NONE = Custody()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Status:
     """What is known of a registry's status, proved by its feed.
 
     `time` is when the timestamp was signed: the status is at least that new.
-    `trust_root` are the bytes that the publisher's trust root had, if it has one.
+    `trust_root` and `policy` are the bytes of those that the publisher has, if any. Nobody
+    has to use them: what decides is the reader's own.
     """
 
     head: FeedHead
@@ -68,6 +73,8 @@ class Status:
     trust_root: bytes | None
     checkpoint_by: str | None
     statements: Custody  # those that `custody` is of, as they came
+    waivers: Custody = NONE
+    policy: bytes | None = None
 
     def age(self, now: datetime) -> timedelta:
         """How old it is."""
@@ -150,6 +157,8 @@ def _status(
         raw.get(TRUST_ROOT),
         _checkpoint(head, trust),
         custody,
+        Custody.parse(raw[WAIVERS], WAIVERS_FORMAT) if WAIVERS in raw else NONE,
+        raw.get(POLICY),
     )
 
 
