@@ -152,7 +152,7 @@ def kills(fresh: Callable[[], Scene], revision: str, most: int) -> None:
     assert killed >= len(chosen) * REACHED
 
 
-@pytest.mark.parametrize("revision", OLD)
+@pytest.mark.parametrize("revision", [OLD[0], OLD[-1]])
 def test_an_upgrade_that_was_killed(fresh: Callable[[], Scene], revision: str) -> None:
     kills(fresh, revision, 8)
 

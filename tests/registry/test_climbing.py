@@ -60,6 +60,7 @@ def test_strangers_edges_are_not_stepped_on(world: World) -> None:
     assert with_theirs["junk/a:1"] == 7
 
 
+@pytest.mark.slow
 def test_what_is_read_in_vain_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers hang chains of their own on every model."""
     for i in range(CHAIN):

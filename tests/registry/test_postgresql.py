@@ -64,7 +64,7 @@ def _history(world: World, seed: int) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_it_answers_as_sqlite_does(world: World, embedded: Registry, seed: int) -> None:
     names = _history(world, seed)
     with world.view() as ours, snapshot(embedded, world.trust, world.now) as theirs:

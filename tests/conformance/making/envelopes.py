@@ -29,6 +29,7 @@ PARSE = "attestations/stemma_attestations/bundle.py::Bundle.parse"
 TYPED = "attestations/stemma_attestations/bundle.py::Bundle.statement"
 ENVELOPE = "attestations/stemma_attestations/envelope.py::"
 TRUSTED = "attestations/stemma_attestations/trust.py::"
+LISTED = "attestations/stemma_attestations/listed.py::"
 COVERS = "attestations/stemma_attestations/grants.py::Grant.covers"
 NOT_BY_IT = "the signature does not verify"
 OTHER_TYPE = "the payload type is not application/vnd.in-toto+json"
@@ -310,7 +311,7 @@ def _grants() -> Iterator[Case]:
         ),
     }
     for name, (fields, reason, what) in times.items():
-        check = f"{TRUSTED}Signer.{'stands' if name == 'revoked' else 'valid_at'}"
+        check = f"{LISTED}Signer.{'stands' if name == 'revoked' else 'valid_at'}"
         files = {TRUST: trust(by_key(**fields))}
         yield KEY_GOOD.forged(f"key-{name}", f"The key {what}.", check, reason, files)
     yield KEY_GOOD.forged(
