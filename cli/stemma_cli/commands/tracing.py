@@ -106,6 +106,14 @@ class Asked:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option(
+    "--near",
+    type=click.FloatRange(0.5, 1),
+    is_flag=False,
+    flag_value=0.8,
+    metavar="[SIMILARITY]",
+    help="Of record:FILE: also what is nearly the same, apart.  [alone: 0.8]",
+)
+@click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @pass_session
@@ -115,6 +123,7 @@ def trace(
     subject: str,
     form: str,
     fields: str | None,
+    near: float | None,
     trust: str | None,
     **options: Any,
 ) -> None:
@@ -128,11 +137,11 @@ def trace(
     """
     if subject.startswith(record_trace.PREFIX):
         if any(value not in (None, False, ()) for value in options.values()):
-            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
-        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
+            raise click.UsageError("record:FILE takes --fields, --near, --format and --trust alone")
+        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust, near)
         return
-    if fields is not None:
-        raise click.UsageError("--fields is of record:FILE")
+    if fields is not None or near is not None:
+        raise click.UsageError("--fields and --near are of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
