@@ -140,8 +140,8 @@ def _print(
     if report.surplus:
         perhaps = "" if report.certain else ", as far as the ledger can be read"
         total = output.size(sum(each.size for each in report.surplus))
-        count = output.count(len(report.surplus), "blob")
-        output.line(f"{count} that nothing refers to{perhaps}: {total} (see `stemma gc`)")
+        blobs = output.count(len(report.surplus), "blob")
+        output.line(f"{blobs} that nothing refers to{perhaps}: {total} (see `stemma gc`)")
         _listed([f"{e.blob}  {output.size(e.size)}  {e.state}".rstrip() for e in report.surplus])
     if report.strays:
         output.line(f"{len(report.strays)} things that are not Stemma's:")
