@@ -12,10 +12,10 @@ from tests.world import World
 def test_what_cannot_be_found_by_its_contents_is_counted(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.view() as view:
-        assert str(coverage(view.connection)) == "0 datasets and 0 models, all of them"
+        assert str(coverage(view.connection)) == "all of 0 datasets and 0 models"
     indexed(world, "data/a:1", {"x.jsonl": b'{"a": 1}\n'})
     with world.view() as view:
-        assert str(coverage(view.connection)) == "1 dataset and 0 models, all of them"
+        assert str(coverage(view.connection)) == "all of 1 dataset and 0 models"
     world.push("data/b:1", {"x.jsonl": b'{"a": 2}\n'})
     world.push("data/b:2", {"x.jsonl": b'{"a": 2}\n'})  # the same bytes are one dataset
     world.push("models/m:1", {"weights": b"weights"}, kind="model")

@@ -32,9 +32,7 @@ class Coverage:
             found.append(
                 f"{self.no_tensors} of {_count(self.models, 'model')} without tensor digests"
             )
-        whole = (
-            f"{_count(self.datasets, 'dataset')} and {_count(self.models, 'model')}, all of them"
-        )
+        whole = f"all of {_count(self.datasets, 'dataset')} and {_count(self.models, 'model')}"
         return "; ".join(found) or whole
 
 
