@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from stemma_attestations.digest import Digest
 from stemma_attestations.relations import RELATIONS
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import query, tables
+from stemma_registry.catalogue import columns, query, tables
 from stemma_registry.catalogue.project import Projector
 from tests.world import World
 
@@ -78,6 +78,6 @@ def test_a_coded_text_comes_back(word: str) -> None:
 
 
 def test_every_code_is_of_one_text() -> None:
-    assert len(tables._TEXTS) == len(tables._CODES)
-    assert all(len(code) == 1 and code != "=" for code in tables._TEXTS)
-    assert set(tables._CODES) >= set(RELATIONS)
+    assert len(columns._TEXTS) == len(columns._CODES)
+    assert all(len(code) == 1 and code != "=" for code in columns._TEXTS)
+    assert set(columns._CODES) >= set(RELATIONS)

@@ -50,14 +50,15 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
     items = statement.predicate.get("edges")
     if not isinstance(items, list):
         raise BadStatement("a lineage predicate has a list of edges")
-    return tuple(_parse_edge(item, statement) for item in items)
+    about = frozenset(subject.digest("sha256") for subject in statement.subjects)
+    return tuple(_parse_edge(item, about) for item in items)
 
 
-def _parse_edge(obj: object, statement: Statement) -> Edge:
+def _parse_edge(obj: object, about: frozenset[Digest | None]) -> Edge:
     if not isinstance(obj, dict) or not isinstance(obj.get("relation"), str):
         raise BadStatement("an edge is {output, relation, input}")
     output = ResourceDescriptor.parse(obj.get("output")).digest("sha256")
-    if output is None or not statement.subjects_about(output):
+    if output is None or output not in about:
         raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
     descriptor = ResourceDescriptor.parse(obj.get("input"))
     digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")

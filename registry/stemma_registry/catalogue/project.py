@@ -9,10 +9,10 @@ said is not known, and nothing can be decided without it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Column, Connection, select, update
 from sqlalchemy import Table as SqlTable
 
 from stemma_attestations.bundle import Bundle
@@ -30,7 +30,14 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import deployment, lineage, provenance, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import collection, dated_facts, deployed, keyless_facts
+from stemma_registry.catalogue import (
+    bulk,
+    collection,
+    dated_facts,
+    deployed,
+    halts,
+    keyless_facts,
+)
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.catalogue.keyless_facts import Proven
@@ -39,6 +46,11 @@ from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
 UNKNOWN = "unknown"
+_KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
+_BUNDLE = (
+    "SELECT id, signer FROM statement "  # noqa: S608 - a number
+    f"WHERE substr(bundle, 1, {t.HEAD}) = :head AND bundle = :bundle"
+)
 
 
 @dataclass
@@ -48,6 +60,8 @@ class Projector:
     connection: Connection
     store: Store
     held: Held = NONE_HELD
+    # Nodes that this transaction has met: others cannot make any meanwhile.
+    nodes: dict[Digest, int] = field(default_factory=dict)
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -65,8 +79,7 @@ class Projector:
 
     def _keep(self, digest: Digest) -> None:
         """Note a blob that is referred to and has no row elsewhere."""
-        if not self._exists(t.kept, t.kept.c.blob == digest.value):
-            self.connection.execute(insert(t.kept).values(blob=digest.value))
+        bulk.run(self.connection, _KEEP, blob=bytes.fromhex(digest.value))
 
     def _blob(self, digest: Digest, entry: LedgerEntry) -> bytes:
         try:
@@ -118,6 +131,7 @@ class Projector:
                 for item in manifest.entries
             ),
         )
+        halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
@@ -180,30 +194,33 @@ class Projector:
 
     def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
         """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
-        known = select(t.statement.c.id, t.statement.c.signer).where(
-            t.is_one_of(t.statement.c.bundle, [digest.value])
-        )
-        row = self.connection.execute(known).first()
-        if row is None or row.signer is not None or not keys:
-            return row is not None
+        value = bytes.fromhex(digest.value)
+        found = bulk.ask(self.connection, _BUNDLE, head=value[: t.HEAD], bundle=value)
+        if not found or found[0][1] is not None or not keys:
+            return bool(found)
+        row = found[0][0]
         try:
             bundle = Bundle.parse(self._blob(digest, entry))
             key = keys.get(bundle.hint)
             if key is not None:
                 bundle.verify(key)
-                change = update(t.statement).where(t.statement.c.id == row.id)
+                change = update(t.statement).where(t.statement.c.id == row)
                 values = {"signer": key.id, "root": dated_facts.mark(bundle)}
                 self.connection.execute(change.values(values))
                 times = dated_facts.prove(bundle, key.id, self.held.roots)
-                dated_facts.record(self.connection, row.id, times)
+                dated_facts.record(self.connection, row, times)
         except (BadBundle, SignatureRefused):
             pass
         return True
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
-        for position, subject in enumerate(statement.subjects):
-            digest = subject.digest("sha256") or subject.digest("gitCommit")
+        about = [
+            subject.digest("sha256") or subject.digest("gitCommit")
+            for subject in statement.subjects
+        ]
+        nodes = self._nodes(digest for digest in about if digest is not None)
+        for position, (subject, digest) in enumerate(zip(statement.subjects, about, strict=True)):
             if digest is None:
                 continue
             name = subject_name(subject.name)
@@ -212,7 +229,7 @@ class Projector:
                 {
                     "statement_id": row,
                     "position": position,
-                    "node_id": self._node(digest),
+                    "node_id": nodes[digest],
                     "name": name.name if name else None,
                     "version": name.version if name else None,
                     "path": path if isinstance(path, str) else None,
@@ -267,12 +284,13 @@ class Projector:
                 },
             )
 
-    def _edges(self, row: int, edges: Iterable[tuple[Digest, provenance.Input]]) -> None:
+    def _edges(self, row: int, edges: Sequence[tuple[Digest, provenance.Input]]) -> None:
+        nodes = self._nodes(end for output, item in edges for end in (output, item.digest))
         rows: dict[tuple[int, int, str], dict[str, Any]] = {}
         for output, item in edges:
             said = subject_name(item.name)
             name = said.name if said else None
-            source, target = self._node(item.digest), self._node(output)
+            source, target = nodes[item.digest], nodes[output]
             key = (source, target, item.relation[:64])
             if key in rows and rows[key]["input_name"] != name:
                 name = None  # under two names: no quarantine of either may miss it
@@ -283,7 +301,8 @@ class Projector:
                 "statement_id": row,
                 "input_name": name,
             }
-        self._insert(t.edge, *rows.values())
+        # In the order of the key: neighbours are written together.
+        self._insert(t.edge, *(rows[key] for key in sorted(rows)))
 
     def _status(self, row: int, statement: Statement) -> None:
         key = {"statement_id": row, "payload": statement.digest.value}
@@ -293,50 +312,65 @@ class Projector:
             # Somebody meant to stop something, and we cannot tell what: never ignored.
             values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
             self._insert(t.status, {**key, **values})
+            halts.of_status(self.connection, row, UNKNOWN)
             return
         values = {"action": view.action, "reason": view.reason, "issued": view.issued}
         self._insert(t.status, {**key, **values})
+        halts.of_status(self.connection, row, view.action)
         self._insert(
             t.lifted,
             *({"statement_id": row, "payload": d.value} for d in sorted(set(view.releases))),
         )
 
     def _node(self, digest: Digest) -> int:
-        return self._nodes([digest])[digest]
+        known = self.nodes.get(digest)
+        return self._nodes([digest])[digest] if known is None else known
 
     def _nodes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
         """Ids of nodes, made where they are new."""
-        wanted = sorted(set(digests))
-        found: dict[Digest, int] = {}
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
-            query = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
-                t.is_one_of(t.node.c.value, [d.value for d in part])
-            )
-            by_key = {(s, v): i for i, s, v in self.connection.execute(query)}
-            for digest in part:
-                key = (digest.algorithm, digest.value)
-                if key not in by_key:
-                    by_key[key] = self._insert(
-                        t.node, {"scheme": digest.algorithm, "value": digest.value}
-                    )
-                found[digest] = by_key[key]
-        return found
+        wanted = set(digests)
+        new = sorted(wanted - self.nodes.keys())
+        for start in range(0, len(new), 500):
+            self._look_up(new[start : start + 500])
+        missing = [digest for digest in new if digest not in self.nodes]
+        if missing:
+            ids = list(bulk.ids(self.connection, t.node, len(missing)))
+            rows = [
+                {"id": i, "scheme": digest.algorithm, "value": digest.value}
+                for i, digest in zip(ids, missing, strict=True)
+            ]
+            bulk.insert(self.connection, t.node, rows)
+            self.nodes.update(zip(missing, ids, strict=True))
+        return {digest: self.nodes[digest] for digest in wanted}
+
+    def _look_up(self, digests: Sequence[Digest]) -> None:
+        """Remember those of the digests that have their node."""
+        raw = {bytes.fromhex(digest.value) for digest in digests}
+        heads, values = bulk.places({value[: t.HEAD] for value in raw}, "h")
+        whole, more = bulk.places(raw)
+        query = (
+            "SELECT id, scheme, value FROM node "  # noqa: S608 - places only
+            f"WHERE substr(value, 1, {t.HEAD}) IN ({heads}) AND value IN ({whole})"
+        )
+        wanted = set(digests)
+        for i, scheme, value in bulk.ask(self.connection, query, **values, **more):
+            digest = Digest(_read(t.node.c.scheme, scheme), _read(t.node.c.value, value))
+            if digest in wanted:
+                self.nodes[digest] = i
 
     def _is_artifact(self, node: int) -> bool:
-        return self._exists(t.artifact, t.artifact.c.id == node)
-
-    def _exists(self, table: SqlTable, condition: Any) -> bool:
-        query = select(1).select_from(table).where(condition).limit(1)
-        return self.connection.execute(query).first() is not None
+        return bool(bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node))
 
     def _insert(self, table: SqlTable, *rows: dict[str, Any]) -> int:
-        """Insert rows; the id of the row where there is exactly one."""
-        if not rows:
-            return 0
-        if len(rows) == 1:
-            result = self.connection.execute(insert(table).values(rows[0]))
-            key: Sequence[Any] | None = result.inserted_primary_key
-            return int(key[0]) if key else 0
-        self.connection.execute(insert(table), list(rows))
-        return 0
+        """Insert rows; the id of the row where there is exactly one, and it is given one."""
+        given = 0
+        if len(rows) == 1 and "id" in table.c and "id" not in rows[0]:
+            (given,) = bulk.ids(self.connection, table, 1)
+            rows = ({"id": given, **rows[0]},)
+        bulk.insert(self.connection, table, rows)
+        return given
+
+
+def _read(column: Column[str], value: Any) -> str:
+    """What the driver gave, as the column has it. Raises Unavailable for what is none of ours."""
+    return str(column.type.process_result_value(value, None))  # type: ignore[attr-defined]

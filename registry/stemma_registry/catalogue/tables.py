@@ -26,7 +26,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0006"
+REVISION = "0012"
 
 metadata = MetaData(
     naming_convention={
@@ -174,6 +174,16 @@ status = Table(
     Column("action", String(16), nullable=False),
     Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
+)
+
+# Where a walk upward may meet a quarantine, whoever signed it (see `halts`): nodes that one is
+# about (`inside` 0), and artifacts that have one as a file (1). Node 0 stands for all of them.
+halt = Table(
+    "halt",
+    metadata,
+    Column("node_id", Id, primary_key=True, autoincrement=False),
+    Column("inside", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 # Which quarantines (by the SHA-256 of their statements) a release lifts.

@@ -21,7 +21,7 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import halts, query
 from stemma_registry.catalogue.project import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -65,7 +65,7 @@ class Quarantines:
     inside: dict[int, list[tuple[StatusRow, str]]] = field(default_factory=dict)
 
     def may_reach(self, snapshot: Snapshot, node: int) -> bool:
-        """False where no edge whatever leads from a quarantine to the node: the usual case."""
+        """False where no edge whatever leads from one of these to the node."""
         if not self.targets:
             return False
         above = query.upstream(snapshot.connection, node, LIMITS.ancestors)
@@ -133,10 +133,12 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
+    if not halts.any_above(snapshot.connection, node, LIMITS.ancestors):
+        return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
     unknown = _unknown(snapshot)
     quarantines = load(snapshot, in_force(snapshot))
     if not quarantines.may_reach(snapshot, node):
-        return StatusView(entry=snapshot.n, undecided=unknown)
+        return StatusView(entry=snapshot.n, undecided=unknown)  # released, or of no use here
     start: State = (node, name.name if name else None)
     stops, undecided = reach(snapshot, start, quarantines)
     everything, _ = reach(snapshot, start, quarantines, pessimistic=True)

@@ -1,0 +1,133 @@
+"""Many rows at once, and small questions fast: the driver's own cursor under SQLAlchemy's hood.
+
+Building a row object or an expression costs more than the database's work on it. What is
+written here is on the path of every verdict, or is done a million times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+COPY_FROM = 64  # rows from which COPY is worth its start
+_PLACE = re.compile(r":[a-z_]+")
+Convert = Callable[[Any], Any]
+
+
+def ask(connection: Connection, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query with `:name` in it, as the driver gives them. Raises DBAPIError."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(sql, connection.dialect.name), values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+    return found
+
+
+def run(connection: Connection, sql: str, **values: Any) -> None:
+    """The same for what has no answer."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(sql, connection.dialect.name), values)
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+
+
+def insert(connection: Connection, table: SqlTable, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, as SQLAlchemy would. Raises DBAPIError."""
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    converts = _converts(connection.dialect, table, columns)
+    values = [_converted(row, converts) for row in rows]
+    names = ", ".join(f'"{name}"' for name in columns)
+    cursor, copied = _cursor(connection), _copies(connection, len(values))
+    try:
+        if copied:
+            with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+                for value in values:
+                    copy.write_row(value)
+        else:
+            mark = "?" if connection.dialect.name == "sqlite" else "%s"
+            marks = ", ".join(mark for _ in columns)
+            sql = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - ours
+            cursor.executemany(sql, values)
+    except _errors(connection) as error:
+        raise _wrapped(table.name, error) from error
+    finally:
+        cursor.close()
+
+
+def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
+    """Ids for new rows of a table, in order. Nobody else writes meanwhile."""
+    if connection.dialect.name == "sqlite":
+        ((last,),) = ask(connection, f"SELECT max(id) FROM {table.name}")  # noqa: S608 - ours
+        return iter(range((last or 0) + 1, (last or 0) + 1 + count))
+    query = (
+        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) "  # noqa: S608 - ours
+        "FROM generate_series(1, :count)"
+    )
+    return iter(sorted(number for (number,) in ask(connection, query, count=count)))
+
+
+def places(values: Iterable[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:
+    """`:va, :vb ...` for a list in a query, and what they stand for."""
+    named = {f"{prefix}{_letters(number)}": value for number, value in enumerate(values)}
+    return ", ".join(f":{name}" for name in named), named
+
+
+@lru_cache(maxsize=8192)
+def _letters(number: int) -> str:
+    text = chr(97 + number % 26)
+    while number := number // 26:
+        text = chr(97 + number % 26) + text
+    return text
+
+
+@lru_cache(maxsize=512)
+def _spelled(sql: str, dialect: str) -> str:
+    """With the driver's own mark of a value."""
+    return sql if dialect == "sqlite" else _PLACE.sub(lambda m: f"%({m.group()[1:]})s", sql)
+
+
+def _copies(connection: Connection, count: int) -> bool:
+    return connection.dialect.name == "postgresql" and count >= COPY_FROM
+
+
+@lru_cache(maxsize=256)
+def _converts(
+    dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
+) -> tuple[tuple[str, Convert | None], ...]:
+    """How each column's values are written."""
+    kinds = ((name, table.c[name].type.dialect_impl(dialect)) for name in columns)
+    return tuple((name, kind.bind_processor(dialect)) for name, kind in kinds)
+
+
+def _converted(
+    row: Mapping[str, Any], converts: tuple[tuple[str, Convert | None], ...]
+) -> tuple[Any, ...]:
+    return tuple(row[name] if to is None else to(row[name]) for name, to in converts)
+
+
+def _cursor(connection: Connection) -> Any:
+    return connection.connection.cursor()
+
+
+def _errors(connection: Connection) -> Any:
+    return connection.dialect.loaded_dbapi.Error
+
+
+def _wrapped(sql: str, error: Exception) -> DBAPIError:
+    """As SQLAlchemy would raise it: whoever opened the catalogue knows what that means."""
+    return OperationalError(sql, {}, error)
