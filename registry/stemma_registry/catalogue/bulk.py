@@ -7,13 +7,14 @@ written here is on the path of every verdict, or is done a million times.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, TypeDecorator
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.types import TypeEngine
 
 COPY_FROM = 64  # rows from which COPY is worth its start
 _PLACE = re.compile(r":[a-z_]+")
@@ -49,8 +50,11 @@ def insert(connection: Connection, table: SqlTable, rows: Sequence[Mapping[str, 
     if not rows:
         return
     columns = tuple(rows[0])
-    converts = _converts(connection.dialect, table, columns)
-    values = [_converted(row, converts) for row in rows]
+    written = [
+        [row[name] for row in rows] if to is None else [to(row[name]) for row in rows]
+        for name, to in _converts(connection.dialect, table, columns)
+    ]
+    values = list(zip(*written, strict=True))
     names = ", ".join(f'"{name}"' for name in columns)
     cursor, copied = _cursor(connection), _copies(connection, len(values))
     try:
@@ -81,13 +85,18 @@ def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
     return iter(sorted(number for (number,) in ask(connection, query, count=count)))
 
 
-def places(values: Iterable[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:
+def places(values: Sequence[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:
     """`:va, :vb ...` for a list in a query, and what they stand for."""
-    named = {f"{prefix}{_letters(number)}": value for number, value in enumerate(values)}
-    return ", ".join(f":{name}" for name in named), named
+    text, names = _places(len(values), prefix)
+    return text, dict(zip(names, values, strict=True))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=64)
+def _places(count: int, prefix: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(prefix + _letters(number) for number in range(count))
+    return ", ".join(f":{name}" for name in names), names
+
+
 def _letters(number: int) -> str:
     text = chr(97 + number % 26)
     while number := number // 26:
@@ -110,14 +119,13 @@ def _converts(
     dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
 ) -> tuple[tuple[str, Convert | None], ...]:
     """How each column's values are written."""
-    kinds = ((name, table.c[name].type.dialect_impl(dialect)) for name in columns)
-    return tuple((name, kind.bind_processor(dialect)) for name, kind in kinds)
+    return tuple((name, _convert(table.c[name].type, dialect)) for name in columns)
 
 
-def _converted(
-    row: Mapping[str, Any], converts: tuple[tuple[str, Convert | None], ...]
-) -> tuple[Any, ...]:
-    return tuple(row[name] if to is None else to(row[name]) for name, to in converts)
+def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(kind, TypeDecorator):  # of ours: what it is made of takes the value as it is
+        return lambda value: kind.process_bind_param(value, dialect)
+    return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
 def _cursor(connection: Connection) -> Any:

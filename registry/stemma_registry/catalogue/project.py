@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Column, Connection, select, update
@@ -162,15 +163,17 @@ class Projector:
         statement, verified, proven = None, None, Proven()
         try:
             bundle = Bundle.parse(raw)
-            statement = bundle.statement()
             key = keys.get(bundle.hint)
+            if bundle.certificate is not None or key is None:
+                statement = bundle.statement()
+            else:
+                statement, good = _said(bundle, key)
+                if good:
+                    who = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                    verified = bundle, key.id
             if bundle.certificate is not None:
                 proven = keyless_facts.prove(raw, self.held.roots)
                 who = keyless_facts.columns(self.connection, proven)
-            elif key is not None:
-                statement = bundle.verify(key)
-                who = {"signer": key.id, "root": dated_facts.mark(bundle)}
-                verified = bundle, key.id
         except (BadBundle, BadStatement, SignatureRefused):
             who = {"signer": None}
         row = self._insert(
@@ -329,7 +332,7 @@ class Projector:
     def _nodes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
         """Ids of nodes, made where they are new."""
         wanted = set(digests)
-        new = sorted(wanted - self.nodes.keys())
+        new = sorted(wanted - self.nodes.keys(), key=attrgetter("value"))
         for start in range(0, len(new), 500):
             self._look_up(new[start : start + 500])
         missing = [digest for digest in new if digest not in self.nodes]
@@ -345,15 +348,15 @@ class Projector:
 
     def _look_up(self, digests: Sequence[Digest]) -> None:
         """Remember those of the digests that have their node."""
-        raw = {bytes.fromhex(digest.value) for digest in digests}
-        heads, values = bulk.places({value[: t.HEAD] for value in raw}, "h")
-        whole, more = bulk.places(raw)
+        # By the index, and by nothing else: of those with a head in common some are not wanted.
+        heads = list({bytes.fromhex(digest.value[: 2 * t.HEAD]) for digest in digests})
+        text, values = bulk.places(heads)
         query = (
             "SELECT id, scheme, value FROM node "  # noqa: S608 - places only
-            f"WHERE substr(value, 1, {t.HEAD}) IN ({heads}) AND value IN ({whole})"
+            f"WHERE substr(value, 1, {t.HEAD}) IN ({text})"
         )
         wanted = set(digests)
-        for i, scheme, value in bulk.ask(self.connection, query, **values, **more):
+        for i, scheme, value in bulk.ask(self.connection, query, **values):
             digest = Digest(_read(t.node.c.scheme, scheme), _read(t.node.c.value, value))
             if digest in wanted:
                 self.nodes[digest] = i
@@ -369,6 +372,17 @@ class Projector:
             rows = ({"id": given, **rows[0]},)
         bulk.insert(self.connection, table, rows)
         return given
+
+
+def _said(bundle: Bundle, key: PublicKey) -> tuple[Statement, bool]:
+    """What a bundle says, read once, and whether the key made its signature.
+
+    Raises BadBundle, BadStatement.
+    """
+    try:
+        return bundle.verify(key), True
+    except SignatureRefused:
+        return bundle.statement(), False
 
 
 def _read(column: Column[str], value: Any) -> str:
