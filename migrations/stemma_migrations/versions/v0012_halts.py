@@ -1,4 +1,4 @@
-"""Where a walk upward may meet a quarantine.
+"""Where a walk upward may meet a quarantine, and a mark by which a catalogue is known again.
 
 Filled from what is there: nothing has to be projected anew.
 
@@ -6,6 +6,8 @@ Revision: 0012
 """
 
 from __future__ import annotations
+
+import secrets
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,9 +41,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("node_id", "inside", name=op.f("pk_halt")),
         sqlite_with_rowid=False,
     )
+    op.add_column("state", sa.Column("made", sa.LargeBinary(), nullable=True))
+    state = sa.table("state", sa.column("made", sa.LargeBinary()))
+    op.execute(sa.update(state).values(made=secrets.token_bytes(16)))
     for fill in (_TARGETS, _HOLDERS, _EVERYWHERE):
         op.execute(sa.text(fill))
 
 
 def downgrade() -> None:
     op.drop_table("halt")
+    op.drop_column("state", "made")

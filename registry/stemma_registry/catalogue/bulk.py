@@ -34,6 +34,21 @@ def ask(connection: Connection, sql: str, **values: Any) -> list[tuple[Any, ...]
     return found
 
 
+def chunks(
+    connection: Connection, sql: str, size: int, **values: Any
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The same, `size` rows at a time, none of which is empty."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(sql, connection.dialect.name), values)
+        while rows := cursor.fetchmany(size):
+            yield rows
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+
+
 def run(connection: Connection, sql: str, **values: Any) -> None:
     """The same for what has no answer."""
     cursor = _cursor(connection)

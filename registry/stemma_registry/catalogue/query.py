@@ -197,6 +197,22 @@ def facts_about(connection: Connection, node: int) -> list[Fact]:
     return [_fact(row) for row in connection.execute(query)]
 
 
+def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact]]:
+    """The statements of these rows, whatever they are about."""
+    nothing = literal(None, t.subject.c.name.type)
+    return _all(
+        connection,
+        ids,
+        lambda part: select(
+            t.statement.c.id,
+            *_FACT,
+            nothing.label("subject_name"),
+            nothing.label("subject_version"),
+        ).where(t.statement.c.id.in_(part)),
+        lambda row: (row.id, _fact(row)),
+    )
+
+
 def facts_of(
     connection: Connection, nodes: Iterable[int], predicate_type: str
 ) -> dict[int, list[Fact]]:

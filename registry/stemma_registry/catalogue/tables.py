@@ -50,6 +50,8 @@ state = Table(
     Column("peaks", LargeBinary, nullable=False),
     Column("before", LargeBinary, nullable=False),
     Column("roots", HexBytes, nullable=False),
+    # Another one whenever a catalogue begins anew, so that row ids of an old one are known.
+    Column("made", HexBytes, nullable=True),
 )
 
 # A graph node: a typed key. Schemes: sha256, gitCommit.
