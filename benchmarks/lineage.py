@@ -17,9 +17,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks import graph
 from benchmarks.graph import Graph
@@ -27,9 +28,12 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import custody, signing
-from stemma_registry.catalogue import bulk, query
+from stemma_registry.blobs.contract import get_bytes, put_bytes
+from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.catalogue import bulk, catalogue, query
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.lineage import descent, status, trace
+from stemma_registry.publish import Push, publish
 from stemma_registry.registry import (
     Registry,
     Snapshot,
@@ -41,6 +45,7 @@ from stemma_registry.registry import (
 from stemma_registry.signing import Signer
 from stemma_registry.trust import file as trust_file
 
+PUSHES = 200
 STOPPED = 20  # quarantines that are there, of nodes with little below them
 # Both databases understand these; `:node` is where they start.
 CHECK = """
@@ -92,6 +97,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         work = chosen.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         place = _filled(work, graph.make(chosen.edges, chosen.seed))
+        _pushes(work)
         _measure(place, place.home, "SQLite", chosen.runs)
         if not chosen.no_postgresql:
             from tests import postgres
@@ -138,7 +144,10 @@ def _pushes(folder: Path) -> None:
             inputs = (("fine-tuned-from", f"m{i}:1"),)
         # What the store gives is read beforehand: it is the catalogue that is timed.
         store = MemoryStore()
-        replicate(registry.store, store)
+        for digest in registry.store.blobs():
+            put_bytes(store, get_bytes(registry.store, digest, LIMITS.manifest_bytes))
+        for key in registry.store.keys("ledger/"):
+            store.create(key, registry.store.read(key))
         with patch.object(catalogue, "LIMITS", replace(LIMITS, project_seconds=0.0)):
             fresh = catalogue.Catalogue.open(root / "fresh.sqlite3", store)
             cpu, took = time.process_time(), _seconds(fresh.catch_up)
