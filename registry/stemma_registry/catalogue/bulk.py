@@ -6,6 +6,7 @@ written here is on the path of every verdict, or is done a million times.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -98,6 +99,13 @@ def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
         "FROM generate_series(1, :count)"
     )
     return iter(sorted(number for (number,) in ask(connection, query, count=count)))
+
+
+def listed(connection: Connection, ids: Sequence[int]) -> tuple[str, Any]:
+    """What stands in `IN (...)` for many ids, and the value of `:listed`: one text for any list."""
+    if connection.dialect.name == "sqlite":
+        return "SELECT value FROM json_each(:listed)", json.dumps(ids)
+    return "SELECT unnest(CAST(:listed AS bigint[]))", list(ids)
 
 
 def places(values: Sequence[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:

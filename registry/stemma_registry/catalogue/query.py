@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, literal, select, true
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    literal,
+    select,
+    true,
+)
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
@@ -26,6 +36,7 @@ from stemma_registry.catalogue.rows import (
 )
 
 BATCH = 400
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
@@ -39,10 +50,15 @@ def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
 def _all(
     connection: Connection,
     ids: Iterable[Any],
-    query: Callable[[list[Any]], Select[Any]],
+    query: Callable[[list[Any]], Select[Any]] | Select[Any],
     make: Callable[[Any], T],
 ) -> list[T]:
-    return [make(row) for batch in _batches(ids) for row in connection.execute(query(batch)).all()]
+    """`query` is made for each batch, or is one that asks for `_IDS`: that is built once."""
+    if isinstance(query, Select):
+        batches = (connection.execute(query, {"ids": batch}) for batch in _batches(ids))
+    else:
+        batches = (connection.execute(query(batch)) for batch in _batches(ids))
+    return [make(row) for batch in batches for row in batch.all()]
 
 
 _FACT = (
@@ -104,14 +120,15 @@ def nodes_by_prefix(
     return [(row.id, Digest(scheme, row.value)) for row in connection.execute(query)]
 
 
+_DIGESTS = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(t.node.c.id.in_(_IDS))
+
+
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes."""
     rows = _all(
         connection,
         ids,
-        lambda part: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
-            t.node.c.id.in_(part)
-        ),
+        _DIGESTS,
         lambda row: (row.id, Digest(row.scheme, row.value)),
     )
     return dict(rows)
@@ -164,12 +181,15 @@ def versions_named(connection: Connection, name: str) -> list[VersionRow]:
     return [_version(row) for row in connection.execute(query)]
 
 
+_VERSIONS_OF = _versions().where(t.version.c.artifact_id.in_(_IDS)).order_by(t.version.c.id)
+
+
 def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
     """The names of artifacts, in ledger order."""
     rows = _all(
         connection,
         ids,
-        lambda part: _versions().where(t.version.c.artifact_id.in_(part)).order_by(t.version.c.id),
+        _VERSIONS_OF,
         _version,
     )
     found: dict[int, list[VersionRow]] = {}
@@ -258,16 +278,18 @@ def _edge(row: Any) -> EdgeRow:
     return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row))
 
 
+_INTO = _edges().where(t.edge.c.output_id.in_(_IDS))
+_FROM = _edges().where(t.edge.c.input_id.in_(_IDS))
+
+
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what the outputs were made from."""
-    return _all(
-        connection, outputs, lambda part: _edges().where(t.edge.c.output_id.in_(part)), _edge
-    )
+    return _all(connection, outputs, _INTO, _edge)
 
 
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what was made from the inputs."""
-    return _all(connection, inputs, lambda part: _edges().where(t.edge.c.input_id.in_(part)), _edge)
+    return _all(connection, inputs, _FROM, _edge)
 
 
 def upstream(connection: Connection, start: int, limit: int) -> set[int]:
@@ -295,12 +317,15 @@ def _part(row: Any) -> PartRow:
     return PartRow(row.artifact_id, row.blob_id, row.path)
 
 
+_CONTAINERS = select(*_PART).where(t.manifest_entry.c.blob_id.in_(_IDS))
+
+
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
     """Where blobs are contained."""
     return _all(
         connection,
         blobs,
-        lambda part: select(*_PART).where(t.manifest_entry.c.blob_id.in_(part)),
+        _CONTAINERS,
         _part,
     )
 
@@ -315,15 +340,15 @@ def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     )
 
 
+_CONSUMED = select(*_PART).where(
+    t.manifest_entry.c.artifact_id.in_(_IDS),
+    exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id),
+)
+
+
 def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     """The files of artifacts that something was made from directly."""
-    used = exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id)
-    return _all(
-        connection,
-        artifact_ids,
-        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), used),
-        _part,
-    )
+    return _all(connection, artifact_ids, _CONSUMED, _part)
 
 
 def statuses(connection: Connection, action: str) -> list[StatusRow]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 CONTAINS = "contains"
-_IN_A_QUERY = 10_000
+_IN_A_QUERY = 50_000
 _ORDER = tuple(Assurance)
 Row = tuple[int, int, int, str]  # input, output, statement (0: bytes), relation
 
@@ -172,8 +172,8 @@ class _Rows:
 
     def _all(self, sql: str, nodes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(nodes), _IN_A_QUERY):
-            text, values = bulk.places(nodes[start : start + _IN_A_QUERY])
-            yield from bulk.ask(self.connection, sql.format(text), **values)
+            listed, value = bulk.listed(self.connection, nodes[start : start + _IN_A_QUERY])
+            yield from bulk.ask(self.connection, sql.format(listed), listed=value)
 
 
 def _walk(rows: _Rows, start: int) -> list[Descendant]:
@@ -236,5 +236,5 @@ def _by_ids(connection: Any, sql: str, ids: set[int]) -> Iterator[list[tuple[Any
             between = f"{sql} WHERE id BETWEEN :low AND :high"
             yield bulk.ask(connection, between, low=part[0], high=part[-1])
         else:
-            text, values = bulk.places(part)
-            yield bulk.ask(connection, f"{sql} WHERE id IN ({text})", **values)
+            listed, value = bulk.listed(connection, part)
+            yield bulk.ask(connection, f"{sql} WHERE id IN ({listed})", listed=value)
