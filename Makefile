@@ -59,6 +59,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.ancestors
 
 bench-store: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.store --out build/benchmarks

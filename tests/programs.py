@@ -19,6 +19,7 @@ PACKAGES = {
     "mount": "mount",
     "softhsm2-util": "softhsm2",
     "faketime": "faketime",
+    "chromium": "chromium",
 }
 
 

@@ -55,6 +55,28 @@ class Frontier:
         return Frontier(self.size, list(self.peaks))
 
 
+class Proofs:
+    """Inclusion proofs in a tree over leaf hashes; each perfect subtree is hashed once."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels: list[Sequence[bytes]] = [leaves]
+        while len(last := self._levels[-1]) > 1:
+            paired = [node_hash(last[i], last[i + 1]) for i in range(0, len(last) - 1, 2)]
+            # The last of an odd level has no sibling there, and goes up as it is.
+            self._levels.append([*paired, last[-1]] if len(last) % 2 else paired)
+
+    def path(self, index: int) -> list[bytes]:
+        """From the leaf upward (RFC 6962 section 2.1.1). Raises IndexError."""
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(index)
+        found = []
+        for level in self._levels[:-1]:
+            if index ^ 1 < len(level):
+                found.append(level[index ^ 1])
+            index >>= 1
+        return found
+
+
 def root_of_path(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes | None:
     """The root that an inclusion proof leads to (RFC 9162 section 2.1.3.2).
 

@@ -17,6 +17,7 @@ MAX_NAME = 200
 MAX_VERSION = 128
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
+_STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _SEGMENT = re.compile(r"(?:\*\*?|[a-z0-9][a-z0-9._-]*)\Z")
 
 
@@ -63,6 +64,11 @@ def check_version(version: str) -> str:
     return version
 
 
+def is_stage(name: str) -> bool:
+    """Whether `name` can be that of a stage: a word of a-z, 0-9 and -."""
+    return bool(_STAGE.match(name))
+
+
 def check_pattern(pattern: str) -> str:
     """Return `pattern`, or raise BadName."""
     segments = pattern.split("/")
@@ -73,6 +79,8 @@ def check_pattern(pattern: str) -> str:
 
 def name_matches(pattern: str, name: str) -> bool:
     """Whether `pattern` covers `name`, compared segment by segment, case included."""
+    if pattern == "**":
+        return True
     # One row of the usual wildcard table: reachable[i] = pattern[:done] covers name[:i].
     segments = name.split("/")
     reachable = [True] + [False] * len(segments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from stemma_attestations.manifest import Entry, Manifest
 
@@ -12,11 +13,14 @@ class Observed:
     """What was found where the artifact should be.
 
     `oddities` are paths that are not regular files, or could not be read, with
-    what they are instead.
+    what they are instead. So many were `unread`: they look as they did when they were
+    read, the first of them at `since`.
     """
 
     entries: tuple[Entry, ...]
     oddities: tuple[tuple[str, str], ...] = ()
+    unread: int = 0
+    since: datetime | None = None
 
 
 def differences(expected: Manifest, observed: Observed) -> tuple[str, ...]:

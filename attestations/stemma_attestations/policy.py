@@ -33,6 +33,13 @@ class Suspects(StrEnum):
     DENY = "deny"
 
 
+class Recheck(StrEnum):
+    """What it takes to check a directory again that this machine has found whole before."""
+
+    HASH = "hash"
+    STAT = "stat"
+
+
 @dataclass(frozen=True)
 class ProvenanceRule:
     """Signed provenance whose materials all have digests.
@@ -174,7 +181,7 @@ class Policy:
 
     `source` says for people where it came from (a file, or a commit of a repository).
     `max_age` is how old the status may be, unless a rule asks for less; `stale_ok`
-    permits break-glass.
+    permits break-glass, and `recheck` not to read files again that look as they did.
     """
 
     name: str
@@ -184,6 +191,7 @@ class Policy:
     max_age: timedelta | None = None
     stale_ok: bool = False
     on_suspect: Suspects = Suspects.WARN
+    recheck: Recheck = Recheck.HASH
     source: Mapping[str, str] = field(default_factory=dict)
 
     def rules_for(

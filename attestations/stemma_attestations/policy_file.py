@@ -9,7 +9,7 @@ from typing import TypeVar
 from stemma_attestations import file_formats, policy_rego, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName, BadPolicy
-from stemma_attestations.names import check_pattern
+from stemma_attestations.names import check_pattern, is_stage
 from stemma_attestations.placed import Placed
 from stemma_attestations.policy import (
     FORMAT,
@@ -21,6 +21,7 @@ from stemma_attestations.policy import (
     FilesRule,
     Policy,
     ProvenanceRule,
+    Recheck,
     Rule,
     Suspects,
 )
@@ -30,7 +31,6 @@ T = TypeVar("T")
 MAX_RULES = 1000
 MAX_DEPTH = 10_000
 MAX_APPROVALS = 100
-_STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])+)+\Z")
 TOP = (
     "format",
@@ -38,6 +38,7 @@ TOP = (
     "max_age",
     "stale_ok",
     "on_suspect",
+    "recheck",
     "rules",
 )
 RULE = (
@@ -74,6 +75,7 @@ def parse(raw: bytes, name: str, source: Mapping[str, str] | None = None) -> Pol
         on_suspect=Suspects(
             _maybe(fields, "on_suspect", lambda at: at.choice(*Suspects)) or Suspects.WARN
         ),
+        recheck=Recheck(_maybe(fields, "recheck", lambda at: at.choice(*Recheck)) or Recheck.HASH),
         source=dict(source or {}),
     )
 
@@ -98,7 +100,7 @@ def _stages(at: Placed) -> tuple[str, ...]:
 
 def check_stage(name: str) -> str:
     """`name`, if it can be that of a stage. Raises BadPolicy."""
-    if not _STAGE.match(name):
+    if not is_stage(name):
         raise BadPolicy(f"{name!r:.40} is no stage, a word of a-z, 0-9 and -")
     return name
 

@@ -92,7 +92,7 @@ class Ancestor:
     It was reached over edges that are worth `edges` at least. `provenance` is what each
     statement of its provenance is worth, `admitted` whether an admission of it is in
     force, `refused` why others are not; `code` says that it is a commit and not an artifact.
-    `edge` is the one that leads to it on the nearest way.
+    `edge` is the one that leads to it on a nearest way; None where no rule refuses it.
     """
 
     label: str
@@ -135,6 +135,8 @@ class Request:
     # Who evaluates Rego; None: then what asks for it is undecided.
     evaluator: Evaluator | None = None
     locked: Member | None = None  # what a lock says that it is, and who vouches for it
+    # Of whoever gathered this, for people; no part of the judgement.
+    notes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 from stemma_attestations import time_roots, yaml_strict
@@ -29,6 +29,7 @@ from stemma_attestations.grants import (
 )
 from stemma_attestations.identity import IdentityPattern
 from stemma_attestations.keys import PublicKey
+from stemma_attestations.names import name_matches
 from stemma_attestations.times import Dated, Times, parse_time
 
 FORMAT = "urn:stemma:trust-root:v0.1"
@@ -149,6 +150,10 @@ class TrustRoot:
             if signer.key is not None:
                 table.setdefault(signer.key.id, []).append(signer)
         return table
+
+    @cached_property
+    def _patterns(self) -> Callable[..., frozenset[str]]:
+        return cache(self.patterns)
 
     def knowing(self, who: Callable[[str], Certified | None]) -> TrustRoot:
         """The same, for one who can tell which identities more ids stand for."""
@@ -285,11 +290,7 @@ class TrustRoot:
         return f"{who} may not say {predicate_type} about {subject} at this time"
 
     def has_authorised(
-        self,
-        signer_id: str,
-        predicate_type: str,
-        name: str | None,
-        signed: Times = (),
+        self, signer_id: str, predicate_type: str, name: str | None, signed: Times = ()
     ) -> bool:
         """Like `authorises`, at any time.
 
@@ -297,10 +298,9 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
-        return any(
-            signer.stands(since) and any(g.covers(predicate_type, name) for g in signer.grants)
-            for signer, since in self._heard(signer_id, signed)
-        )
+        asked = signer_id, predicate_type, None
+        found = self.patterns(*asked, signed) if signed else self._patterns(*asked)
+        return any(p == "**" or (name is not None and name_matches(p, name)) for p in found)
 
     def patterns(
         self, signer_id: str, predicate_type: str, at: datetime | None, signed: Times = ()
@@ -331,7 +331,7 @@ class TrustRoot:
         """
         if signer_id is None:
             return Assurance.CLAIMED
-        about = (name,) if asked is None else (name, asked)
+        about = (name,) if asked in (None, name) else (name, asked)
         if all(self.has_authorised(signer_id, predicate_type, n, signed) for n in about):
             return Assurance.ATTESTED
         return Assurance.SIGNED

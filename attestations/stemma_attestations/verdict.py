@@ -91,7 +91,7 @@ class Verdict:
     `entry` is the ledger entry the status was taken at, `age` how old that provably is
     (None where nobody asked), `rules` those of the policy that held, `accepted` the bundles
     whose statements counted, `signers` who vouches for it, `warnings` what is worth a look
-    but decides nothing.
+    but decides nothing, `let_pass` why an old status did, where it had to.
     """
 
     resource: str
@@ -108,6 +108,7 @@ class Verdict:
     age: timedelta | None = None
     rules: tuple[Rule, ...] = ()
     signers: tuple[Signatory, ...] = ()
+    let_pass: str | None = None
 
     @property
     def passed(self) -> bool:

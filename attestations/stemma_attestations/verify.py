@@ -13,10 +13,10 @@ from dataclasses import replace
 from stemma_attestations import accepted, ancestry, evidence, locked, rego_rules, requirements
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import deviations
-from stemma_attestations.policy import Suspects
+from stemma_attestations.policy import Recheck, Suspects
 from stemma_attestations.reasons import Reason
 from stemma_attestations.request import Request, Stop
-from stemma_attestations.times import format_duration
+from stemma_attestations.times import format_duration, format_time
 from stemma_attestations.verdict import Step, Verdict
 
 
@@ -52,9 +52,11 @@ def verify(request: Request) -> Verdict:
         age=request.status.age,
         rules=request.rules,
         signers=locked.signers(request, good),
+        let_pass=request.stale_ok if _broken_glass(request) else None,
         warnings=(
             *_broken_glass(request),
             *(_suspicion(stop) for stop in request.status.suspects),
+            *request.notes,
         ),
     )
     return verdict.require()
@@ -90,7 +92,16 @@ def _bytes(request: Request) -> Step:
         return Step.failed(2, title, BytesDiffer, *wrong)
     count = len(request.expected.entries)
     files = "1 file" if count == 1 else f"{count} files"
-    return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
+    seen = request.observed
+    if not seen.unread:
+        return Step.passed(2, title, f"{files}, {request.expected.size} bytes hashed")
+    unread = f"{seen.unread} of {count} files not read again"
+    if request.policy.recheck is not Recheck.STAT or seen.since is None:
+        why = f"{unread}, and {request.policy.name} asks for it"
+        return Step.failed(2, title, Undecided, Reason(why, "bytes-unread"))
+    since = f"{unread} since {format_time(seen.since)}: they look unchanged, and"
+    lets = f"{request.policy.name} lets that do (recheck: stat)"
+    return Step.passed(2, title, f"{files}, {request.expected.size} bytes", f"{since} {lets}")
 
 
 def _status(request: Request) -> Step:

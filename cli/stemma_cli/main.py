@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("publishing", "Publish a directory as NAME:VERSION, with signed provenance."),
     "pull": ("publishing", "Materialise the verified bytes of a reference."),
     "verify": ("verifying", "Decide whether something may be served, and say why."),
+    "dossier": ("packing", "Write all evidence for a verdict into one signed file."),
     "exec": ("serving", "Verify, and run a command on a private copy of just that."),
     "lock": ("locking", "Write what may be served, and on whose word, for review."),
     "trace": ("tracing", "Show what came from a reference or file, and on whose word."),
@@ -34,6 +35,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attest": ("attaching", "Sign a statement of your own about an artifact."),
     "approve": ("letting", "Approve exactly these bytes for a stage."),
     "admit": ("letting", "Let in what has no provenance, with a reason and an end."),
+    "promote": ("staging", "Put something at a stage, if the gate says yes for that stage."),
+    "rollback": ("staging", "Put the last version back that verifies now."),
+    "stages": ("staging", "List what is at which stage, since when and by whom."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
     "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
@@ -114,8 +118,8 @@ def _json_here(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def stemma(ctx: click.Context, registry: str | None, as_json: bool) -> None:
     """Provenance registry for machine learning: push, trace, quarantine, verify.
 
-    References are NAME:VERSION, NAME@sha256:HEX, sha256:HEX (a unique prefix of
-    12 digits is enough) and git:COMMIT.
+    References are NAME:VERSION, NAME#STAGE, NAME@sha256:HEX, sha256:HEX (a unique
+    prefix of 12 digits is enough) and git:COMMIT.
     """
     ctx.obj = Session(registry, as_json)
 

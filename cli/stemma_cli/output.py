@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
+_NARROWEST = 5  # columns of a table that is made to fit
 _MARKS = {"passed": ("✓", "ok"), "failed": ("✗", "NO"), "undecided": ("?", "??")}
 
 
@@ -46,13 +50,40 @@ def mark(outcome: str) -> str:
     return fancy if encoding.startswith("utf") else ascii_
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns as wide as their cells, the last one unpadded."""
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], columns: int | None = None
+) -> None:
+    """Print columns as wide as their cells, the last one unpadded.
+
+    On a terminal (or in so many `columns`) a cell that is too wide goes on below itself: nothing
+    is cut off.
+    """
     cells = [[plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    _narrow(widths, _columns() if columns is None else columns)
     for row in [list(headers), *cells]:
-        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(padded).rstrip())
+        wrapped = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*wrapped, fillvalue=""):
+            padded = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
+            click.echo("  ".join(padded).rstrip())
+
+
+def _columns() -> int:
+    """How wide the terminal is; without one, as wide as anything."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or sys.maxsize
+    except (OSError, ValueError, AttributeError):
+        return sys.maxsize
+
+
+def _narrow(widths: list[int], columns: int) -> None:
+    """Take from the widest column until all fit, or none has anything left to give."""
+    while sum(widths) + 2 * (len(widths) - 1) > columns and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+
+
+def _wrap(cell: str, width: int) -> list[str]:
+    return textwrap.wrap(cell, width) if len(cell) > width else [cell]
 
 
 def size(count: int) -> str:

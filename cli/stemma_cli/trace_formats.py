@@ -1,29 +1,28 @@
-"""A trace as a tree, a table, JSON, Graphviz dot or Mermaid; and what of it runs, likewise."""
+"""A trace as a tree or a table; other formats are drawn by `stemma_registry.drawing`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterable, Sequence
+
+import click
 
 from stemma_attestations.times import format_time
 from stemma_cli import output, reports
+from stemma_registry.drawing import documents, graphs, rows
 from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode
 
-PICTURED = 5  # places that a node of a picture has room for
 Paths = Sequence[Sequence[TraceEdge]] | None
 
 
 def show(trace: Trace, paths: Paths, form: str) -> None:
-    """Print a trace in one of the formats of `stemma trace --format`."""
-    formats: dict[str, Callable[[Trace, Paths], None]] = {
-        "tree": _tree,
-        "table": _table,
-        "json": _json,
-        "dot": _dot,
-        "mermaid": _mermaid,
-    }
-    formats[form](trace, paths)
+    """Print a trace in one of the formats of `stemma trace --format`. Raises Refused."""
+    if form == "tree":
+        _tree(trace, paths)
+    elif form == "table":
+        _table(trace)
+    else:
+        _drawn(trace, paths, form, places=False)
 
 
 def show_deployed(trace: Trace, form: str) -> None:
@@ -32,10 +31,35 @@ def show_deployed(trace: Trace, form: str) -> None:
         _tree(trace, None, places=True)
     elif form == "table":
         _places(trace)
-    elif form == "json":
-        _json(trace, None)
     else:
-        {"dot": _dot, "mermaid": _mermaid}[form](trace, None, places=True)
+        _drawn(trace, None, form, places=True)
+
+
+def _drawn(trace: Trace, paths: Paths, form: str, places: bool) -> None:
+    """The formats that other programs read; what comes from others is escaped there."""
+    if form == "json":
+        output.document(documents.whole(trace, paths))
+    elif form == "html":
+        from stemma_registry.drawing import page
+
+        _echo([page.page(trace, paths)], end="")
+    elif form == "cyclonedx":
+        from stemma_registry.drawing import bom
+
+        output.document(bom.build(trace))
+    elif form == "csv":
+        _echo(rows.rows(trace), end="")
+    elif form == "jsonl":
+        _echo(documents.lines(trace, paths))
+    else:
+        _echo(graphs.dot(trace, places) if form == "dot" else graphs.mermaid(trace, places))
+
+
+def _echo(lines: Iterable[str], end: str = "\n") -> None:
+    """Lines as they come, in UTF-8 whatever the terminal's is, with their own ends."""
+    every = iter(lines)
+    while some := list(itertools.islice(every, 500)):
+        click.echo("".join(f"{line}{end}" for line in some).encode(), nl=False)
 
 
 def _word(edge: TraceEdge) -> str:
@@ -44,10 +68,6 @@ def _word(edge: TraceEdge) -> str:
         return str(edge.assurance)
     best = edge.words[0]
     return f"{best.assurance} by {best.signer}, {best.fact.bundle.value[:12]}"
-
-
-def _relation(edge: TraceEdge) -> str:
-    return f"{edge.relation} {edge.path}" if edge.path else edge.relation
 
 
 def _name(node: TraceNode) -> str:
@@ -75,7 +95,7 @@ def _tree(trace: Trace, paths: Paths, places: bool = False) -> None:
         branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
         output.line(f"{prefix}{branch}{_name(node)}{'  (see above)' if again else ''}")
         bar = "│  " if not again and trace.beyond(node.id) else "   "
-        output.line(f"{prefix}{below}{bar}{_relation(edge)}: {_word(edge)}")
+        output.line(f"{prefix}{below}{bar}{graphs.relation(edge)}: {_word(edge)}")
         for one in node.deployed if places and node.id not in shown else ():
             output.line(f"{prefix}{below}{bar}{reports.line(one)}")
         if not again:
@@ -119,7 +139,7 @@ def _ways(trace: Trace) -> dict[int, list[str]]:
 
 def _places(trace: Trace) -> None:
     ways = _ways(trace)
-    rows = [
+    found = [
         [
             str(node.depth),
             str(one.name),
@@ -132,7 +152,7 @@ def _places(trace: Trace) -> None:
         for one in node.deployed
     ]
     heads = ["DEPTH", "NAME", "HOST", "SERVICE", "STAGE", "STATE", "SINCE", "BY", "PATH"]
-    output.table(heads, rows)
+    output.table(heads, found)
 
 
 def _branches(trace: Trace, node: int, prefix: str) -> list[tuple[TraceEdge, str, bool]]:
@@ -146,119 +166,26 @@ def _print_paths(trace: Trace, paths: Sequence[Sequence[TraceEdge]]) -> None:
         output.line(f"path {number}, {len(path)} edge{'s' if len(path) != 1 else ''}")
         for edge in path:
             output.line(f"  {_name(trace.nodes[edge.output])}")
-            output.line(f"    {_relation(edge)} {trace.nodes[edge.input].label}: {_word(edge)}")
+            output.line(
+                f"    {graphs.relation(edge)} {trace.nodes[edge.input].label}: {_word(edge)}"
+            )
 
 
-def _table(trace: Trace, _: Paths) -> None:
-    rows = []
+def _table(trace: Trace) -> None:
+    found = []
     for edge in sorted(trace.edges, key=lambda e: trace.nodes[trace.far_end(e)].depth):
         far = trace.nodes[trace.far_end(edge)]
         near = trace.nodes[edge.input if far.id == edge.output else edge.output]
-        rows.append(
+        found.append(
             [
                 str(far.depth),
                 far.label + (f" ({reports.summary(far.deployed)})" if far.deployed else ""),
                 far.kind or "-",
-                _relation(edge),
+                graphs.relation(edge),
                 near.label,
                 str(edge.assurance),
                 edge.words[0].signer if edge.words else "-",
             ]
         )
     other = "INPUT" if trace.direction is Direction.DOWN else "OUTPUT"
-    output.table(["DEPTH", "NODE", "KIND", "RELATION", other, "ASSURANCE", "SIGNER"], rows)
-
-
-def _json(trace: Trace, paths: Paths) -> None:
-    document: dict[str, Any] = {
-        "start": str(trace.nodes[trace.start].digest),
-        "direction": str(trace.direction),
-        "entry": trace.entry,
-        "nodes": [
-            {
-                "digest": str(node.digest),
-                "label": node.label,
-                "kind": node.kind,
-                "names": list(node.names),
-                "depth": node.depth,
-                "quarantined": node.quarantined,
-                "erased": list(node.erased),
-                "deployed": [reports.document(one) for one in node.deployed],
-            }
-            for node in trace.nodes.values()
-        ],
-        "edges": [_edge(trace, edge) for edge in trace.edges],
-    }
-    if paths is not None:
-        document["paths"] = [[_edge(trace, edge) for edge in path] for path in paths]
-    output.document(document)
-
-
-def _edge(trace: Trace, edge: TraceEdge) -> dict[str, Any]:
-    return {
-        "input": str(trace.nodes[edge.input].digest),
-        "output": str(trace.nodes[edge.output].digest),
-        "relation": edge.relation,
-        "assurance": str(edge.assurance),
-        "path": edge.path,
-        "statements": [
-            {
-                "bundle": str(word.fact.bundle),
-                "predicate_type": word.fact.predicate_type,
-                "signer": word.signer,
-                "key_id": word.fact.signer,
-                "assurance": str(word.assurance),
-                "about": word.fact.about,
-                "entry": word.fact.n,
-            }
-            for word in edge.words
-        ],
-    }
-
-
-def _dot(trace: Trace, _: Paths, places: bool = False) -> None:
-    output.line("digraph lineage {")
-    output.line("  rankdir=LR; node [shape=box];")
-    for node in trace.nodes.values():
-        colour = ", color=red" if node.quarantined else ""
-        lines = (node.label, node.kind or "", *_runs(node, places))
-        label = json.dumps("\n".join(filter(None, lines)), ensure_ascii=False)
-        output.line(f"  n{node.id} [label={label}{colour}];")
-    for edge in trace.edges:
-        label = json.dumps(_relation(edge), ensure_ascii=False)
-        style = "solid" if edge.assurance in ("attested", "contains") else "dashed"
-        output.line(f"  n{edge.input} -> n{edge.output} [label={label}, style={style}];")
-    output.line("}")
-
-
-def _mermaid(trace: Trace, _: Paths, places: bool = False) -> None:
-    output.line("flowchart LR")
-    for node in trace.nodes.values():
-        lines = [_entity(line) for line in (node.label, *_runs(node, places))]
-        output.line(f'  n{node.id}["{"<br>".join(lines)}"]')
-    for edge in trace.edges:
-        arrow = "-->" if edge.assurance in ("attested", "contains") else "-.->"
-        output.line(f'  n{edge.input} {arrow}|"{_entity(_relation(edge))}"| n{edge.output}')
-    stopped = [f"n{node.id}" for node in trace.nodes.values() if node.quarantined]
-    if stopped:
-        output.line("  classDef stopped stroke:#c00,stroke-width:3px")
-        output.line(f"  class {','.join(stopped)} stopped")
-
-
-def _runs(node: TraceNode, places: bool) -> list[str]:
-    """What a picture says about where a node is deployed."""
-    if not node.deployed:
-        return []
-    shown = [reports.line(one) for one in node.deployed[:PICTURED]] if places else []
-    more = len(node.deployed) - PICTURED
-    return [
-        reports.summary(node.deployed),
-        *shown,
-        *([f"and {more} more"] if places and more > 0 else []),
-    ]
-
-
-def _entity(text: str) -> str:
-    """`text` inside Mermaid's quotes."""
-    special = {"&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "#": "#35;"}
-    return "".join(special.get(character, character) for character in text)
+    output.table(["DEPTH", "NODE", "KIND", "RELATION", other, "ASSURANCE", "SIGNER"], found)

@@ -25,6 +25,9 @@ class Limits:
     ancestors: int = 1_000_000  # states one verdict may visit
     names: int = 100  # of one artifact that is asked about by its digest
     paths: int = 10  # evidence paths that are listed
+    drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
+    drawn_edges: int = 25_000
+    drawn_bends: int = 4_000  # of long edges, around what lies between
     packages: int = 5_000  # packages of an environment that go into a BOM
     stale_temporary_seconds: float = 24 * 3600.0  # older temporary files are swept
     transfers: int = 8  # files that are read or written at once
@@ -70,6 +73,14 @@ class Limits:
     listed_bytes: int = 512 * 1024 * 1024
     others: int = 100
     others_bytes: int = 64 * 1024 * 1024
+    dossier_bytes: int = 256 * 1024 * 1024  # all members of one, which are held in memory
+    dossier_statement_bytes: int = 48 * 1024 * 1024  # what lists them, signed
+    dossier_days: int = 90  # how long one may be good for
+    dossier_nodes: int = 100_000  # of the ancestry that goes into one
+    # What is remembered of signatures that verified: past the first the older half goes; of one
+    # statement more is not kept.
+    remembered_bytes: int = 128 * 1024 * 1024
+    remembered_statement_bytes: int = 4 * 1024 * 1024
     rego_seconds: float = 5.0  # one evaluation of a module of Rego, its process included
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
@@ -159,6 +170,16 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def rechecks(self) -> Path:
+        """What files looked like when a verdict found them whole, mode 0700."""
+        return self.path / "rechecks"
+
+    @property
+    def verified(self) -> Path:
+        """What was verified here and need not be again, mode 0700."""
+        return self.path / "verified"
 
     @property
     def serving(self) -> Path:

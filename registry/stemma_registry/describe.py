@@ -76,7 +76,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Happening:
-    """One statement in the history: a push, a quarantine or a release.
+    """One statement in the history: a push, a quarantine, a release, a promotion, a rollback.
 
     `about` is what it names first, and `files` how many files it names besides.
     """
@@ -193,6 +193,9 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
         t.status.c.action,
         t.status.c.reason,
         t.version.c.kind,
+        t.stage.c.stage,
+        t.stage.c.action.label("moved"),
+        t.stage.c.reason.label("because"),
     )
     wanted = (
         select(*columns)
@@ -200,7 +203,12 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
         .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
         .outerjoin(t.status, t.status.c.statement_id == t.statement.c.id)
         .outerjoin(t.version, t.version.c.statement_id == t.statement.c.id)
-        .where((t.status.c.action.is_not(None)) | (t.version.c.kind.is_not(None)))
+        .outerjoin(t.stage, t.stage.c.statement_id == t.statement.c.id)
+        .where(
+            t.status.c.action.is_not(None)
+            | t.version.c.kind.is_not(None)
+            | t.stage.c.action.is_not(None)
+        )
         .order_by(t.statement.c.n.desc(), t.statement.c.id.desc(), t.subject.c.position)
     )
     if text is not None:
@@ -217,14 +225,15 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
 def _happening(view: Snapshot, rows: Sequence[Any], digests: Mapping[int, Digest]) -> Happening:
     row = rows[0]
     about = f"{row.name}:{row.version}" if row.name else digests[row.node_id].short
+    moved = f"{row.moved} {row.stage}" if row.moved else None
     return Happening(
         n=row.n,
         time=row.time,
-        what=row.action or f"push {row.kind}",
+        what=row.action or moved or f"push {row.kind}",
         about=f"{about} {row.path}" if row.path else about,
         files=len(rows) - 1,
         signer=signer_label(view, row.signer),
-        reason=row.reason or "",
+        reason=row.reason or row.because or "",
         bundle=Digest("sha256", row.bundle),
     )
 

@@ -4,6 +4,7 @@
     ├── Malformed ...        (stemma_attestations.errors)
     │   └── BadSettings      the configuration file
     ├── NotVerified ...      (stemma_attestations.errors)
+    │   ├── BadDossier       a dossier that is not whole, or about something else
     │   └── Undecided
     │       └── Stale        the status that can be had is too old
     ├── NotFound             no such reference, artifact, blob or registry
@@ -11,6 +12,7 @@
     ├── Refused              a change that is not made
     │   ├── BadTree          a directory that cannot be an artifact
     │   ├── NameTaken        the name is bound to other bytes
+    │   ├── Overtaken        somebody else changed it first
     │   ├── Uncommitted      --require-clean, and the checkout is not clean
     │   └── AlreadyThere     something that must not be overwritten exists
     ├── StoreError           the store failed
@@ -25,11 +27,15 @@ The command line maps the tree to exit codes in `stemma_cli.exits`, and nowhere 
 
 from __future__ import annotations
 
-from stemma_attestations.errors import Malformed, StemmaError, Undecided
+from stemma_attestations.errors import Malformed, NotVerified, StemmaError, Undecided
 
 
 class BadSettings(Malformed):
     """A configuration file that breaks its rules."""
+
+
+class BadDossier(NotVerified):
+    """A dossier that is not whole, was changed, or is about something else."""
 
 
 class Stale(Undecided):
@@ -54,6 +60,10 @@ class BadTree(Refused):
 
 class NameTaken(Refused):
     """NAME:VERSION is bound to other bytes, and names are immutable."""
+
+
+class Overtaken(Refused):
+    """Somebody else changed what a change was decided upon."""
 
 
 class Uncommitted(Refused):

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from stemma_attestations.errors import Malformed
 from stemma_registry.errors import AlreadyThere, NotFound, Unavailable
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def read(path: Path, what: str, limit: int) -> bytes:
@@ -53,6 +56,24 @@ def write_new(path: Path, what: str, data: bytes, mode: int = 0o644) -> None:
         raise AlreadyThere(f"{path} exists, and a {what} is not overwritten") from error
     except OSError as error:
         raise Unavailable(f"cannot write the {what} {path}: {error.strerror}") from error
+
+
+def written_by_others(path: Path) -> str | None:
+    """Why a file in a folder of its own may be another user's word; None where it cannot be."""
+    for one, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
+        try:
+            found = os.lstat(one)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{one} cannot be looked at ({error.strerror})"
+        if not kind(found.st_mode):
+            return f"{one} is a link, or no {'directory' if kind is stat.S_ISDIR else 'file'}"
+        if found.st_uid != os.geteuid():
+            return f"{one} belongs to another user"
+        if found.st_mode & _OTHERS:
+            return f"others may write {one}"
+    return None
 
 
 def make_directory(path: Path) -> None:

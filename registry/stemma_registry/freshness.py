@@ -22,7 +22,6 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Stale, Unavailable
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trust.roots import TrustedRoots
 
 if TYPE_CHECKING:
     from stemma_registry.status.judging import Judged
@@ -59,7 +58,7 @@ def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
     from stemma_registry.status import pinning, reader, source  # python-tuf takes a while
 
     pin = pinning.pinned(registry.home, registry.store.location)
-    roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
+    roots = registry.trusted_roots.present(view.trust.all_roots)
     place = source.open_source(pin.source, registry.home)
     found = reader.fetch(pin, place, view.trust, roots, view.now, limit)
     head = found.head

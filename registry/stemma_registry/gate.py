@@ -20,7 +20,7 @@ from stemma_attestations.lock import Member
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
-from stemma_attestations.policy import BUILTIN, Policy, Rule
+from stemma_attestations.policy import BUILTIN, Policy, Recheck, Rule
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.request import Request
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -34,12 +34,14 @@ from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, BlobMissing, Damaged, NotFound
+from stemma_registry.freshness import Freshness
 from stemma_registry.gathering import Gathered
 from stemma_registry.lineage import ancestry, erased, status
 from stemma_registry.lineage.erased import Tombstone
+from stemma_registry.lineage.remembered import Remembered
+from stemma_registry.rechecking import Checked
 from stemma_registry.reference import Resolved, best_version, labels, resolve, worth
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trust.roots import TrustedRoots
 
 if TYPE_CHECKING:
     from stemma_registry.foreign.layout import Condition
@@ -56,7 +58,9 @@ class Terms:
     condition: Condition | None = None
     max_age: timedelta | None = None  # of the status; else what the policy says
     stale_ok: str | None = None  # why an older one will do, if the policy lets it
+    freshness: Freshness | None = None  # how old it is, where that is known already
     locked: Member | None = None  # what a lock says that it is
+    rehash: bool = True  # else files that were read before need not be, if the policy lets it
 
 
 TERMS = Terms()
@@ -71,6 +75,7 @@ class Subject:
     manifest: Manifest
     observed: Observed
     resolution: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def verify_reference(
@@ -82,16 +87,20 @@ def verify_reference(
 ) -> Verdict:
     """Judge what a reference names, reading every stored byte; with a layout, by that too.
 
-    Returns the verdict, or raises the most severe NotVerified with the verdict
-    in it. Raises NotFound where nothing has that name.
+    NAME#STAGE is judged for that stage, unless the terms name one. Returns the verdict, or
+    raises the most severe NotVerified with the verdict in it. Raises NotFound where nothing
+    has that name.
     """
     found = resolve(view, text)
     manifest = load_manifest(registry, view, found)
     stones = erased.inside(view, manifest, found.name.name if found.name else None)
     observed = _stored(registry, manifest, stones, progress)
-    resolution = (found.label, str(manifest.digest))
+    if found.stage is not None and terms.stage is None:
+        terms = replace(terms, stage=found.stage)  # who asks what is there means to serve it there
+    how = found.label if found.stage is None else f"{text} is {found.label}"
+    resolution = (how, str(manifest.digest))
     subject = Subject(text, found, manifest, observed, resolution)
-    return _judge(registry, view, subject, terms)
+    return judge(registry, view, subject, terms)
 
 
 def verify_directory(
@@ -107,7 +116,9 @@ def verify_directory(
     Without an expectation an unknown directory is not verified, and the
     nearest known artifact is named.
     """
-    observed = directory.observe(directory.scan(root), progress)
+    may_recall = terms.policy.recheck is Recheck.STAT and not terms.rehash
+    checked = Checked.of(registry.home, root, may_recall, view.now)
+    observed = checked.observe(progress)
     if expected is not None:
         found = resolve(view, str(expected))
         manifest = load_manifest(registry, view, found)
@@ -115,9 +126,10 @@ def verify_directory(
     else:
         found, manifest = _recognise(view, root, observed)
         how = f"{root} has the bytes of {found.label}"
+    checked.keep(manifest, observed)
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
-    subject = Subject(str(root), found, manifest, observed, resolution)
-    return _judge(registry, view, subject, terms)
+    subject = Subject(str(root), found, manifest, observed, resolution, checked.notes)
+    return judge(registry, view, subject, terms)
 
 
 def obtain(
@@ -201,10 +213,11 @@ def summary(verdict: Verdict) -> Statement:
     return Statement.build([subject], vsa.TYPE, predicate(verdict))
 
 
-def _judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -> Verdict:
+def judge(registry: Registry, view: Snapshot, subject: Subject, terms: Terms) -> Verdict:
+    """Run the recipe. Returns the verdict, or raises NotVerified with the verdict in it."""
     found, condition = subject.found, terms.condition
     names = _believed_names(view, found.node) if found.name is None else ()
-    gathered = Gathered(registry, view, found.node, subject.manifest)
+    gathered = Gathered(registry, view, found.node, subject.manifest, terms.freshness)
     for name in names:
         # No name is left out by not being said: each is asked for as if it were.
         verify(_request(gathered, subject, terms, name))
@@ -247,6 +260,7 @@ def _request(
         locked=terms.locked,
         roots=gathered.roots,
         also_named=tuple(dict.fromkeys(one.name for one in also)),
+        notes=subject.notes,
     )
     limit = age_limit(terms, request.rules)
     if limit is not None:
@@ -258,7 +272,7 @@ def _request(
     asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if asked:
         walked = gathered.ancestors(name.name if name else None, asked)
-        request = replace(request, ancestors=walked)
+        request = replace(request, ancestors=walked, notes=(*subject.notes, *gathered.notes))
     return request
 
 
@@ -286,9 +300,11 @@ def coverage(registry: Registry, view: Snapshot, verdict: Verdict) -> dict[str, 
     node = query.node_id(view.connection, verdict.artifact) if verdict.artifact else None
     if node is None:
         return ancestry.coverage(())
-    roots = TrustedRoots(registry.home.roots).present(view.trust.all_roots)
+    roots = registry.trusted_roots.present(view.trust.all_roots)
     start = (node, verdict.name.name if verdict.name else None)
-    return ancestry.coverage(ancestry.ancestors(view, registry.store, roots, start))
+    memory = Remembered.of(registry.home, view.trust, roots)
+    found = ancestry.ancestors(view, registry.store, roots, start, memory=memory)
+    return ancestry.coverage(found)
 
 
 def _stored(

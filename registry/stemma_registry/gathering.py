@@ -19,8 +19,8 @@ from stemma_registry.catalogue import query
 from stemma_registry.freshness import Freshness
 from stemma_registry.lineage import ancestry
 from stemma_registry.lineage.ancestry import Walk
+from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.registry import Registry, Snapshot
-from stemma_registry.trust.roots import TrustedRoots
 
 
 @dataclass
@@ -31,13 +31,24 @@ class Gathered:
     view: Snapshot
     node: int
     manifest: Manifest
+    known: Freshness | None = None  # what is known already of how old the status is
     _fresh: dict[timedelta, Freshness] = field(default_factory=dict)
 
     @cached_property
     def roots(self) -> Mapping[Digest, bytes]:
         """The Sigstore trusted roots at hand of those that the trust root asks for."""
-        roots = TrustedRoots(self.registry.home.roots)
-        return roots.present(self.view.trust.all_roots)
+        return self.registry.trusted_roots.present(self.view.trust.all_roots)
+
+    @cached_property
+    def memory(self) -> Remembered:
+        """What was verified of ancestors before, on this machine."""
+        return Remembered.of(self.registry.home, self.view.trust, self.roots)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the verdict came about."""
+        reason = self.memory.distrusted
+        return (f"signatures verified before are not relied on: {reason}",) if reason else ()
 
     @cached_property
     def evidence(self) -> Sequence[Evidence]:
@@ -77,14 +88,17 @@ class Gathered:
 
     def aged(self, status: StatusView, limit: timedelta) -> StatusView:
         """A status with how old it is, held against a limit; the feed is read once for each."""
+        if self.known is not None:
+            return self.known.of(status)
         if limit not in self._fresh:
             self._fresh[limit] = freshness.ask(self.registry, self.view, limit)
         return self._fresh[limit].of(status)
 
     def ancestors(self, name: str | None, asked: Iterable[AncestorRule]) -> list[Ancestor]:
         """Everything upstream that one of the rules asks about. Raises Undecided."""
-        start = (self.node, name)
-        return ancestry.ancestors(self.view, self.registry.store, self.roots, start, _walks(asked))
+        start, walks = (self.node, name), _walks(asked)
+        store = self.registry.store
+        return ancestry.ancestors(self.view, store, self.roots, start, walks, self.memory)
 
 
 def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
         return BUILTIN
     if named in SHIPPED:
         return policy_file.parse(SHIPPED[named], f"{named}:v0.1")
-    path = Path(named).expanduser()
-    path = folder / path if folder is not None else path
+    path = _path(named, folder)
     raw = files.read(path, "policy", MAX_BYTES)
     try:
         found = policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
@@ -38,21 +38,36 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
         raise BadPolicy(f"{path}: {error}") from error
 
 
+def _path(named: str, folder: Path | None) -> Path:
+    path = Path(named).expanduser()
+    return folder / path if folder is not None else path
+
+
 def with_modules(policy: Policy, folder: Path) -> Policy:
     """The policy with what its Rego files say, each of the digest that the policy pins.
 
     Raises NotFound, BadPolicy, Unavailable.
     """
+
+    def read(rego: RegoRule) -> bytes:
+        path = folder / str(rego.file)
+        return files.read(path, "Rego module", policy_rego.MAX_MODULE_BYTES)
+
+    return modules_from(policy, read)
+
+
+def modules_from(policy: Policy, read: Callable[[RegoRule], bytes]) -> Policy:
+    """The same from wherever `read` has the bytes of a file. Raises BadPolicy, what `read` does."""
     if not any(rule.rego is not None and rule.rego.file for rule in policy.rules):
         return policy
-    rules = (replace(rule, rego=_with_module(rule.rego, folder)) for rule in policy.rules)
+    rules = (replace(rule, rego=_with_module(rule.rego, read)) for rule in policy.rules)
     return replace(policy, rules=tuple(rules))
 
 
-def _with_module(rego: RegoRule | None, folder: Path) -> RegoRule | None:
+def _with_module(rego: RegoRule | None, read: Callable[[RegoRule], bytes]) -> RegoRule | None:
     if rego is None or rego.file is None:
         return rego
-    raw = files.read(folder / rego.file, "Rego module", policy_rego.MAX_MODULE_BYTES)
+    raw = read(rego)
     if Digest.of(raw) != rego.digest:
         found = Digest.of(raw).value
         raise BadPolicy(f"`{rego.label}`: the sha256 of {rego.file} is {found}")
@@ -70,3 +85,13 @@ def chosen(option: str | None, home: Home) -> Policy:
     if option is not None:
         return load(option)
     return load(settings.load(home).policy, home.path)
+
+
+def chosen_bytes(option: str | None, home: Home) -> bytes:
+    """What `chosen` reads, as it is written. Raises NotFound, Malformed, Unavailable."""
+    named, folder = (
+        (option, None) if option is not None else (settings.load(home).policy, home.path)
+    )
+    if named is None or named in SHIPPED:
+        return SHIPPED[named or "builtin"]
+    return files.read(_path(named, folder), "policy", MAX_BYTES)

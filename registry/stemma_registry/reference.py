@@ -1,36 +1,44 @@
 """References: how people name a node, and which node that is.
 
 NAME:VERSION   NAME@sha256:HEX   sha256:HEX (or a unique prefix of 12 digits)
-git:COMMIT (or a unique prefix of 7)
+git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
-from stemma_attestations.names import NameVersion, check_name
+from stemma_attestations.names import NameVersion, check_name, is_stage
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue.climb import Called
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
 from stemma_registry.registry import Snapshot
+from stemma_registry.stages import holding
 
 MIN_PREFIX = 12
+_ORDER = tuple(Assurance)
 _SHA256 = re.compile(r"sha256:([0-9a-f]{1,64})\Z")
 _GIT = re.compile(r"git:([0-9a-f]{7,64})\Z")
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A node of the graph; `name` is the NAME:VERSION it was asked for by, if any."""
+    """A node of the graph; `name` is the NAME:VERSION it was asked for by, if any.
+
+    `stage` is where it is, if it was asked for as what is there.
+    """
 
     node: int
     digest: Digest
     name: NameVersion | None
     label: str
+    stage: str | None = None
 
 
 def looks_like_reference(text: str) -> bool:
@@ -38,7 +46,10 @@ def looks_like_reference(text: str) -> bool:
     if _SHA256.match(text) or _GIT.match(text) or "@sha256:" in text:
         return True
     try:
-        NameVersion.parse(text)
+        if "#" in text:
+            _staged(text)
+        else:
+            NameVersion.parse(text)
     except BadName:
         return False
     return True
@@ -52,6 +63,8 @@ def resolve(snapshot: Snapshot, text: str) -> Resolved:
         return _by_digest(snapshot, "gitCommit", match.group(1), text)
     if "@" in text:
         return _by_name_and_digest(snapshot, text)
+    if "#" in text:
+        return _by_stage(snapshot, text)
     name = NameVersion.parse(text)
     row = binding(snapshot, name)
     if row is None:
@@ -90,12 +103,17 @@ def worth(snapshot: Snapshot, row: VersionRow) -> Assurance:
 
 def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
     """For people: the best name of each node, else its short digest."""
+    return labelled(snapshot, query.digests(snapshot.connection, nodes))
+
+
+def labelled(snapshot: Snapshot, nodes: Mapping[int, Digest]) -> dict[int, str]:
+    """The same, for nodes whose digests are known."""
     found = {}
-    versions = query.versions_of(snapshot.connection, nodes)
-    for node, digest in query.digests(snapshot.connection, nodes).items():
-        best = best_version(snapshot, versions.get(node, []))
-        if best is not None:
-            found[node] = str(best.name)
+    names = climb.called(snapshot.connection, nodes)
+    for node, digest in nodes.items():
+        if node in names:
+            best = _best(snapshot, names[node])
+            found[node] = f"{best.name}:{best.version}"
         elif digest.algorithm == "gitCommit":
             found[node] = f"git:{digest.value[:12]}"
         else:
@@ -103,10 +121,21 @@ def labels(snapshot: Snapshot, nodes: set[int]) -> dict[int, str]:
     return found
 
 
+def _best(snapshot: Snapshot, names: Sequence[Called]) -> Called:
+    """As `best_version`."""
+    if len(names) == 1:
+        return names[0]
+
+    def rank(one: Called) -> int:
+        said = one.signer, one.predicate_type, one.name, None, one.signed
+        return _ORDER.index(snapshot.trust.assurance(*said))
+
+    return min(names, key=rank)
+
+
 def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
     """The binding to show first: believed before signed before claimed, oldest first."""
-    order = list(Assurance)
-    return min(rows, key=lambda row: order.index(worth(snapshot, row)), default=None)
+    return min(rows, key=lambda row: _ORDER.index(worth(snapshot, row)), default=None)
 
 
 def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resolved:
@@ -132,6 +161,24 @@ def _by_name_and_digest(snapshot: Snapshot, text: str) -> Resolved:
     if node is None or best is None:
         raise NotFound(f"{name} was never said about {digest.short}")
     return Resolved(node, digest, best.name, str(best.name))
+
+
+def _staged(text: str) -> tuple[str, str]:
+    """NAME and STAGE of `NAME#STAGE`. Raises BadName."""
+    name, _, stage = text.partition("#")
+    if not is_stage(stage):
+        raise BadName(f"{text!r:.80} names no stage (write NAME#STAGE: a word of a-z, 0-9 and -)")
+    return check_name(name), stage
+
+
+def _by_stage(snapshot: Snapshot, text: str) -> Resolved:
+    name, stage = _staged(text)
+    found = holding.holder(snapshot, name, stage)
+    if found is not None:
+        return Resolved(found.artifact_id, found.digest, found.name, str(found.name), stage)
+    others = [where for (_, where), one in holding.histories(snapshot, name).items() if one.left]
+    hint = f"; {name} is at {', '.join(others)}" if others else ""
+    raise NotFound(f"nothing is at {text}{hint} (`stemma promote {name}:VERSION {stage}`)")
 
 
 def _versions_hint(snapshot: Snapshot, name: NameVersion) -> str:

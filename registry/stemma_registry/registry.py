@@ -41,6 +41,12 @@ class Registry:
     store: Store
     catalogue: Catalogue
     home: Home
+    roots: TrustedRoots | None = None  # where they are not just those of the home
+
+    @property
+    def trusted_roots(self) -> TrustedRoots:
+        """The Sigstore trusted roots that are at hand."""
+        return self.roots or TrustedRoots(self.home.roots)
 
     def close(self) -> None:
         """Release the catalogue's connections."""

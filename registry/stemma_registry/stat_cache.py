@@ -2,8 +2,8 @@
 
 The rule is Git's: what `stat` says of a file stands for its bytes, unless the
 file was changed so shortly before it was read that a later change could carry
-the same time. The gate never asks this cache; a push does, where
-`stat_cache` in the configuration is not `off`.
+the same time. A push asks this cache, where `stat_cache` in the configuration is not
+`off`. The gate has one of its own for what it has read itself (`rechecking`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StatCache:
     def recall(self, path: str, found: os.stat_result) -> Digest | None:
         """The digest of a file that looks as it did when it was hashed."""
         known = self._known.get(path)
-        if known is None or known[0] != _looks(found):
+        if known is None or known[0] != looks(found):
             return None
         self._noted[path] = known
         return Digest("sha256", known[1])
@@ -55,9 +55,8 @@ class StatCache:
         """Remember a digest, unless a change after the reading began could go unnoticed."""
         if self._path is None:
             return
-        changed = max(found.st_mtime_ns, found.st_ctime_ns) / 1e9
-        if changed < started - LIMITS.racy_seconds:
-            self._noted[path] = [_looks(found), digest.value]
+        if is_settled(found, started):
+            self._noted[path] = [looks(found), digest.value]
 
     def save(self) -> None:
         """Write down what was recalled and noted. A home that cannot be written is no error."""
@@ -65,7 +64,7 @@ class StatCache:
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _forget_old(self._path.parent)
+            forget_old(self._path.parent)
             work = self._path.with_name(f".{self._path.name}.{secrets.token_hex(6)}")
             try:
                 work.write_text(json.dumps({"format": FORMAT, "files": self._noted}))
@@ -79,7 +78,14 @@ def now() -> float:
     return time.time()
 
 
-def _looks(found: os.stat_result) -> str:
+def is_settled(found: os.stat_result, started: float) -> bool:
+    """Whether a file was last changed so long before that another change has another time."""
+    changed = max(found.st_mtime_ns, found.st_ctime_ns) / 1e9
+    return changed < started - LIMITS.racy_seconds
+
+
+def looks(found: os.stat_result) -> str:
+    """All of what `stat` says that a change would change."""
     stamps = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     return ":".join(map(str, stamps))
 
@@ -99,7 +105,8 @@ def _read(path: Path) -> dict[str, list[str]]:
     return files
 
 
-def _forget_old(folder: Path) -> None:
+def forget_old(folder: Path) -> None:
+    """Take away what nobody has used for long. Raises OSError."""
     for path in folder.iterdir():
         if time.time() - path.stat().st_mtime > LIMITS.stale_stats_seconds:
             path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from stemma_attestations.errors import BadBundle, BadDigest, Undecided
 from stemma_attestations.request import Evidence
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue.climb import Spoken
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
@@ -43,7 +44,7 @@ def evidence_about(store: Store, trust: TrustRoot, facts: Iterable[Fact]) -> lis
 
 def heard(
     trust: TrustRoot,
-    facts: Iterable[Fact],
+    facts: Iterable[Fact | Spoken],
     read: Callable[[Digest], tuple[int, T]],
 ) -> Iterator[tuple[Digest, T]]:
     """What `read` makes of each bundle, with the bundle's size: listed signers' first.
@@ -53,8 +54,8 @@ def heard(
     """
     standing: dict[Digest, bool] = {}
     for fact in facts:
-        known = fact.signer is not None and any(trust.entries(fact.signer))
-        standing[fact.bundle] = known or standing.get(fact.bundle, False)
+        if not standing.get(fact.bundle):
+            standing[fact.bundle] = fact.signer is not None and any(trust.entries(fact.signer))
     room = LIMITS.listed_bytes
     for bundle in (one for one, known in standing.items() if known):
         size, item = read(bundle)

@@ -33,7 +33,9 @@ _HOSTS = (
 _OTHERS = ("fa" + "rm-bench", "fa" + "rm-studio", "/.lib" + "rary", "." + "pyenv")
 # A folder counts at the start of a path only: in `https://host/a/b` or `docs/a` it names nothing.
 MACHINE_PATH = re.compile(
-    rb"(?<![\w./~$}%-])/(?:" + "|".join(_FOLDERS).encode() + rb")(?=/[\w.])",
+    rb"(?<![\w./~$}%-])/(?:"
+    + "|".join(_FOLDERS).encode()
+    + rb")(?=/[\w.])(?!/models\b)",  # KServe's folder
 )
 INDEX = re.compile("|".join(map(re.escape, (*_HOSTS, *_OTHERS))).encode(), re.IGNORECASE)
 PIN = re.compile(r"[a-z0-9][a-z0-9-]*==[^\s;@/]+( ; [^@/]+)?")

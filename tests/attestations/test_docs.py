@@ -37,15 +37,18 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     lineage,
     provenance,
     signature,
+    stage,
     status,
 )
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS, propagates
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.config import LIMITS
+from stemma_registry.dossier import container, feeds, proofs
 from stemma_registry.foreign import letting
 from stemma_registry.ledger import entry, heads
 from stemma_registry.ledger.entry import LedgerEntry
@@ -154,6 +157,10 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "deployment.md": [
         ("statements/deployment.json", check_statement(deployment.check, deployment.TYPE))
     ],
+    "stage.md": [("statements/stage.json", check_statement(stage.parse, stage.TYPE))],
+    "dossier.md": [
+        ("statements/dossier.json", check_statement(of_predicate(dossier.parse), dossier.TYPE))
+    ],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),
@@ -205,6 +212,14 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "admission.md": [admission.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
+    "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],
+    "dossier.md": [
+        dossier.TYPE,
+        *dossier.Role,
+        container.HEADER.decode().strip(),
+        proofs.FORMAT,
+        feeds.FORMAT,
+    ],
     "policy.md": [
         policy.FORMAT,
         policy_cases.FORMAT,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from stemma_attestations import policy_cases, policy_file
 from stemma_attestations.policy import AncestorRule, ApprovalRule, ProvenanceRule
-from stemma_attestations.predicates import admission, approval, deployment
+from stemma_attestations.predicates import admission, approval, deployment, stage
 from stemma_attestations.statement import Statement
 from tests.attestations.test_frozen import MODEL, frozen, statement
 from tests.building import NOW
@@ -34,6 +34,16 @@ def test_a_deployment() -> None:
         statement("deployment").subjects, deployment.TYPE, deployment.build(said, nonce)
     )
     assert again.raw == frozen("statements/deployment.json")
+
+
+def test_a_move_of_a_stage() -> None:
+    said = stage.parse(statement("stage"))
+    assert (str(said.name), said.artifact) == ("acme/digits:1.0", MODEL)
+    assert (said.move.stage, said.move.action) == ("prod", stage.PROMOTE)
+    assert said.move.issued == NOW
+    nonce = str(statement("stage").predicate["nonce"])
+    again = Statement.build(statement("stage").subjects, stage.TYPE, stage.build(said.move, nonce))
+    assert again.raw == frozen("statements/stage.json")
 
 
 def test_a_policy_and_its_cases() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stemma_attestations.merkle import (
     EMPTY_ROOT,
     Frontier,
+    Proofs,
     leaf_hash,
     node_hash,
     root,
@@ -119,8 +120,13 @@ def path_of(index: int, leaves: list[bytes]) -> list[bytes]:
 def test_inclusion_proofs_lead_to_the_root_and_others_do_not(size: int) -> None:
     leaves = [bytes([n]) for n in range(size)]
     expected = naive(leaves)
+    tree = Proofs([leaf_hash(leaf) for leaf in leaves])
+    for index in (-1, size):
+        with pytest.raises(IndexError):
+            tree.path(index)
     for index, leaf in enumerate(leaves):
         path, hashed = path_of(index, leaves), leaf_hash(leaf)
+        assert tree.path(index) == path
         assert root_of_path(index, size, hashed, path) == expected
         assert root_of_path(index, size, leaf_hash(b"other"), path) != expected
         assert root_of_path(index, size, hashed, [*path, b"x" * 32]) is None

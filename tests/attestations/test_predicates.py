@@ -1,4 +1,4 @@
-"""The small predicates: lineage, status, dataset, checkpoint."""
+"""The small predicates: lineage, status, dataset, checkpoint, stage."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadStatement
-from stemma_attestations.predicates import checkpoint, dataset, lineage, status
+from stemma_attestations.predicates import checkpoint, dataset, lineage, stage, status
 from stemma_attestations.predicates.checkpoint import Checkpoint
 from stemma_attestations.predicates.lineage import Edge
 from stemma_attestations.predicates.provenance import Input
+from stemma_attestations.predicates.stage import Move
 from stemma_attestations.relations import RELATIONS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from tests.building import (
+    NOW,
     commits,
     examples,
     json_values,
@@ -24,6 +26,7 @@ from tests.building import (
     sha,
     sha256_digests,
     statement_about,
+    texts,
 )
 
 OUT, IN, OTHER = sha(b"output"), sha(b"input"), sha(b"other")
@@ -311,3 +314,64 @@ def test_checkpoint_refused(fields: dict[str, Any]) -> None:
     assert checkpoint.parse(checkpoint_statement(extension=1)).n == 7
     with pytest.raises(BadStatement):
         checkpoint.parse(checkpoint_statement(**fields))
+
+
+# --- stage ----------------------------------------------------------------------------------
+
+STAGES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
+MOVES = st.builds(
+    Move,
+    STAGES,
+    st.sampled_from([stage.PROMOTE, stage.ROLLBACK]),
+    st.none() | texts,
+    st.just(NOW),
+    st.none() | sha256_digests,
+    sha256_digests,
+)
+
+
+def stage_statement(
+    name: str | None = "acme/m:1", digest: Digest = OUT, subjects: int = 1, **fields: Any
+) -> Statement:
+    predicate = stage.build(Move("prod", stage.PROMOTE, None, NOW, None, IN), "n")
+    changed = {key: value for key, value in {**predicate, **fields}.items() if value is not ...}
+    subject = ResourceDescriptor(name=name, digests=(digest,))
+    return Statement.build([subject] * subjects, stage.TYPE, changed)
+
+
+@examples(100)
+@given(MOVES)
+def test_stage_build_and_parse_are_inverses(move: Move) -> None:
+    said = stage.parse(stage_statement(**stage.build(move, "n")))
+    assert (str(said.name), said.artifact, said.move) == ("acme/m:1", OUT, move)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": None},
+        {"name": "acme/m"},
+        {"digest": Digest("gitCommit", "a" * 40)},
+        {"subjects": 2},
+        {"stage": ...},
+        {"stage": ""},
+        {"stage": "Prod"},
+        {"stage": "a" * 33},
+        {"stage": "prod\n"},
+        {"action": ...},
+        {"action": "demote"},
+        {"reason": 7},
+        {"issuedAt": ...},
+        {"issuedAt": "noon"},
+        {"previous": ...},
+        {"previous": "yesterday"},
+        {"previous": f"gitCommit:{'a' * 40}"},
+        {"verdict": ...},
+        {"verdict": None},
+        {"verdict": "sha256:abc"},
+    ],
+)
+def test_stage_refused(fields: dict[str, Any]) -> None:
+    assert stage.parse(stage_statement(reason=..., nonce=..., extension=1)).move.reason is None
+    with pytest.raises(BadStatement):
+        stage.parse(stage_statement(**fields))

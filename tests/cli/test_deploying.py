@@ -103,7 +103,7 @@ def test_a_host_may_be_let_say_only_that(model: Run) -> None:
 
 def test_every_format_says_where(model: Run) -> None:
     assert model(*REPORT, "--host", "gpu-1", "--stage", "prod").code == 0
-    for form in ("tree", "table", "json", "dot", "mermaid"):
+    for form in ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx"):
         says_where(model, form)
 
 
@@ -112,10 +112,9 @@ def says_where(model: Run, form: str) -> None:
     assert "gpu-1" in model(*asked, "--deployed").out
     assert "gpu-1" in model(*asked, "--stage", "prod").out
     assert "gpu-1" not in model(*asked, "--stage", "dev").out
-    plain = model(*asked).out
-    assert ("gpu-1" if form == "json" else "deployed on 1 host") in plain.replace(
-        "DEPLOYED ON 1 HOST", "deployed on 1 host"
-    )
+    plain = model(*asked).out.replace("DEPLOYED ON 1 HOST", "deployed on 1 host")
+    whole = form in ("json", "jsonl", "csv", "html", "cyclonedx")
+    assert ("gpu-1" if whole else "deployed on 1 host") in plain
     assert model(*asked[:2], "--to", "models/m:1", "--deployed").code == 2
 
 

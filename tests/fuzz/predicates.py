@@ -13,11 +13,13 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     lineage,
     mlbom,
     provenance,
     signature,
     snapshot,
+    stage,
     status,
     verdict,
 )
@@ -74,6 +76,11 @@ def _deployment(statement: Statement) -> None:
     assert view.since <= view.issued
 
 
+def _dossier(statement: Statement) -> None:
+    view = dossier.parse(statement.predicate)
+    assert dossier.parse(dossier.build(view)) == view
+
+
 def _checkpoint(statement: Statement) -> None:
     view = checkpoint.parse(_as(statement, checkpoint.TYPE))
     assert checkpoint.parse(checkpoint.build(view)) == view
@@ -82,6 +89,13 @@ def _checkpoint(statement: Statement) -> None:
 def _snapshot(statement: Statement) -> None:
     view = snapshot.parse(_as(statement, snapshot.TYPE))
     assert snapshot.parse(snapshot.build(view)) == view
+
+
+def _stage(statement: Statement) -> None:
+    said = stage.parse(statement)
+    assert statement.subjects_about(said.artifact)
+    again = Statement.build(statement.subjects, stage.TYPE, stage.build(said.move, "n"))
+    assert stage.build(stage.parse(again).move, "n") == again.predicate
 
 
 def _signature(statement: Statement) -> None:
@@ -112,7 +126,7 @@ def _mlbom(statement: Statement) -> None:
 
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
-    *(_checkpoint, _snapshot, _signature, _verdict, _mlbom),
+    *(_dossier, _checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
 )
 
 

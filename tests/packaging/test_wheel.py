@@ -105,6 +105,7 @@ def test_contents_are_the_four_packages_and_nothing_else(contents: zipfile.ZipFi
         "stemma_migrations/versions/v0002_collecting.py",
         "stemma_migrations/versions/v0003_compact.py",
         "stemma_migrations/versions/v0004_dated.py",
+        "stemma_migrations/versions/v0005_stages.py",
         "stemma_migrations/versions/v0006_deployed.py",
         "stemma_cli/main.py",
         f"stemma_registry-{__version__}.dist-info/licenses/LICENSE",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stemma_registry.reference import Resolved
     from stemma_registry.registry import Snapshot
 
-FORMATS = ("tree", "table", "json", "dot", "mermaid")
+FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx")
 
 
 @click.command()

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, verdicts
+from stemma_cli.asking import Against, Asked, Here
+from stemma_cli.conditions import Conditions, conditional
+from stemma_cli.leaving import Ledger, tell
 from stemma_cli.reports import Wish, reporting
-from stemma_cli.session import Session, pass_session, progress, read_file
+from stemma_cli.session import Session, pass_session
 from stemma_cli.setverdicts import verify_lock
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from stemma_attestations.predicates.deployment import Spot
     from stemma_attestations.verdict import Verdict
-    from stemma_registry.foreign.layout import Condition
-    from stemma_registry.gate import Terms
     from stemma_registry.signing import Signer
 
 _PATH = click.Path(path_type=Path)
@@ -40,23 +38,11 @@ _PATH = click.Path(path_type=Path)
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @click.option("--vsa", type=_PATH, help="Write the verdict as a SLSA verification summary.")
-@signing("Sign the --vsa (as a bundle), or the --report, with key:FILE, hsm:ID, ...")
-@click.option(
-    "--layout", type=_PATH, help="An in-toto layout that the attached links must satisfy."
-)
-@click.option(
-    "--layout-key",
-    "layout_keys",
-    multiple=True,
-    type=_PATH,
-    help="A public key (PEM) that must have signed the layout. Repeat.",
-)
-@click.option("--policy", metavar="FILE|NAME", help="What must be true (else the home's policy).")
-@click.option("--stage", metavar="STAGE", help="Where it would be served: prod.")
-@click.option("--max-age", metavar="TIME", help="How old the status may be: 15m, 1h.")
-@click.option("--stale-ok", metavar="REASON", help="Break glass, where the policy permits it.")
+@signing("Sign the --vsa, the --report, what --record records: key:FILE, hsm:ID, ...")
+@conditional
+@click.option("--dossier", type=_PATH, help="Hold DIR against this; no registry is needed.")
+@click.option("--record", is_flag=True, help="Put the signed verdict into the ledger.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
-@click.option("--run-inspections", is_flag=True, help="Run the layout's inspections: commands.")
 @reporting
 @pass_session
 def verify(
@@ -67,14 +53,10 @@ def verify(
     trust: str | None,
     vsa: Path | None,
     sign: Choice,
-    layout: Path | None,
-    layout_keys: tuple[Path, ...],
-    run_inspections: bool,
-    policy: str | None,
-    stage: str | None,
+    conditions: Conditions,
+    dossier: Path | None,
+    record: bool,
     coverage: bool,
-    max_age: str | None,
-    stale_ok: str | None,
     report: Wish | None,
 ) -> None:
     """Decide whether REF, or the directory DIR, may be served; say why.
@@ -84,142 +66,73 @@ def verify(
     """
     from stemma_attestations.errors import NotVerified
 
-    if sign and vsa is None and report is None:
-        raise click.UsageError("--sign signs the verdict: say where with --vsa FILE, or --report")
-    asked = (policy, stage, max_age, stale_ok)
-    deploy = (report.spot(stage), report.life) if report else None
+    if sign and vsa is None and not (report or record or conditions.stale_ok):
+        raise click.UsageError(
+            "--sign signs the verdict: say where with --vsa FILE, --record or --report"
+        )
+    extra = {"record": record, "report": report, "layout": conditions.of_layout}
+    if dossier is not None:
+        _goes_without("dossier", extra | {"lock": lock})
     if lock is not None:
-        if expected or vsa or coverage or layout or layout_keys or run_inspections or report:
-            raise click.UsageError(
-                "--lock goes without --as, --vsa, --layout, --coverage and --report"
-            )
-        verify_lock(session, lock, subjects, trust, _terms(session, None, *asked))
+        _goes_without("lock", extra | {"as": expected, "vsa": vsa, "coverage": coverage})
+        verify_lock(session, lock, subjects, trust, conditions.terms(session))
     if len(subjects) != 1:
         raise click.UsageError("say what is judged: one REF or DIR")
     (subject,) = subjects
     if vsa is not None:
         _forget(vsa)
-    condition = _condition(layout, layout_keys, run_inspections)
+    deploy = (report.spot(conditions.stage), report.life) if report else None
     signer = session.signer(sign) if sign and vsa is not None else None
     with _told(session, subject):
         try:
-            terms = _terms(session, condition, *asked)
-            verdict, failure = _verdict(session, subject, expected, trust, terms), None
+            asked = Asked(session, subject, expected, trust, conditions)
+            where = Here(asked) if dossier is None else Against(asked, dossier)
+            verdict, failure = where.verdict(), None
         except NotVerified as error:
             if error.verdict is None:
                 raise
             verdict, failure = error.verdict, error
-        counts = _coverage(session, verdict, trust) if coverage else None
+        more: dict[str, Any] = {}
+        if coverage:
+            more["coverage"] = _coverage(where, verdict)
+        ledger = Ledger(session, trust, sign)
+        more |= ledger.record(verdict, record)
     code = exits.code_of(failure) if failure else exits.DONE
     if vsa is not None:
         _write(vsa, verdict, signer)
-    more: dict[str, Any] = {"coverage": counts} if coverage else {}
     if deploy is not None:
-        more["report"] = _report(session, verdict, trust, sign, deploy) if not failure else None
-    lost = "error" in (more.get("report") or {})
-    end = exits.UNDECIDED if lost else code
-    if session.json:
-        output.document({**verdicts.document(verdict, end, failure), **more})
-    else:
-        verdicts.report(verdict, code)
-        if coverage:
-            output.line(f"  upstream: {_shares(more['coverage'])}")
-        _print_report(more.get("report"))
+        more["report"] = None if failure else ledger.report(verdict, *deploy)
+    end = exits.UNDECIDED if "error" in (more.get("report") or {}) else code
+    _show(session, verdict, failure, end, more)
     click.get_current_context().exit(end)
 
 
-def _report(
-    session: Session,
-    verdict: Verdict,
-    trust: str | None,
-    sign: Choice,
-    deploy: tuple[Spot, timedelta],
-) -> dict[str, Any]:
-    """The record that was left after a yes, or why it could not be."""
-    from stemma_attestations.errors import StemmaError
-    from stemma_attestations.predicates.deployment import VERIFIED, Deployment
-    from stemma_cli.reports import document_of
-    from stemma_registry import deploying
-
-    now, (spot, life) = session.now, deploy
-    said = Deployment(spot, VERIFIED, deploying.new_instance(), now, now, now + life, verdict.entry)
-    try:
-        signer = session.signer(sign)
-        with session.view(trust) as (registry, view):
-            subjects = deploying.subjects_of(view, [verdict])
-        left = deploying.leave(registry, session.trust(trust), signer, subjects, said)
-    except StemmaError as error:
-        return {"error": str(error)}
-    return document_of(left)
-
-
-def _print_report(report: dict[str, Any] | None) -> None:
-    if report is None:
+def _show(
+    session: Session, verdict: Verdict, failure: Exception | None, code: int, more: dict[str, Any]
+) -> None:
+    """The verdict, and `more`: what was asked for beside it."""
+    if session.json:
+        output.document({**verdicts.document(verdict, code, failure), **more})
         return
-    if "error" in report:
-        output.note(f"stemma: NOT REPORTED: {report['error']}")
-        return
-    for warning in report["warnings"]:
-        output.note(f"warning: {warning}")
-    output.line(f"  reported: on {report['host']}, ledger entry {report['entry']}")
+    verdicts.report(verdict, exits.code_of(failure) if failure else exits.DONE)
+    if "coverage" in more:
+        output.line(f"  upstream: {_shares(more['coverage'])}")
+    tell(more)
 
 
-def _terms(
-    session: Session,
-    condition: Condition | None,
-    policy: str | None,
-    stage: str | None,
-    max_age: str | None,
-    stale_ok: str | None,
-) -> Terms:
-    from stemma_attestations.times import parse_duration
-    from stemma_registry.gate import Terms
-
-    limit = parse_duration(max_age) if max_age is not None else None
-    return Terms(session.policy(policy), stage, condition, limit, stale_ok)
+def _goes_without(option: str, others: Mapping[str, object]) -> None:
+    """Raises UsageError for what is said beside it."""
+    for name, value in others.items():
+        if value:
+            raise click.UsageError(f"--{option} goes without --{name}")
 
 
-def _condition(layout: Path | None, keys: tuple[Path, ...], run: bool) -> Condition | None:
-    if layout is None:
-        if keys or run:
-            raise click.UsageError("--layout-key and --run-inspections are about a --layout")
-        return None
-    if not keys:
-        raise click.UsageError("--layout is believed by a key: say whose with --layout-key PUB")
-    from stemma_attestations.json_strict import MAX_BYTES
-    from stemma_registry.foreign.layout import Condition
-    from stemma_registry.signing import MAX_KEY_BYTES
-
-    pems = tuple(read_file(key, MAX_KEY_BYTES) for key in keys)
-    return Condition(read_file(layout, MAX_BYTES), pems, run)
-
-
-def _verdict(
-    session: Session,
-    subject: str,
-    expected: str | None,
-    trust: str | None,
-    terms: Terms,
-) -> Verdict:
-    from stemma_attestations.names import NameVersion
-    from stemma_registry import gate
-    from stemma_registry.reference import looks_like_reference
-
-    name = NameVersion.parse(expected) if expected else None
-    with session.view(trust) as (registry, view), progress("hashing") as advance:
-        if name is None and looks_like_reference(subject):
-            return gate.verify_reference(registry, view, subject, advance, terms)
-        return gate.verify_directory(registry, view, Path(subject), name, advance, terms)
-
-
-def _coverage(session: Session, verdict: Verdict, trust: str | None) -> dict[str, int] | None:
+def _coverage(where: Here | Against, verdict: Verdict) -> dict[str, int] | None:
     """What is upstream; None where it cannot be counted, and the verdict is a no in any case."""
     from stemma_attestations.errors import StemmaError
-    from stemma_registry import gate
 
     try:
-        with session.view(trust) as (registry, view):
-            return gate.coverage(registry, view, verdict)
+        return where.coverage(verdict)
     except StemmaError:
         if verdict.passed:  # a yes that leaves out what was asked for is none
             raise

@@ -81,6 +81,14 @@ class Catalogue:
                     schema.upgrade(connection)
         return catalogue
 
+    @classmethod
+    def passing(cls, store: Store, roots: Roots) -> Catalogue:
+        """An empty one in memory, for what is no ledger that goes on."""
+        catalogue = cls(database.in_memory(), store, Database(Path(":memory:")), roots)
+        with catalogue.writing() as connection:
+            t.metadata.create_all(connection)
+        return catalogue
+
     @property
     def path(self) -> Path:
         """Where an embedded database is, or would be."""

@@ -143,11 +143,14 @@ class Coded(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """From the database. Raises Unavailable for a letter that this version does not know."""
-        if value is None:
-            return None
-        if not isinstance(value, str) or not (value.startswith("=") or value in _TEXTS):
-            raise _rotten(value)
-        return value[1:] if value.startswith("=") else _TEXTS[value]
+        return None if value is None else word(value)
+
+
+def word(code: object) -> str:
+    """What `Coded` keeps as that. Raises Unavailable for what nobody of ours has written."""
+    if not isinstance(code, str) or not (code.startswith("=") or code in _TEXTS):
+        raise _rotten(code)
+    return code[1:] if code.startswith("=") else _TEXTS[code]
 
 
 class in_hex(FunctionElement[str]):  # noqa: N801 - an SQL function

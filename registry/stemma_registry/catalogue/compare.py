@@ -117,7 +117,8 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 
 def _kinds() -> tuple[Kind, ...]:
     return (
-        *(_statements(), _dated(), _subjects(), _edges(), _versions(), _deployments(), _halts()),
+        *(_statements(), _dated(), _subjects(), _edges(), _versions()),
+        *(_deployments(), _stages(), _halts()),
         *_status(),
         *_files(),
     )
@@ -229,6 +230,29 @@ def _deployments() -> Kind:
         since=c.since,
         issued=c.issued,
         until=c.until,
+    )
+
+
+def _stages() -> Kind:
+    c = t.stage.c
+    tables = t.stage.join(t.statement, t.statement.c.id == c.statement_id).join(
+        t.node, t.node.c.id == c.artifact_id
+    )
+    return _kind(
+        "stage",
+        1,
+        tables,
+        bundle=t.statement.c.bundle,
+        payload=c.payload,
+        name=c.name,
+        version=c.version,
+        stage=c.stage,
+        action=c.action,
+        artifact=t.node.c.value,
+        previous=c.previous,
+        verdict=c.verdict,
+        reason=c.reason,
+        issued=c.issued,
     )
 
 

@@ -75,6 +75,11 @@ class Database:
         return _postgresql(self.url, self.schema)
 
 
+def in_memory() -> Engine:
+    """One connection to an SQLite database that goes with it."""
+    return _sqlite(None)
+
+
 def begin_reading(connection: Connection) -> Connection:
     """The same connection, whose next transaction sees one state."""
     if connection.dialect.name == "postgresql":

@@ -28,7 +28,7 @@ from stemma_attestations.errors import (
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import subject_name
-from stemma_attestations.predicates import deployment, lineage, provenance, status
+from stemma_attestations.predicates import deployment, lineage, provenance, stage, status
 from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
@@ -38,6 +38,7 @@ from stemma_registry.catalogue import (
     deployed,
     halts,
     keyless_facts,
+    stages,
 )
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
@@ -252,6 +253,9 @@ class Projector:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
+            elif statement.predicate_type == stage.TYPE:
+                said = stage.parse(statement)
+                stages.project(self.connection, row, statement, said, self._node(said.artifact))
         except BadStatement:
             return
 

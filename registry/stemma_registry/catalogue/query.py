@@ -41,10 +41,11 @@ _BEHIND = 130  # hex digits: longer than any digest
 T = TypeVar("T")
 
 
-def _batches(ids: Iterable[Any]) -> Iterator[list[Any]]:
+def batches(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """The ids, each once, in portions that a query can name."""
     ordered = sorted(set(ids))
-    for start in range(0, len(ordered), BATCH):
-        yield ordered[start : start + BATCH]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _all(
@@ -55,10 +56,10 @@ def _all(
 ) -> list[T]:
     """`query` is made for each batch, or is one that asks for `_IDS`: that is built once."""
     if isinstance(query, Select):
-        batches = (connection.execute(query, {"ids": batch}) for batch in _batches(ids))
+        found = (connection.execute(query, {"ids": batch}) for batch in batches(ids))
     else:
-        batches = (connection.execute(query(batch)) for batch in _batches(ids))
-    return [make(row) for batch in batches for row in batch.all()]
+        found = (connection.execute(query(batch)) for batch in batches(ids))
+    return [make(row) for rows in found for row in rows.all()]
 
 
 _FACT = (

@@ -211,6 +211,27 @@ deployment = Table(
     Column("since", BigInteger, nullable=False),
     Column("issued", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+# What was said to be at a stage of NAME; who may say so, and whether it still holds, is computed
+# later. `payload`, `previous` and `verdict` are SHA-256 of statements' own bytes: of this one, of
+# the one that it supersedes (null for the first), and of the verification summary it rests on.
+stage = Table(
+    "stage",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("payload", HexBytes, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("artifact_id", Id, ForeignKey("node.id"), nullable=False),
+    Column("previous", HexBytes, nullable=True),
+    Column("verdict", HexBytes, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("issued", String(40), nullable=False),
+    Index("ix_stage_name_stage", "name", "stage"),
 )
 
 # Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest

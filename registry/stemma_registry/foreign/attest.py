@@ -19,9 +19,11 @@ from stemma_attestations.predicates import (
     checkpoint,
     dataset,
     deployment,
+    dossier,
     lineage,
     provenance,
     snapshot,
+    stage,
     status,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -52,6 +54,8 @@ OWN: Mapping[str, str] = {
     approval.TYPE: "`stemma approve`",
     admission.TYPE: "`stemma admit`",
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
+    stage.TYPE: "`stemma promote` or `stemma rollback`",
+    dossier.TYPE: "`stemma dossier`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")

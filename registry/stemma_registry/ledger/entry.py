@@ -21,10 +21,11 @@ FORMAT = "urn:stemma:ledger-entry:v0.1"
 MAX_EVENTS = 10_000
 # What this version understands. An unknown event that is marked critical stops every reader.
 INIT, PUSH, STATUS = "init", "push", "status"
+STAGE = "stage"  # what is at a stage from now on, and the verdict that it rests on
 TRUST = "trust"  # keeps a trust root in the store, for those who pin its digest
 # On the way out of the store; see docs/store.md.
 CONDEMN, COLLECT, COLLECTED, ERASE = "condemn", "collect", "collected", "erase"
-KNOWN = frozenset({INIT, PUSH, STATUS, TRUST, CONDEMN, COLLECT, COLLECTED, ERASE})
+KNOWN = frozenset({INIT, PUSH, STATUS, STAGE, TRUST, CONDEMN, COLLECT, COLLECTED, ERASE})
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 
 

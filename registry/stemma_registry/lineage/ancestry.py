@@ -9,31 +9,33 @@ catalogue says of it.
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-from stemma_attestations.accepted import Signed, verified
 from stemma_attestations.ancestry import standing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused, Undecided
 from stemma_attestations.grants import distinct
-from stemma_attestations.guarding import guarded
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import admission, provenance
+from stemma_attestations.reasons import Edge
 from stemma_attestations.request import Ancestor, Vouching
-from stemma_attestations.requirements import gaps
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store
-from stemma_registry.catalogue import query
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue.climb import Spoken
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import Hop, State, as_edge, parents_over
-from stemma_registry.reference import labels
+from stemma_registry.lineage import said
+from stemma_registry.lineage.climbing import Climb
+from stemma_registry.lineage.remembered import Remembered
+from stemma_registry.lineage.said import Said
+from stemma_registry.lineage.status import Hop, State, as_edge
+from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 
 # What `coverage` counts, best first.
@@ -55,23 +57,51 @@ def ancestors(
     roots: Mapping[Digest, bytes],
     start: State,
     walks: Sequence[Walk] = (Walk(),),
+    memory: Remembered | None = None,
 ) -> list[Ancestor]:
     """Everything upstream that each of the walks meets, nearest first.
 
-    Raises Undecided where there are more than `LIMITS.ancestors`, or where a
-    statement is lost or damaged.
+    `memory` knows of bundles that were verified before, and learns. Raises Undecided
+    where there are more than `LIMITS.ancestors`, or where a statement is lost or damaged.
     """
-    met = [(walk, _met(snapshot, start, walk)) for walk in walks]
-    states = {state for _, reached in met for state in reached}
-    looked = _Look(snapshot, store, roots).at(states)
-    names = labels(snapshot, {start[0]}) | {node: one.label for (node, _), one in looked.items()}
-    digests = query.digests(snapshot.connection, names)
+    with _undisturbed():
+        return _ancestors(snapshot, store, roots, start, walks, memory or Remembered.off())
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the collector of cycles: a walk makes none, and thousands of things that stay.
+
+    It would look through all of them again and again, for a quarter of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _ancestors(
+    snapshot: Snapshot,
+    store: Store,
+    roots: Mapping[Digest, bytes],
+    start: State,
+    walks: Sequence[Walk],
+    memory: Remembered,
+) -> list[Ancestor]:
+    way = Climb(snapshot)
+    met = [(walk, _met(way, start, walk)) for walk in walks]
+    states = dict.fromkeys(state for _, reached in met for state in reached)
+    look = _Look(snapshot, store, roots, memory)
+    looked = look.at(states, start)
     return [
         replace(
             looked[state],
             depth=depth,
             edges=walk.edges,
-            edge=as_edge(snapshot, hop, state[0], names, digests),
+            edge=look.edge(looked[state], hop, state[0]),
         )
         for walk, reached in met
         for state, (depth, hop) in reached.items()
@@ -92,13 +122,13 @@ def coverage(found: Iterable[Ancestor]) -> dict[str, int]:
     return {word: ranks.count(rank) for rank, word in enumerate(STANDINGS)}
 
 
-def _met(snapshot: Snapshot, start: State, walk: Walk) -> dict[State, tuple[int, Hop]]:
+def _met(way: Climb, start: State, walk: Walk) -> dict[State, tuple[int, Hop]]:
     """The states upstream, each with its distance and the hop that leads to it."""
     met: dict[State, tuple[int, Hop]] = {}
     frontier, level = [start], 0
     while frontier and (walk.depth is None or level < walk.depth):
         level += 1
-        found = parents_over(snapshot, frontier, walk.edges)
+        found = way.parents(frontier, walk.edges)
         frontier = [s for s in found if s not in met and s != start]
         met.update({state: (level, found[state]) for state in frontier})
         if len(met) >= LIMITS.ancestors:
@@ -114,50 +144,64 @@ class _Look:
     snapshot: Snapshot
     store: Store
     roots: Mapping[Digest, bytes]
-    read: dict[Digest, tuple[int, Signed | None]] = field(default_factory=dict)
+    memory: Remembered
+    sizes: dict[Digest, int] = field(default_factory=dict)  # of what does not verify
+    names: dict[str | None, str | None] = field(default_factory=dict)
+    digests: dict[int, Digest] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
 
-    def at(self, states: Iterable[State]) -> dict[State, Ancestor]:
-        """What stands behind each of the states."""
+    def at(self, states: Iterable[State], start: State) -> dict[State, Ancestor]:
+        """What stands behind each of the states upstream of `start`."""
         asked: dict[int, list[State]] = {}
         for state in states:
             asked.setdefault(state[0], []).append(state)
-        names = labels(self.snapshot, set(asked))
-        digests = query.digests(self.snapshot.connection, asked)
-        proven, admitted = (query.facts_of(self.snapshot.connection, asked, kind) for kind in _SAID)
+        connection = self.snapshot.connection
+        self.digests = query.digests(connection, {start[0], *asked})
+        self.labels = labelled(self.snapshot, self.digests)
+        spoken = climb.spoken_about(connection, asked, _SAID)
+        proven, admitted = (spoken[kind] for kind in _SAID)
+        heard = (one for kind in _SAID for facts in spoken[kind].values() for one in facts)
+        self.memory.recall({one.bundle for one in heard})
         found = {}
         for node, here in asked.items():
             for state in here:
-                about = (digests[node], state[1])
+                about = (self.digests[node], state[1])
                 if about[0].algorithm == "gitCommit":
-                    found[state] = Ancestor(names[node], 0, code=True)
+                    found[state] = Ancestor(self.labels[node], 0, code=True)
                     continue
                 lets, refused = self._admitted(about, admitted.get(node, []))
                 vouching = self._vouching(about, proven.get(node, []))
-                found[state] = Ancestor(names[node], 0, vouching, lets, refused)
+                found[state] = Ancestor(self.labels[node], 0, vouching, lets, refused)
+        self.memory.save()
         return found
 
+    def edge(self, one: Ancestor, hop: Hop, node: int) -> Edge | None:
+        """The hop to an ancestor, for machines; None where no rule can refuse it."""
+        if one.code or standing(one) == Assurance.ATTESTED:
+            return None
+        return as_edge(self.snapshot, hop, node, self.labels, self.digests)
+
     def _vouching(
-        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+        self, about: tuple[Digest, str | None], facts: Iterable[Spoken]
     ) -> tuple[Vouching, ...]:
         """What each statement of provenance is worth."""
         found: list[tuple[Vouching, frozenset[str]]] = []
         names = {about[1]}
-        for bundle, signed in self._heard(facts):
-            try:
-                statement = signed.statement if signed else self._claim(bundle)
-                view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
-            except (BadBundle, BadStatement):
-                continue  # it says nothing
-            open_ends = tuple(gaps(view, commit=True))
-            if signed is None:
-                found.append((Vouching(Assurance.CLAIMED, open_ends, bundle), frozenset()))
+        for bundle, item in self._heard(facts):
+            if item is None:
+                with contextlib.suppress(BadBundle, BadStatement):  # else it says nothing
+                    open_ends = said.left_open(self._claim(bundle))
+                    claim = Vouching(Assurance.CLAIMED, open_ends, bundle)
+                    found.append((claim, frozenset()))
                 continue
-            who = self._principals(signed, about)
+            if item.unreadable is not None:
+                continue  # it says nothing
+            who = self._principals(item, about)
             worth = Assurance.ATTESTED if who else Assurance.SIGNED
-            names |= _named(signed, about[0]) if who else set()
-            by = self.snapshot.trust.introducing(signed.certified).label(signed.signer)
-            one = Vouching(worth, open_ends, bundle, by, signed.signer)
-            found.append((one, self._people(signed) if who else who))
+            names |= self._named(item, about[0]) if who else set()
+            by = self.snapshot.trust.introducing(item.certified).label(item.signer)
+            one = Vouching(worth, item.gaps, bundle, by, item.signer)
+            found.append((one, self._people(item) if who else who))
         voices = [who for one, who in found if who and not one.gaps]
         needed = self._needed(provenance.TYPE, names)
         if voices and distinct(voices) < needed:
@@ -166,30 +210,29 @@ class _Look:
         return tuple(dict.fromkeys(one for one, _ in found))
 
     def _admitted(
-        self, about: tuple[Digest, str | None], facts: Iterable[Fact]
+        self, about: tuple[Digest, str | None], facts: Sequence[Spoken]
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether an admission is in force, and why those are not that people may expect."""
+        if not facts:
+            return False, ()
         voices: list[frozenset[str]] = []
         refused: list[str] = []
         names = {about[1]}
-        for _, signed in self._heard(facts):
-            if signed is None:
+        for _, item in self._heard(facts):
+            if item is None:
                 continue
-            who = self._principals(signed, about)
-            by = self.snapshot.trust.introducing(signed.certified).label(signed.signer)
-            try:
-                said = signed.statement.predicate
-                view = guarded(partial(admission.parse, said), BadStatement)
-            except BadStatement as error:
-                refused.append(f"an admission by {by}: {error}")
-                continue
-            if not who:
+            who = self._principals(item, about)
+            by = self.snapshot.trust.introducing(item.certified).label(item.signer)
+            view = item.admission
+            if view is None:
+                refused.append(f"an admission by {by}: {item.unreadable}")
+            elif not who:
                 refused.append(f"admitted by {by}, who may not say so")
             elif view.until is not None and view.ended(self.snapshot.now):
                 refused.append(f"its admission by {by} ended at {format_time(view.until)}")
             else:
-                voices.append(self._people(signed))
-                names |= _named(signed, about[0])
+                voices.append(self._people(item))
+                names |= self._named(item, about[0])
         needed = self._needed(admission.TYPE, names)
         if voices and distinct(voices) < needed:
             refused.append(f"admission by {needed} distinct principals is asked for")
@@ -198,48 +241,55 @@ class _Look:
     def _needed(self, kind: str, names: Iterable[str | None]) -> int:
         return max(self.snapshot.trust.needed(kind, name) for name in names)
 
-    def _people(self, item: Signed) -> frozenset[str]:
+    def _people(self, item: Said) -> frozenset[str]:
         """Whose the signer is, whatever he may say."""
         trust = self.snapshot.trust.introducing(item.certified)
         return frozenset(entry.principal for entry in trust.entries(item.signer))
 
-    def _heard(self, facts: Iterable[Fact]) -> Iterator[tuple[Digest, Signed | None]]:
+    def _heard(self, facts: Iterable[Spoken]) -> Iterator[tuple[Digest, Said | None]]:
         """The statements that are heard, None for one whose signature does not verify."""
         return stored.heard(self.snapshot.trust, facts, self._signed)
 
-    def _signed(self, bundle: Digest) -> tuple[int, Signed | None]:
+    def _signed(self, bundle: Digest) -> tuple[int, Said | None]:
         """The size of a bundle, and its statement if the signature verifies, whoever made it."""
-        if bundle not in self.read:
+        known = self.memory.get(bundle)
+        if known is not None:
+            return known.size, known
+        if bundle not in self.sizes:
             item = stored.evidence(self.store, bundle)
-            signed = None
             with contextlib.suppress(SignatureRefused, BadBundle, BadKey):
-                signed = verified(item, self.snapshot.trust, self.roots)
-            self.read[bundle] = len(item.raw), signed
-        return self.read[bundle]
+                known = said.verify(item, self.snapshot.trust, self.roots)
+                self.memory.note(bundle, known)
+                return known.size, known
+            self.sizes[bundle] = len(item.raw)
+        return self.sizes[bundle], None
 
     def _claim(self, bundle: Digest) -> Statement:
         """What a bundle says whose signature does not verify. Raises BadBundle, BadStatement."""
         return Bundle.parse(stored.evidence(self.store, bundle).raw).statement()
 
-    def _principals(self, item: Signed, about: tuple[Digest, str | None]) -> frozenset[str]:
+    def _principals(self, item: Said, about: tuple[Digest, str | None]) -> frozenset[str]:
         """As whom its signer may say it, for the name that is asked about too."""
         digest, asked = about
         trust = self.snapshot.trust.introducing(item.certified)
         found: set[str] = set()
-        for subject in item.statement.subjects_about(digest):
-            name = subject_name(subject.name)
-            names = {name.name if name else None, *(() if asked is None else (asked,))}
+        for called in item.names_of(digest):
+            names = {self._name(called), *(() if asked is None else (asked,))}
             voices = [
                 trust.principals(
-                    item.signer, item.statement.predicate_type, one, self.snapshot.now, item.signed
+                    item.signer, item.predicate_type, one, self.snapshot.now, item.signed
                 )
                 for one in names
             ]
             found |= frozenset.intersection(*voices)
         return frozenset(found)
 
+    def _named(self, item: Said, digest: Digest) -> set[str | None]:
+        """The names under which a statement speaks about something."""
+        return {self._name(one) for one in item.names_of(digest)} - {None}
 
-def _named(item: Signed, digest: Digest) -> set[str | None]:
-    """The names under which a statement speaks about something."""
-    names = (subject_name(one.name) for one in item.statement.subjects_about(digest))
-    return {name.name for name in names if name is not None}
+    def _name(self, called: str | None) -> str | None:
+        if called not in self.names:
+            name = subject_name(called)
+            self.names[called] = name.name if name else None
+        return self.names[called]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
@@ -30,16 +31,17 @@ from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
 Digests = Mapping[int, Digest]
-_ORDER = tuple(Assurance)
+ORDER = tuple(Assurance)
 
 
-@dataclass(frozen=True)
-class Hop:
-    """How a state was reached: from which, by which edge (or None for containment)."""
+class Hop(NamedTuple):
+    """How a state was reached: from which, and by whose word (nobody's for containment)."""
 
     child: State
-    edge: EdgeRow | None
+    relation: str
     assurance: Assurance
+    bundle: Digest | None = None
+    signer: str | None = None
     path: str | None = None
 
 
@@ -196,43 +198,34 @@ def _parents(
             continue
         for state in asked[edge.output_id]:
             worth = edge_worth(snapshot, edge, state[1])
-            if _ORDER.index(worth) <= _ORDER.index(least):
-                meet((edge.input_id, edge.input_name), Hop(state, edge, worth))
+            if ORDER.index(worth) <= ORDER.index(least):
+                said = edge.fact
+                hop = Hop(state, edge.relation, worth, said.bundle, said.signer)
+                meet((edge.input_id, edge.input_name), hop)
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
         for part in query.containers(snapshot.connection, asked):
             for state in asked[part.blob_id]:
-                meet(
-                    (part.artifact_id, None),
-                    Hop(state, None, Assurance.CONTAINS, part.path),
-                )
+                word = Assurance.CONTAINS
+                meet((part.artifact_id, None), Hop(state, str(word), word, path=part.path))
     return found
-
-
-def parents_over(
-    snapshot: Snapshot, frontier: Sequence[State], least: Assurance
-) -> dict[State, Hop]:
-    """The states one step up, on edges that carry something and are worth `least`, or more."""
-    hops: dict[State, Hop | None] = dict.fromkeys(frontier)
-    found = _parents(snapshot, frontier, hops, least)
-    return {state: hop for state in found if (hop := hops[state]) is not None}
 
 
 def as_edge(
     snapshot: Snapshot, hop: Hop, parent: int, names: Mapping[int, str], digests: Digests
 ) -> Edge:
     """A hop up to `parent`, for machines."""
-    child, fact = hop.child[0], hop.edge.fact if hop.edge else None
+    child = hop.child[0]
     # What is contained is below what contains it, and the walk went up.
     return Edge(
         digests[child],
         names[child],
-        hop.edge.relation if hop.edge else str(Assurance.CONTAINS),
+        hop.relation,
         digests[parent],
         names[parent],
         str(hop.assurance),
-        fact.bundle if fact else None,
-        signer_label(snapshot, fact.signer) if fact else None,
+        hop.bundle,
+        signer_label(snapshot, hop.signer) if hop.bundle else None,
         hop.path,
     )
 
@@ -337,10 +330,10 @@ def _stop(
 
 def _line(snapshot: Snapshot, hop: Hop, parent: State, names: Mapping[int, str]) -> str:
     other = names[parent[0]]
-    if hop.edge is None:
+    if hop.bundle is None:
         return f"  which is {hop.path} of {other} (contains)"
-    who, bundle = signer_label(snapshot, hop.edge.fact.signer), hop.edge.fact.bundle
-    return f"  {hop.edge.relation} {other} ({hop.assurance} by {who}, {bundle.short})"
+    who = signer_label(snapshot, hop.signer)
+    return f"  {hop.relation} {other} ({hop.assurance} by {who}, {hop.bundle.short})"
 
 
 def signer_label(snapshot: Snapshot, key_id: str | None) -> str:

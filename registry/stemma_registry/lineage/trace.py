@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.relations import propagates
@@ -92,9 +93,15 @@ class Trace:
 
     def beyond(self, node: int) -> list[TraceEdge]:
         """The edges that lead away from the start at `node`."""
-        if self.direction is Direction.DOWN:
-            return [edge for edge in self.edges if edge.input == node]
-        return [edge for edge in self.edges if edge.output == node]
+        return self._beyond.get(node, [])
+
+    @cached_property
+    def _beyond(self) -> dict[int, list[TraceEdge]]:
+        found: dict[int, list[TraceEdge]] = {}
+        for edge in self.edges:
+            near = edge.input if self.direction is Direction.DOWN else edge.output
+            found.setdefault(near, []).append(edge)
+        return found
 
     def far_end(self, edge: TraceEdge) -> int:
         """The node of an edge that lies away from the start."""

@@ -29,6 +29,7 @@ from stemma_registry.ledger import heads
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.registry import Registry, Snapshot, snapshot
 from stemma_registry.status.documents import CUSTODY, HEAD, TRUST_ROOT, BadFeed, Custody, FeedHead
+from stemma_registry.trust import source as trust_source
 
 
 def contents(
@@ -44,7 +45,7 @@ def contents(
             HEAD: _head(registry.store, view, before.get(HEAD)).encode(),
             CUSTODY: _custody(registry.store, view, before.get(CUSTODY)).encode(),
         }
-    raw = _trust_root(registry, trust)
+    raw = trust_root(registry, trust)
     if raw is not None:
         found[TRUST_ROOT] = raw
     for name, data in found.items():
@@ -53,12 +54,14 @@ def contents(
     return found
 
 
-def _trust_root(registry: Registry, trust: TrustRoot) -> bytes | None:
+def trust_root(registry: Registry, trust: TrustRoot) -> bytes | None:
     """The bytes of the trust root in force, where the home or the registry has them."""
-    with contextlib.suppress(NotFound):
-        raw = files.read(registry.home.trust, "trust root", MAX_BYTES)
-        if Digest.of(raw) == trust.digest:
-            return raw
+    named = trust_source.told(registry.home)
+    for path in (registry.home.trust, named.path if named else None):
+        with contextlib.suppress(NotFound):
+            raw = files.read(path, "trust root", MAX_BYTES) if path is not None else b""
+            if Digest.of(raw) == trust.digest:
+                return raw
     with contextlib.suppress(BlobMissing):
         return get_bytes(registry.store, trust.digest, MAX_BYTES)
     return None

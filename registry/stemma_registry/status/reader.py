@@ -67,6 +67,7 @@ class Status:
     custody: Judged
     trust_root: bytes | None
     checkpoint_by: str | None
+    statements: Custody  # those that `custody` is of, as they came
 
     def age(self, now: datetime) -> timedelta:
         """How old it is."""
@@ -117,6 +118,13 @@ def recall(
         return _status(pin, (found, raw), trust, roots, now, max_age)
 
 
+def remembered(pin: Pin) -> Custody:
+    """The quarantines that stood when this machine last read the feed. Raises Undecided."""
+    with locked(pin), _decided(pin):
+        seen = _read(pin, _SEEN_CUSTODY)
+        return Custody() if seen is None else Custody.parse(seen)
+
+
 def _status(
     pin: Pin,
     read: tuple[dict[str, Metadata[Any]], dict[str, bytes]],
@@ -141,6 +149,7 @@ def _status(
         judged,
         raw.get(TRUST_ROOT),
         _checkpoint(head, trust),
+        custody,
     )
 
 

@@ -1,0 +1,1 @@
+"""The dossier: one file with everything that a verdict rests on, for where no registry is."""

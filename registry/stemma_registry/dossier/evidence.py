@@ -1,0 +1,127 @@
+"""What goes into a dossier: everything that a walk up from the artifact can meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadKey, Undecided
+from stemma_attestations.keys import PublicKey
+from stemma_attestations.predicates import admission, lineage, provenance
+from stemma_attestations.predicates import status as status_predicate
+from stemma_attestations.predicates.dossier import Member, Role
+from stemma_attestations.request import Evidence
+from stemma_registry import stored
+from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.project import UNKNOWN
+from stemma_registry.catalogue.rows import Fact, StatusRow
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged, Refused
+from stemma_registry.ledger.entry import Event, LedgerEntry
+from stemma_registry.registry import Snapshot
+
+# What the recipe reads about what is above: a BOM of an ancestor is nobody's condition.
+_UPSTREAM = (provenance.TYPE, lineage.TYPE, admission.TYPE)
+_ACTS = (status_predicate.QUARANTINE, status_predicate.ERASE, UNKNOWN)
+
+
+@dataclass
+class Gathering:
+    """Members by their bytes; whatever comes twice is in there once, as what it came first."""
+
+    store: Store
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    roles: dict[Digest, Role] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)  # of the ledger entries that carry it
+    _read: dict[Digest, Evidence] = field(default_factory=dict)
+    _size: int = 0
+
+    def add(self, role: Role, raw: bytes) -> Digest:
+        """One more. Raises Refused where the dossier becomes too large."""
+        digest = Digest.of(raw)
+        if digest not in self.roles:
+            self._size += len(raw)
+            if self._size > LIMITS.dossier_bytes:
+                raise Refused(
+                    f"the evidence has more than {LIMITS.dossier_bytes} bytes; "
+                    "the limit is a named one"
+                )
+            self.roles[digest], self.blobs[digest] = role, raw
+        return digest
+
+    @property
+    def members(self) -> list[Member]:
+        """All of them, in their order."""
+        found = [Member(role, one, len(self.blobs[one])) for one, role in self.roles.items()]
+        return sorted(found, key=lambda member: member.order)
+
+    def ancestry(self, view: Snapshot, node: int) -> None:
+        """Manifests and statements of a node and of everything above it, and what stops them.
+
+        Raises Refused for too much of it, Undecided for what is lost.
+        """
+        nodes = query.upstream(view.connection, node, LIMITS.dossier_nodes + 1)
+        if len(nodes) > LIMITS.dossier_nodes:
+            raise Refused(f"more than {LIMITS.dossier_nodes} ancestors; the limit is a named one")
+        digests = query.digests(view.connection, nodes)
+        for row in query.artifacts(view.connection, nodes).values():
+            self._manifest(digests[row.id])
+            self.numbers.add(row.n)
+        self._statements(view, query.facts_about(view.connection, node))
+        for kind in _UPSTREAM:
+            about = query.facts_of(view.connection, nodes - {node}, kind)
+            for one in sorted(about):
+                self._statements(view, about[one])
+        acts = self._acts(view, nodes)
+        self._statements(view, [row.fact for row in acts])
+        released = query.releases(view.connection)
+        lifting = dict.fromkeys(row.statement for row in acts)
+        self._statements(view, [fact for one in lifting for fact in released.get(one, [])])
+
+    def keys_of(self, entries: Iterable[LedgerEntry]) -> None:
+        """The keys that the ledger keeps beside the statements."""
+        for entry in entries:
+            for event in entry.events:
+                if any(self.roles.get(bundle) is Role.STATEMENT for bundle in event.bundles):
+                    self._keys(event)
+
+    def _manifest(self, digest: Digest) -> None:
+        try:
+            self.add(Role.MANIFEST, get_bytes(self.store, digest, LIMITS.manifest_bytes))
+        except (BlobMissing, Damaged) as error:
+            raise Undecided(f"the manifest of an ancestor is lost or damaged: {error}") from error
+
+    def _statements(self, view: Snapshot, facts: list[Fact]) -> None:
+        """Those that a verdict would hear, each with its key."""
+        heard = stored.heard(view.trust, facts, self._evidence)
+        for digest, item in heard:
+            self.add(Role.STATEMENT, item.raw)
+            if item.key is not None:
+                self.add(Role.KEY, item.key)
+            self.numbers |= {fact.n for fact in facts if fact.bundle == digest}
+
+    def _evidence(self, bundle: Digest) -> tuple[int, Evidence]:
+        if bundle not in self._read:
+            self._read[bundle] = stored.evidence(self.store, bundle)
+        return len(self._read[bundle].raw), self._read[bundle]
+
+    def _acts(self, view: Snapshot, nodes: set[int]) -> list[StatusRow]:
+        """Acts of custody about one of the nodes, or a file of one; and what nobody understands."""
+        rows = [row for act in _ACTS for row in query.statuses(view.connection, act)]
+        outside = {row.node_id for row in rows} - nodes
+        parts = query.containers(view.connection, outside)
+        inside = {part.blob_id for part in parts if part.artifact_id in nodes}
+        return [r for r in rows if r.node_id in nodes or r.node_id in inside or r.action == UNKNOWN]
+
+    def _keys(self, event: Event) -> None:
+        for digest in event.keys:
+            if digest in self.roles:
+                continue
+            try:
+                raw = get_bytes(self.store, digest, LIMITS.key_bytes)
+                PublicKey.parse(raw)
+            except (BlobMissing, Damaged, BadKey):
+                continue  # what it would verify has no signer here either
+            self.add(Role.KEY, raw)
