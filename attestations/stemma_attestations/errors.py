@@ -12,6 +12,7 @@
     │   ├── BadEnvelope
     │   ├── BadBundle
     │   ├── BadTrustRoot
+    │   ├── BadTable         a table of tensors
     │   ├── BadPolicy
     │   └── BadLock
     └── NotVerified          the gate says no; `verdict` holds every step
@@ -79,6 +80,10 @@ class BadBundle(Malformed):
 
 class BadTrustRoot(Malformed):
     """Not a trust root."""
+
+
+class BadTable(Malformed):
+    """Not a table of tensors."""
 
 
 class BadPolicy(Malformed):

@@ -129,6 +129,16 @@ class ApprovalRule:
 
 
 @dataclass(frozen=True)
+class TensorsRule:
+    """Nothing that is quarantined shares tensors with it, unless they are declared kin.
+
+    `share` is the least that counts, of the bytes of its own tensors (0 to 1; 0: any tensor).
+    """
+
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
 class RegoRule:
     """Rego that has to allow it: a module (text), or a document of a running OPA (a URL).
 
@@ -155,6 +165,7 @@ class Rule:
     evidence: tuple[EvidenceRule, ...] = ()
     files: FilesRule | None = None
     approvals: ApprovalRule | None = None
+    tensors: TensorsRule | None = None
     rego: RegoRule | None = None
     max_age: timedelta | None = None
     label: str = ""

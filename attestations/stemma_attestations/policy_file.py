@@ -24,6 +24,7 @@ from stemma_attestations.policy import (
     Recheck,
     Rule,
     Suspects,
+    TensorsRule,
 )
 from stemma_attestations.predicates import test_result, vulnerabilities
 
@@ -50,6 +51,7 @@ RULE = (
     "evidence",
     "files",
     "approvals",
+    "tensors",
     "rego",
     "max_age",
 )
@@ -121,6 +123,7 @@ def _rule(at: Placed, stages: tuple[str, ...]) -> Rule:
         else (),
         files=_unless_none(fields, "files", _files, None),
         approvals=_unless_none(fields, "approvals", _approvals, None),
+        tensors=_unless_none(fields, "tensors", _tensors, None),
         rego=_unless_none(fields, "rego", policy_rego.parse, None),
         max_age=_maybe(fields, "max_age", Placed.length),
         label=f"{at.path}, line {at.line}",
@@ -220,6 +223,15 @@ def _files(at: Placed) -> FilesRule:
             if item.value not in file_formats.NAMES:
                 item.fail("no such format (docs/formats/format-scan.md)")
     return FilesRule(_texts(fields, "formats"), _texts(fields, "without"), code != "deny")
+
+
+def _tensors(at: Placed) -> TensorsRule:
+    fields = at.fields(("undeclared_quarantined", "share"), ("undeclared_quarantined",))
+    fields["undeclared_quarantined"].choice("deny")
+    share = _maybe(fields, "share", Placed.decimal) or 0.0
+    if not 0 <= share <= 1:
+        fields["share"].fail("a share is a number from 0 to 1")
+    return TensorsRule(share)
 
 
 def _approvals(at: Placed) -> ApprovalRule:

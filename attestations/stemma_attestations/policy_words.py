@@ -25,6 +25,9 @@ def words(rule: Rule) -> list[str]:
         lines.append(f"{far}: provenance at least {rule.ancestors.assurance}")
         if rule.ancestors.admitted:
             lines[-1] += ", or admitted"
+    if rule.tensors is not None:
+        least = f", {rule.tensors.share:.2%} of its bytes or more" if rule.tensors.share else ""
+        lines.append(f"tensors: none shared undeclared with what is quarantined{least}")
     if rule.rego is not None:
         lines.append(f"Rego: {policy_rego.named(rule.rego)}")
     if rule.max_age is not None:

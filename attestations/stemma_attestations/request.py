@@ -106,6 +106,26 @@ class Ancestor:
 
 
 @dataclass(frozen=True)
+class Sharer:
+    """Something quarantined that shares tensors with the artifact, and nobody declared why.
+
+    `share` is how much of the artifact's tensors, by bytes, 0 to 1; `lines` say what stops it.
+    """
+
+    label: str
+    share: float
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """What was found by the artifact's tensors, or why that is not known."""
+
+    sharers: tuple[Sharer, ...] = ()
+    undecided: str | None = None
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything a verdict depends on.
 
@@ -128,6 +148,7 @@ class Request:
     roots: Mapping[Digest, bytes] = field(default_factory=dict)
     files: Sequence[FileLook] | None = None
     ancestors: Sequence[Ancestor] | None = None
+    tensors: TensorView | None = None  # None where nobody looked
     # What believed statements call the bytes, where they are asked about by digest.
     also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stemma_attestations import accepted, ancestry, evidence, locked, rego_rules, requirements
+from stemma_attestations import (
+    accepted,
+    ancestry,
+    evidence,
+    locked,
+    rego_rules,
+    requirements,
+    shared_tensors,
+)
 from stemma_attestations.errors import BytesDiffer, NotVerified, Quarantined, Undecided
 from stemma_attestations.observed import deviations
 from stemma_attestations.policy import Recheck, Suspects
@@ -108,8 +116,13 @@ def _status(request: Request) -> Step:
     title, status = "nothing upstream is quarantined", request.status
     if status.stops:
         return Step.failed(9, title, Quarantined, *map(_stopped, status.stops))
+    tensors = shared_tensors.refusal(request)
+    if tensors is not None and tensors[0] is Quarantined:
+        return Step.failed(9, title, Quarantined, *tensors[1])
     if status.undecided is not None:
         return Step.failed(9, title, Undecided, status.undecided)
+    if tensors is not None:
+        return Step.failed(9, title, tensors[0], *tensors[1])
     entry = f"as of ledger entry {status.entry}"
     if status.stale is not None:
         stale = Reason(status.stale, "stale")

@@ -85,6 +85,26 @@ class Limits:
     rego_bytes: int = 1024**3  # its address space
     opa_seconds: float = 10.0  # one answer of a running OPA
     opa_bytes: int = 1024 * 1024
+    tensor_header_bytes: int = 32 * 1024 * 1024  # of a file whose tensors are told apart
+    tensor_tables: int = 10  # tables that are looked at for what is known of one file
+    similar: int = 100_000  # artifacts that share tensors with one that is asked about
+    # Record lineage: one record; how far a file may unpack, as a factor and beyond it; the window
+    # of zstd; a child that reads files: what it may hold, and how long one file may take: so
+    # long at least, and at this pace.
+    record_bytes: int = 16 * 1024 * 1024
+    record_expansion: int = 1_000
+    record_room: int = 64 * 1024 * 1024
+    record_window: int = 128 * 1024 * 1024
+    record_memory: int = 1024**3
+    record_seconds: float = 120.0
+    record_pace: int = 1024 * 1024  # bytes of a file in a second
+    record_run: int = 1 << 21  # records that are sorted together
+    record_children: int = 2  # processes that read files
+    record_files: int = 100_000  # of one dataset that are indexed
+    record_asked: int = 100_000  # records that one question may be about
+    record_rows: int = 1_000  # places of one record in one file that are listed
+    record_filter_bytes: int = 16 * 1024 * 1024
+    record_others_bytes: int = 1024**3  # of what strangers have indexed
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -155,6 +175,11 @@ class Home:
     def feed_key(self) -> Path:
         """The key that signs the status feed online, mode 0600."""
         return self.path / "feed.pem"
+
+    @property
+    def record_key(self) -> Path:
+        """The secrets with which records are hashed, mode 0600."""
+        return self.path / "record.key"
 
     @property
     def configuration(self) -> Path:

@@ -33,12 +33,12 @@ def read(path: Path, what: str, limit: int) -> bytes:
     return data
 
 
-def replace(path: Path, what: str, data: bytes) -> None:
+def replace(path: Path, what: str, data: bytes, mode: int = 0o644) -> None:
     """Write a file, whole or not at all, over the one that may be there. Raises Unavailable."""
     work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         make_directory(path.parent)
-        _write(work, data, 0o644)
+        _write(work, data, mode)
         os.replace(work, path)
         sync_directory(path.parent)
     except OSError as error:

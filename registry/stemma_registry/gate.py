@@ -269,6 +269,8 @@ def _request(
         request = replace(request, files=gathered.files)
     if any(rule.rego is not None for rule in request.rules):
         request = replace(request, evaluator=gathered.evaluator)
+    if any(rule.tensors is not None for rule in request.rules):
+        request = replace(request, tensors=gathered.tensors(name.name if name else None))
     asked = dict.fromkeys(r.ancestors for r in request.rules if r.ancestors is not None)
     if asked:
         walked = gathered.ancestors(name.name if name else None, asked)

@@ -12,7 +12,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.policy import AncestorRule
 from stemma_attestations.predicates import deployment
 from stemma_attestations.rego import Evaluator
-from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView
+from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView, TensorView
 from stemma_attestations.trust import Assurance
 from stemma_registry import freshness, stored
 from stemma_registry.catalogue import query
@@ -99,6 +99,13 @@ class Gathered:
         start, walks = (self.node, name), _walks(asked)
         store = self.registry.store
         return ancestry.ancestors(self.view, store, self.roots, start, walks, self.memory)
+
+    def tensors(self, name: str | None) -> TensorView:
+        """What is quarantined and shares tensors with it, undeclared."""
+        from stemma_registry.tensors import guarding  # lazily: few policies ask
+
+        state = (self.node, name)
+        return guarding.quarantined_sharers(self.registry, self.view, state, self.manifest)
 
 
 def _walks(asked: Iterable[AncestorRule]) -> list[Walk]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.observed import Observed
+from stemma_attestations.tensor_table import TINY
 from stemma_registry import directory
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, Damaged
 from stemma_registry.stat_cache import StatCache
+from stemma_registry.tensors.reading import Listener, Told
 
 NOTHING = Digest.of(b"")
 
@@ -27,6 +30,9 @@ class Intake:
     tree: directory.Tree
     cache: StatCache
     progress: Progress | None = None
+    heard: dict[Digest, Told] | None = (
+        None  # of files that are read into the store; None: no matter
+    )
 
     def check(self) -> None:
         """Refuse what can be seen to be no artifact before a byte is read. Raises BadTree."""
@@ -47,9 +53,26 @@ class Intake:
         with self.store.batch() as store:
             stored = _Stored(self.cache, store)
             observed = directory.observe(
-                self.tree, self.progress, store.receive, stored, LIMITS.transfers
+                self.tree, self.progress, self._taking(store), stored, LIMITS.transfers
             )
         return self._manifest(observed)
+
+    def _taking(self, store: Store) -> directory.Take:
+        """How a file is read into the store."""
+        heard = self.heard
+        if heard is None:
+            return store.receive
+
+        def take(source: BinaryIO, size: int, progress: Progress | None) -> Digest:
+            if size < TINY:
+                return store.receive(source, size, progress)
+            listener = Listener(size)
+            digest = store.receive(source, size, progress, listener.begin)
+            if listener.told is not None:
+                heard[digest] = listener.told
+            return digest
+
+        return take
 
     def again(self, manifest: Manifest, wanted: Collection[Digest]) -> None:
         """Store some files once more: their blobs were collected meanwhile. Raises BadTree."""

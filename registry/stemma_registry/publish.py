@@ -41,6 +41,8 @@ from stemma_registry.reference import binding, resolve, whole_digest, worth
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
 from stemma_registry.stat_cache import StatCache
+from stemma_registry.tensors.making import NOTHING, Made, at_push
+from stemma_registry.tensors.reading import Told
 
 BUILDER = "urn:stemma:builder:push:v0.1"
 
@@ -59,7 +61,8 @@ class Push:
 
     `inputs` are (relation, reference) pairs, `build` is inferred from them
     where it is None. Git is captured around `working_directory`. Without
-    `stat_cache` every byte is read, whatever `stat` says of its file.
+    `stat_cache` every byte is read, whatever `stat` says of its file; without `tensors`
+    no digests are taken of the tensors in it.
     """
 
     directory: Path
@@ -70,6 +73,7 @@ class Push:
     working_directory: Path
     build: str | None = None
     stat_cache: bool = True
+    tensors: bool = True
     require_clean: bool = False
     started: datetime | None = None
 
@@ -113,7 +117,8 @@ def publish(
         # Bytes that were erased must not come back, even for a moment.
         look_first = binding(view, push.name) is not None or bool(erased.tombstones(view))
     cache = StatCache.of(registry.home, push.directory) if push.stat_cache else StatCache.off()
-    intake = Intake(registry.store, tree, cache, progress)
+    heard: dict[Digest, Told] | None = {} if push.tensors else None
+    intake = Intake(registry.store, tree, cache, progress, heard)
     intake.check()
     # The bytes of a new name are stored as they are read. Where the name is taken, it is
     # seen first whether they are the same: what is refused is not stored.
@@ -126,6 +131,9 @@ def publish(
         uploads.also(
             {e.sha256 for e in manifest.entries}, lambda lost: intake.again(manifest, lost)
         )
+        if heard is not None:
+            work.listen(heard)
+            warnings += work.tensors.notes
         entry = work.append()
     if entry is None:
         settle(registry)  # `unchanged` is a promise, too
@@ -148,6 +156,12 @@ class _Work:
     now: datetime
     uploads: Uploads
     decided: Outcome = Outcome.UNCHANGED
+    tensors: Made = NOTHING
+
+    def listen(self, heard: Mapping[Digest, Told]) -> None:
+        """Put together what was told of the files, and of those that were not read now."""
+        with snapshot(self.registry, self.trust, self.now) as view:
+            self.tensors = at_push(view, self.registry.store, self.signer, self.manifest, heard)
 
     def outcome(self) -> Outcome:
         """What this push would do now. Raises NameTaken, and Refused for what was erased."""
@@ -172,12 +186,13 @@ class _Work:
         )
 
     def _event(self, bundles: Sequence[Bundle]) -> Event:
-        uploads = self.uploads
+        uploads, table = self.uploads, self.tensors.table
+        further = (uploads.put(table.raw),) if table is not None else ()
         return Event(
             PUSH,
             artifacts=(uploads.put(self.manifest.raw),),
             bundles=tuple(uploads.put(bundle.raw) for bundle in bundles),
-            keys=tuple(uploads.put(key) for key in self.signer.keys),
+            keys=(*(uploads.put(key) for key in self.signer.keys), *further),
         )
 
     def _definition(self) -> str:
@@ -216,7 +231,8 @@ class _Work:
                 licence=push.parameters.get("license"),
             )
             predicates.append((dataset.TYPE, about))
-        return [Statement.build(subject, kind, predicate) for kind, predicate in predicates]
+        said = [Statement.build(subject, kind, predicate) for kind, predicate in predicates]
+        return [*said, *self.tensors.statement(subject[0])]
 
     def _bom(self) -> dict[str, Any]:
         push = self.push

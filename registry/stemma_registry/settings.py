@@ -4,6 +4,7 @@ It may also say which trust root holds, where that is not `trust.yaml` in the ho
 
     cache_size: 20 GiB
     stat_cache: true
+    record_index: keyed
     policy: /etc/stemma/policy.yaml
     trust: sha256:DIGEST
     stores:
@@ -37,6 +38,7 @@ from stemma_registry.config import Home
 from stemma_registry.errors import BadSettings, Unavailable
 
 DEFAULT_CACHE_SIZE = 20 * 1024**3
+DEFAULT_RECORD_INDEX = "keyed"
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)\Z")
@@ -74,6 +76,8 @@ class Settings:
     stores: Mapping[str, S3Settings] = field(default_factory=dict)
     trust: str | None = None  # as stemma_registry.trust.source reads it
     feed: FeedSettings = FeedSettings()
+    # Or public, or off: what a push of a dataset does.
+    record_index: str = field(default_factory=lambda: DEFAULT_RECORD_INDEX)
 
     def s3(self, location: str) -> S3Settings:
         """The settings of the store at `s3://BUCKET/PREFIX`."""
@@ -103,7 +107,7 @@ def parse(raw: bytes) -> Settings:
     document = yaml_strict.load(raw, BadSettings)
     if document is None:
         return Settings()
-    known = ("cache_size", "stat_cache", "policy", "stores", "trust", "feed")
+    known = ("cache_size", "stat_cache", "policy", "stores", "trust", "feed", "record_index")
     top = _section(document, "the file", known)
     sections = top.get("stores") or {}
     if not isinstance(sections, dict):
@@ -125,7 +129,14 @@ def parse(raw: bytes) -> Settings:
         stores,
         _word(top, "trust"),
         _feed(top.get("feed")),
+        _record_index(top),
     )
+
+
+def _record_index(top: Mapping[str, Any]) -> str:
+    if top.get("record_index") is False:  # so YAML reads `off`
+        return "off"
+    return _word(top, "record_index", ("keyed", "public", "off")) or DEFAULT_RECORD_INDEX
 
 
 def _feed(section: object) -> FeedSettings:

@@ -204,6 +204,9 @@ class Shell:
         self.home = folder / "h"
         self.work = self.home / "work"
         self.work.mkdir(parents=True)
+        # As on a machine without the extra; who shows record indexes asks for them.
+        (self.home / ".stemma").mkdir()
+        (self.home / ".stemma/config.yaml").write_text("record_index: off\n", encoding="utf-8")
         more = prepare(self.home) if prepare else {}
         programs = folder / "bin"
         programs.mkdir()

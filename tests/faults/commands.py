@@ -17,6 +17,7 @@ from pathlib import Path
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.local import LocalStore
 from tests.faults.scene import NEW, PUSH_NEW, QUARANTINE, Scene
+from tests.tensors import models
 from tests.zygote import Finished
 
 PULL = ("pull", "data/raw:1", "out", "--json")
@@ -29,6 +30,8 @@ MANY: Mapping[str, bytes] = {
     "large.bin": b"\x00large\xff" * (9 * 1024 * 1024 // 7),
 }
 FEED = ("feed", "publish", "--json")
+TENSORS = ("tensors", "models/t:1", "--build", "--json")
+PUSH_TENSORS = ("push", "tensors", "data/t:1", "--kind", "dataset", "--json")
 PUSH_MANY = ("push", "many", "data/many:1", "--kind", "dataset", "--json")
 
 
@@ -95,6 +98,39 @@ def many_before(scene: Scene) -> None:
 
 def after_push_many(scene: Scene, done: bool) -> None:
     pushed(scene, PUSH_MANY, "data/many:1", MANY, done)
+
+
+# tensors
+
+LAYERS = {"m.safetensors": models.safetensors(models.layers(1, 3))}
+
+
+def tensors_before(scene: Scene) -> None:
+    scene.write("work/tensors", LAYERS)
+
+
+def after_push_tensors(scene: Scene, done: bool) -> None:
+    """What was pushed has its tensors; what was not has none, and gets them."""
+    if scene.entry(3).exists():
+        assert scene.run("tensors", "data/t:1", "--json").expect(0).document["count"] == 3
+    pushed(scene, PUSH_TENSORS, "data/t:1", LAYERS, done)
+    assert scene.run("tensors", "data/t:1", "--json").expect(0).document["count"] == 3
+
+
+def untold_before(scene: Scene) -> None:
+    tensors_before(scene)
+    push = ("push", "tensors", "models/t:1", "--kind", "model", "--no-tensors")
+    scene.run(*push).expect(0)
+
+
+def after_tensors(scene: Scene, done: bool) -> None:
+    scene.assert_whole()
+    there = scene.entry(4).exists()
+    assert there or not done, "acknowledged tensors were lost"
+    assert scene.run("tensors", "models/t:1", "--json").code == (0 if there else 3)
+    assert scene.run(*TENSORS).expect(0).document["entry"] == (None if there else 4)
+    assert scene.run("similar", "models/t:1", "--json").expect(0).document["tensors"] == 3
+    scene.assert_whole()
 
 
 # custody
@@ -285,6 +321,8 @@ def replicated_before(scene: Scene) -> None:
 COMMANDS: Mapping[str, Command] = {
     "push": Command(PUSH_NEW, after_push, kills=28, syncs=12, fulls=12),
     "push many": Command(PUSH_MANY, after_push_many, many_before, kills=8, syncs=6, fulls=6),
+    "push tensors": Command(PUSH_TENSORS, after_push_tensors, tensors_before, kills=4),
+    "tensors": Command(TENSORS, after_tensors, untold_before, kills=4),
     "quarantine": Command(QUARANTINE, after_quarantine, kills=12, syncs=10, fulls=10),
     "release": Command(RELEASE, after_release, quarantined_before),
     "gc": Command(GC, after_gc, surplus_before, kills=6, syncs=4, fulls=4),

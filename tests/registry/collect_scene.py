@@ -102,9 +102,9 @@ class Stepped(MemoryStore):
         self.step()
         return super().put(source, digest, size)
 
-    def receive(self, source: BinaryIO, size: int, progress: Any = None) -> Digest:
+    def receive(self, source: BinaryIO, size: int, progress: Any = None, tap: Any = None) -> Digest:
         self.step()
-        return super().receive(source, size, progress)
+        return super().receive(source, size, progress, tap)
 
     def size(self, digest: Digest) -> int | None:
         self.step()

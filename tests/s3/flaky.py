@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.blobs.retrying import Budget, Limits, Patience, Retrying
-from stemma_registry.blobs.streams import Progress
+from stemma_registry.blobs.streams import Progress, Tap
 
 T = TypeVar("T")
 
@@ -70,7 +70,9 @@ class Flaky(MemoryStore):
             raise error
         return super().put(source, digest, size)
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         error = self._fails("receive")
         if error is not None:
             read = len(source.read(3))
@@ -80,7 +82,7 @@ class Flaky(MemoryStore):
             raise error
         if progress is not None:
             progress.expect(size)
-        return super().receive(source, size, progress)
+        return super().receive(source, size, progress, tap)
 
     def create(self, key: str, data: bytes) -> None:
         error = self._fails("create")

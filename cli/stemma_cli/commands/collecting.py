@@ -212,6 +212,7 @@ def _document(seen: Preview, done: Erased | None) -> dict[str, Any]:
             {"name": use.name, "artifact": str(use.artifact), "path": use.path} for use in seen.uses
         ],
         "erased_before": seen.erased,
+        "record_index": [str(run) for run in seen.runs],
         "entry": done.deletion.entry if done else None,
         "tombstone": str(done.statement) if done else None,
     }
@@ -222,6 +223,8 @@ def _print(seen: Preview) -> None:
     output.line(f"{seen.blob}  {size}")
     if seen.erased:
         output.line(f"  {seen.erased}")
+    if seen.runs:
+        output.line(f"  and its record index: {_blobs(len(seen.runs))}")
     output.line(f"  needed by {len(seen.uses)}:")
     for use in seen.uses[:SHOWN]:
         output.line(f"    {use.name or use.artifact.short}  {use.path}")

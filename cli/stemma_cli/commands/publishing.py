@@ -9,13 +9,21 @@ import click
 
 from stemma_attestations.relations import BUILDS, KINDS
 from stemma_cli import output
+from stemma_cli.commands import indexing
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stemma_attestations.digest import Digest
     from stemma_attestations.manifest import Manifest
     from stemma_attestations.names import NameVersion
+    from stemma_registry.publish import Published, Push
+    from stemma_registry.records.attaching import Indexed
+    from stemma_registry.registry import Registry
     from stemma_registry.serving import Question
+    from stemma_registry.signing import Signer
 
 _DIRECTORY = click.Path(path_type=Path)
 
@@ -58,6 +66,18 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
     default=None,
     help="Whether a file that looks unchanged is not read again (else as configured: yes).",
 )
+@click.option("--no-tensors", is_flag=True, help="Take no digests of the tensors in the files.")
+@click.option(
+    "--record-index",
+    type=click.Choice(("keyed", "public", "off")),
+    help="How the records of a dataset are indexed (else as configured: keyed).",
+)
+@click.option(
+    "--index-fields",
+    multiple=True,
+    metavar="A,B",
+    help="Index records by these fields alone, too. Repeat for each set.",
+)
 @click.option("--started", metavar="TIME", help="When the job began, RFC 3339 (else now).")
 @pass_session
 def push(
@@ -71,12 +91,16 @@ def push(
     sign: Choice,
     require_clean: bool,
     stat_cache: bool | None,
+    no_tensors: bool,
+    record_index: str | None,
+    index_fields: tuple[str, ...],
     started: str | None,
 ) -> None:
     """Publish DIR as NAME:VERSION, with signed provenance, lineage and BOM.
 
     The Git commit is taken from the working directory. A name is immutable;
-    pushing the same again does nothing.
+    pushing the same again does nothing. The records of a dataset are indexed
+    behind the push, in a ledger entry of their own.
     """
     from stemma_attestations.names import NameVersion
     from stemma_attestations.times import parse_time
@@ -91,29 +115,20 @@ def push(
         working_directory=Path.cwd(),
         build=build_type,
         stat_cache=session.settings.stat_cache if stat_cache is None else stat_cache,
+        tensors=not no_tensors,
         require_clean=require_clean,
         started=parse_time(started) if started else None,
     )
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     with progress("storing") as advance:
         done = publish(registry, trust, signer, job, session.now, advance)
+    how = (record_index or session.settings.record_index, index_fields)
+    indexed = (
+        _index(session, registry, job, done.artifact, how, signer) if kind == "dataset" else []
+    )
     commit = done.source.commit if done.source else None
     if session.json:
-        output.document(
-            {
-                "artifact": str(done.artifact),
-                "name": job.name.name,
-                "version": job.name.version,
-                "outcome": str(done.outcome),
-                "entry": done.entry,
-                "files": len(done.manifest.entries),
-                "size": done.manifest.size,
-                "git_commit": commit,
-                "git_dirty": done.source.dirty if done.source else None,
-                "signer": signer.id,
-                "warnings": list(done.warnings),
-            }
-        )
+        output.document(_document(job, done, signer.id, indexed))
         return
     for warning in done.warnings:
         output.note(f"warning: {warning}")
@@ -122,6 +137,45 @@ def push(
     output.line(f"  {done.artifact}")
     made = f", commit {commit[:12]}" if commit else ""
     output.line(f"  {_amount(done.manifest)}{made}")
+    indexing.show(indexed)
+
+
+def _index(
+    session: Session,
+    registry: Registry,
+    job: Push,
+    artifact: Digest,
+    how: tuple[str, Sequence[str]],
+    signer: Signer,
+) -> list[Indexed]:
+    """Behind the push, which is committed: `how` is a mode, and sets of fields."""
+    from stemma_registry.records import attaching
+
+    sets = [indexing.split(fields) or [] for fields in how[1]]
+    subject = (artifact, job.name)
+    with progress("indexing") as advance:
+        return attaching.after_push(
+            registry, session.trust(), signer, subject, (how[0], sets), session.now, advance
+        )
+
+
+def _document(
+    job: Push, done: Published, signer: str, indexed: Sequence[Indexed]
+) -> dict[str, object]:
+    return {
+        "artifact": str(done.artifact),
+        "name": job.name.name,
+        "version": job.name.version,
+        "outcome": str(done.outcome),
+        "entry": done.entry,
+        "files": len(done.manifest.entries),
+        "size": done.manifest.size,
+        "git_commit": done.source.commit if done.source else None,
+        "git_dirty": done.source.dirty if done.source else None,
+        "signer": signer,
+        "warnings": list(done.warnings),
+        "record_index": [indexing.document(one) for one in indexed],
+    }
 
 
 @click.command()

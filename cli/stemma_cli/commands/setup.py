@@ -116,3 +116,25 @@ def key_show(session: Session, sign: str | None, out: Path | None) -> None:
     output.line(f"scheme  {public.scheme}")
     for line in public.pem.splitlines():
         output.line(line)
+
+
+@key.command("record")
+@click.option("--add", type=_PATH, metavar="FILE", help="Take the record keys of FILE too.")
+@pass_session
+def key_record(session: Session, add: Path | None) -> None:
+    """Show the ids of the keys that records are hashed with. The first makes new indexes.
+
+    They are secrets, in record.key in the home: a team shares them by copying that file.
+    """
+    from stemma_registry.records import keys
+
+    home = session.home
+    known = keys.held(home) if add is None else keys.add(home, add)
+    if session.json:
+        output.document({"path": str(home.record_key), "keys": [one.id for one in known]})
+        return
+    output.line(f"record keys in {home.record_key}")
+    for one in known:
+        output.line(f"  {one.id}")
+    if not known:
+        output.line("  none yet: the first dataset that is indexed makes one")

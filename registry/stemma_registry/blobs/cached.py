@@ -29,7 +29,7 @@ from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import Store, Stray, hashed, pieces
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.blobs.retrying import Onward
-from stemma_registry.blobs.streams import Progress, clone, write_all
+from stemma_registry.blobs.streams import Progress, Tap, clone, write_all
 from stemma_registry.errors import BlobMissing, Damaged, StoreError, Temporary
 
 # A part of a larger blob comes from the store, which can check it without the rest.
@@ -61,8 +61,10 @@ class Cached:
     def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
         return self.below.put(source, digest, size)
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
-        return self.below.receive(source, size, progress)
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
+        return self.below.receive(source, size, progress, tap)
 
     def keep(self, digest: Digest, size: int) -> bool:
         return self.below.keep(digest, size)

@@ -43,7 +43,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.streams import CHUNK, Progress
+from stemma_registry.blobs.streams import CHUNK, Progress, Tap
 from stemma_registry.errors import Damaged, StoreError
 
 
@@ -71,11 +71,14 @@ class Store(Protocol):
         """Store `size` bytes of `source`. False if the blob was there, whole. Raises Damaged."""
         ...
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         """Store `size` bytes of a seekable `source` under the name found on the way.
 
         For bytes whose digest is not known yet: a store that can name a blob
-        afterwards reads them once. Raises Damaged where there are more or fewer.
+        afterwards reads them once. `tap` is handed the bytes that were hashed. Raises
+        Damaged where there are more or fewer.
         """
         ...
 

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
+from stemma_registry.blobs import streams
 from stemma_registry.blobs.contract import Stray, check_removable, hashed, pieces
 from stemma_registry.blobs.strays import strays_in
-from stemma_registry.blobs.streams import Progress, copy_hashed, hash_stream, reserve, write_all
+from stemma_registry.blobs.streams import Progress, Tap, copy_hashed, hash_stream, write_all
 from stemma_registry.errors import (
     AlreadyThere,
     BlobMissing,
@@ -72,14 +73,16 @@ class LocalStore:
                 self._name(made, parts)
             return True
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         with _wrapped("cannot store a file"), self._temporary() as made:
             # Hashed is what arrived here, where nobody else writes: what is kept.
-            digest, count = copy_hashed(source, made.fd, size, progress)
+            digest, count = copy_hashed(source, made.fd, size, progress, tap)
             if count != size:
                 raise Damaged(f"a file of {size} bytes has another size now")
             self._name(made, _blob_parts(digest))
-            return digest
+        return digest
 
     def keep(self, digest: Digest, size: int) -> bool:
         parts = _blob_parts(digest)
@@ -142,13 +145,10 @@ class LocalStore:
 
     def delete(self, digest: Digest) -> None:
         parts = _blob_parts(digest)
-        with _wrapped(f"cannot delete blob {digest.short}"):
-            try:
-                with self._directory(parts[:-1]) as d:
-                    os.unlink(parts[-1], dir_fd=d)
-                    os.fsync(d)
-            except FileNotFoundError:
-                return
+        gone, doing = contextlib.suppress(FileNotFoundError), f"cannot delete blob {digest.short}"
+        with _wrapped(doing), gone, self._directory(parts[:-1]) as d:
+            os.unlink(parts[-1], dir_fd=d)
+            os.fsync(d)
 
     def create(self, key: str, data: bytes) -> None:
         parts = _key_parts(key)
@@ -223,9 +223,8 @@ class LocalStore:
         with _wrapped("cannot sweep temporary files"), self._directory(("tmp",), True) as d:
             for name in os.listdir(d):
                 with contextlib.suppress(FileNotFoundError):
-                    if now - os.stat(name, dir_fd=d, follow_symlinks=False).st_mtime > (
-                        older_than_seconds
-                    ):
+                    found = os.stat(name, dir_fd=d, follow_symlinks=False)
+                    if now - found.st_mtime > older_than_seconds:
                         os.unlink(name, dir_fd=d)
                         swept += 1
         return swept
@@ -280,7 +279,7 @@ class LocalStore:
         with self._directory(("tmp",), True) as directory:
             fd = os.open(name, _NEW, 0o444, dir_fd=directory)
             try:
-                reserve(fd, size)
+                streams.reserve(fd, size)
                 yield _Temporary(name, fd, directory)
             finally:
                 os.close(fd)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import Store, Stray, check_removable, hashed, pieces
-from stemma_registry.blobs.streams import CHUNK, Progress, write_chunks
+from stemma_registry.blobs.streams import CHUNK, Progress, Tap, write_chunks
 from stemma_registry.errors import AlreadyThere, BlobMissing, Damaged, NotFound
 
 
@@ -32,12 +32,16 @@ class MemoryStore:
             self.blob_bytes[digest] = data
         return new
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         data = source.read(size + 1)
         if len(data) != size:
             raise Damaged(f"a file of {size} bytes has another size now")
         if progress is not None:
             progress(size)
+        if tap is not None:
+            tap()(memoryview(data))
         digest = Digest.of(data)
         with self._lock:
             self.blob_bytes[digest] = data

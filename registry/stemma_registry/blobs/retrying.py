@@ -23,7 +23,7 @@ from typing import BinaryIO, TypeVar
 
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.contract import Store, Stray, hashed
-from stemma_registry.blobs.streams import Progress
+from stemma_registry.blobs.streams import Progress, Tap
 from stemma_registry.errors import Temporary
 
 T = TypeVar("T")
@@ -102,12 +102,16 @@ class Retrying:
             return self.below.put(source, digest, size)
         return self._again(lambda: self.below.put(rewind(), digest, size))
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         rewind = _rewinding(source)
         if rewind is None:
-            return self.below.receive(source, size, progress)
+            return self.below.receive(source, size, progress, tap)
         counted = Onward.over(progress)
-        return self._again(lambda: self.below.receive(rewind(), size, counted and counted.anew()))
+        return self._again(
+            lambda: self.below.receive(rewind(), size, counted and counted.anew(), tap)
+        )
 
     def keep(self, digest: Digest, size: int) -> bool:
         return self._again(lambda: self.below.keep(digest, size))

@@ -29,7 +29,7 @@ from stemma_registry.blobs.s3_fetch import into_file
 from stemma_registry.blobs.s3_read import Record, checked_range, record_at, stream
 from stemma_registry.blobs.s3_source import exactly, lengths, read_up_to, reader, survey
 from stemma_registry.blobs.s3_upload import Gone, Part, Upload, part_size
-from stemma_registry.blobs.streams import Progress, write_chunks
+from stemma_registry.blobs.streams import Progress, Tap, write_chunks
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import (
     AlreadyThere,
@@ -94,19 +94,23 @@ class S3Store:
                 return False
         return self._put_unknown(source, digest, size, new=found is None)
 
-    def receive(self, source: BinaryIO, size: int, progress: Progress | None = None) -> Digest:
+    def receive(
+        self, source: BinaryIO, size: int, progress: Progress | None = None, tap: Tap | None = None
+    ) -> Digest:
         if size <= MULTIPART:
             with self._room(size):
                 data = read_up_to(source, size + 1)
                 if len(data) != size:
                     raise Damaged(f"a file of {size} bytes has another size now")
                 digest = Digest.of(data)
+                if tap is not None:
+                    tap()(memoryview(data))
                 self._put_small(self._blob(digest), data, digest)
             if progress is not None:
                 progress(size)
             return digest
         start = source.tell()
-        digest, digests = survey(self.bucket, source, size, progress)
+        digest, digests = survey(self.bucket, source, size, progress, tap)
         source.seek(start)
         self._put_known(source, digest, size, digests, progress)
         return digest

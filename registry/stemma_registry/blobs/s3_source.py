@@ -13,12 +13,16 @@ from typing import Any, BinaryIO
 from stemma_attestations.digest import Digest
 from stemma_registry.blobs.s3_bucket import Bucket
 from stemma_registry.blobs.s3_upload import part_size
-from stemma_registry.blobs.streams import CHUNK, Progress
+from stemma_registry.blobs.streams import CHUNK, Progress, Tap, beside
 from stemma_registry.errors import Damaged
 
 
 def survey(
-    bucket: Bucket, source: BinaryIO, size: int, progress: Progress | None = None
+    bucket: Bucket,
+    source: BinaryIO,
+    size: int,
+    progress: Progress | None = None,
+    tap: Tap | None = None,
 ) -> tuple[Digest, list[bytes]]:
     """The digest of `size` bytes and of each part, in one pass on two threads.
 
@@ -32,17 +36,19 @@ def survey(
         finally:
             room.give(taken)
 
-    for length in lengths(size, part_size(size)):
-        taken = room.take(length)
-        try:
-            data = exactly(source, length)
-            waiting.append(bucket.pool.submit(part_digest, data, taken))
-        except BaseException:
-            room.give(taken)
-            raise
-        state.update(data)
-        if progress is not None:
-            progress(length)
+    with beside(tap() if tap is not None else None) as hand:
+        for length in lengths(size, part_size(size)):
+            taken = room.take(length)
+            try:
+                data = exactly(source, length)
+                waiting.append(bucket.pool.submit(part_digest, data, taken))
+            except BaseException:
+                room.give(taken)
+                raise
+            hand(memoryview(data))
+            state.update(data)
+            if progress is not None:
+                progress(length)
     if source.read(1):
         raise Damaged(f"a file of {size} bytes has another size now")
     return Digest("sha256", state.hexdigest()), [future.result() for future in waiting]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -34,6 +35,9 @@ _CANNOT_COPY = (
 )
 
 Write = Callable[[memoryview], object]
+# Whoever wants the bytes of a reading too, in order: called where one begins, also where it begins
+# anew, with a function as the result that is handed each piece.
+Tap = Callable[[], Write]
 
 
 class Progress(Protocol):
@@ -78,6 +82,20 @@ def write_chunks(chunks: Iterable[bytes], out: BinaryIO, progress: Progress | No
                 progress(len(chunk))
 
 
+@contextlib.contextmanager
+def beside(write: Write | None) -> Iterator[Write]:
+    """Hand pieces, which nobody changes any more, to another thread, in order."""
+    if write is None:
+        yield _nowhere
+        return
+    with _Writer(write) as writer:
+        yield writer.write
+
+
+def _nowhere(piece: memoryview) -> None:
+    """Nobody wants it."""
+
+
 def reserve(fd: int, size: int) -> None:
     """Say how long a large file is going to be: growing it write by write costs ext4 twice as much.
 
@@ -97,39 +115,59 @@ def clone(source: int, target: int) -> bool:
 
 
 def copy_hashed(
-    source: BinaryIO, target: int, size: int, progress: Progress | None = None
+    source: BinaryIO,
+    target: int,
+    size: int,
+    progress: Progress | None = None,
+    tap: Tap | None = None,
 ) -> tuple[Digest, int]:
     """Copy a file of `size` bytes to the new file `target`; the digest and size of what arrived.
 
     The kernel copies (or shares the blocks), which costs half of what reading and
     writing does; what is hashed is read back from the target, so that it is what
-    is kept. Raises OSError.
+    is kept, and so is what `tap` is handed. Raises OSError.
     """
-    fd = source.fileno()
+    fd, hand = source.fileno(), tap() if tap is not None else None
+
+    def write(piece: memoryview) -> None:
+        write_all(target, piece)
+        if hand is not None:
+            hand(piece)
+
     if size < IN_KERNEL:
-        return hash_stream(source, size, lambda piece: write_all(target, piece), progress)
+        return hash_stream(source, size, write, progress)
     copy = _Copy(fd, target, size)
     if clone(fd, target):
         copy.done = os.fstat(target).st_size
     elif not copy.first():
-        return hash_stream(source, size, lambda piece: write_all(target, piece), progress)
+        return hash_stream(source, size, write, progress)
     reserve(target, size)
     with copy:
-        digest = _hash_behind(copy, progress)
+        digest = _hash_behind(copy, progress, hand)
     grown = len(os.pread(fd, 1, size))
     return digest, copy.done + grown
 
 
-def _hash_behind(copy: _Copy, progress: Progress | None) -> Digest:
+def _hash_behind(copy: _Copy, progress: Progress | None, hand: Write | None) -> Digest:
     """Hash the target of a copy as far as it has come, until it ends."""
+    if hand is None:
+        buffer = memoryview(bytearray(CHUNK))
+        return _read_behind(copy, progress, lambda: buffer, _nowhere)
+    with _Writer(hand) as writer:
+        return _read_behind(copy, progress, writer.buffer, writer.write)
+
+
+def _read_behind(
+    copy: _Copy, progress: Progress | None, buffer: Callable[[], memoryview], hand: Write
+) -> Digest:
     state, position = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(CHUNK))
     while (reached := copy.wait_beyond(position)) > position:
         while position < reached:
-            piece = buffer[: min(CHUNK, reached - position)]
+            piece = buffer()[: min(CHUNK, reached - position)]
             count = os.preadv(copy.target, [piece], position)
             if count == 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
+            hand(piece[:count])
             state.update(piece[:count])
             position += count
             if progress is not None:

@@ -17,7 +17,7 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, described
-from stemma_registry.care import leases
+from stemma_registry.care import leases, record_runs
 from stemma_registry.care.collect import Collector, Deletion, delete_named, wait_for
 from stemma_registry.catalogue import collection, query
 from stemma_registry.catalogue.collection import COLLECTING, leaving
@@ -40,12 +40,16 @@ class Use:
 
 @dataclass(frozen=True)
 class Preview:
-    """What erasing a blob would take away. `size` is None where its bytes are not there."""
+    """What erasing a blob would take away. `size` is None where its bytes are not there.
+
+    `runs` are blobs of the record index of it, which go too: they say what was in it.
+    """
 
     blob: Digest
     size: int | None
     uses: tuple[Use, ...]
     erased: str | None
+    runs: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ def preview(
             )
     stone = tombstones(view).get(blob)
     done = stone.text if stone and stone.believed else None
-    return Preview(blob, registry.store.size(blob), tuple(uses), done)
+    runs = record_runs.runs_of(registry, view, blob)
+    left = tuple(run for run in runs if registry.store.size(run) is not None)
+    return Preview(blob, registry.store.size(blob), tuple(uses), done, left)
 
 
 def erase(collector: Collector, seen: Preview, reason: str) -> Erased:
@@ -89,7 +95,7 @@ def erase(collector: Collector, seen: Preview, reason: str) -> Erased:
     """
     if not reason.strip():
         raise Refused("a reason is required: it is all that will be left of the bytes")
-    if seen.erased is not None and seen.size is None:
+    if seen.erased is not None and seen.size is None and not seen.runs:
         raise Refused(f"nothing is left of {seen.blob.short}: {seen.erased}")
     statement = Statement.build(
         _subjects(seen),
@@ -101,25 +107,26 @@ def erase(collector: Collector, seen: Preview, reason: str) -> Erased:
         ERASE,
         bundles=(uploads.put(collector.signer.sign(statement).raw),),
         keys=tuple(uploads.put(key) for key in collector.signer.keys),
-        blobs=(seen.blob,),
+        blobs=(seen.blob, *seen.runs),
     )
 
-    over = _wait_for_others(collector, seen.blob)
+    over = _wait_for_others(collector, event.blobs)
 
     def choose(view: Snapshot) -> Event:
-        _check_kind(view, seen.blob)  # at its place in the ledger
-        row = leaving(view.connection, [seen.blob]).get(seen.blob)
-        if row is not None and row.state == COLLECTING and row.n not in over:
-            raise Unavailable(f"{seen.blob.short} is being deleted by somebody else; try again")
+        for blob in event.blobs:
+            _check_kind(view, blob)  # at its place in the ledger
+        for row in leaving(view.connection, event.blobs).values():
+            if row.state == COLLECTING and row.n not in over:
+                raise Unavailable(f"{row.blob.short} is being deleted by somebody else; try again")
         return event
 
     return Erased(statement.digest, delete_named(collector, choose, uploads))
 
 
-def _wait_for_others(collector: Collector, blob: Digest) -> frozenset[int]:
-    """Until nobody can be deleting the blob on account of an earlier entry."""
+def _wait_for_others(collector: Collector, blobs: Sequence[Digest]) -> frozenset[int]:
+    """Until nobody can be deleting the blobs on account of an earlier entry."""
     with collector.view() as view:
-        rows = leaving(view.connection, [blob]).values()
+        rows = leaving(view.connection, blobs).values()
     busy = {row.n for row in rows if row.state == COLLECTING}
     return wait_for(collector, busy, leases.elapsed()) if busy else frozenset()
 
@@ -169,8 +176,7 @@ def _subjects(seen: Preview) -> Sequence[ResourceDescriptor]:
     """The blob under every name by which it is needed: each is a claim to be authorised for."""
     named = {use.name: use.path for use in reversed(seen.uses)}
     return [
-        ResourceDescriptor(
-            name=name, digests=(sha256(seen.blob.value),), annotations={"path": path}
-        )
+        ResourceDescriptor(name=name, digests=(sha256(blob.value),), annotations={"path": path})
+        for blob in (seen.blob, *seen.runs)
         for name, path in sorted(named.items(), key=lambda item: item[0] or "")
     ]

@@ -121,6 +121,7 @@ def _kinds() -> tuple[Kind, ...]:
         *(_deployments(), _stages(), _halts()),
         *_status(),
         *_files(),
+        *_tensors(),
     )
 
 
@@ -302,6 +303,37 @@ def _files() -> tuple[Kind, Kind]:
         ),
         _kind(
             "file", 2, files, artifact=owner.c.value, path=c.path, blob=blob.c.value, size=c.size
+        ),
+    )
+
+
+def _tensors() -> tuple[Kind, Kind]:
+    table, row, said = t.tensor_table, t.tensor_row, t.tensor_said
+    tables = (
+        said.join(t.statement, t.statement.c.id == said.c.statement_id)
+        .join(table, table.c.id == said.c.table_id)
+        .join(t.node, t.node.c.id == table.c.artifact_id)
+    )
+    rows = row.join(table, table.c.id == row.c.table_id).join(
+        t.tensor, t.tensor.c.id == row.c.tensor_id
+    )
+    return (
+        _kind(
+            "tensors",
+            1,
+            tables,
+            bundle=t.statement.c.bundle,
+            table=table.c.digest,
+            artifact=t.node.c.value,
+            size=table.c.size,
+        ),
+        _kind(
+            "tensor",
+            3,
+            rows,
+            table=table.c.digest,
+            digest=t.tensor.c.digest,
+            size=t.tensor.c.size,
         ),
     )
 

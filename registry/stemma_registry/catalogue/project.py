@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -39,6 +40,7 @@ from stemma_registry.catalogue import (
     halts,
     keyless_facts,
     stages,
+    tensors,
 )
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
@@ -77,6 +79,10 @@ class Projector:
                 self._bundle(digest, keys, entry)
             for digest in event.keys:
                 self._keep(digest)
+            if len({key.id for key in keys.values()}) < len(event.keys):
+                tensors.project(
+                    self.connection, event, self._node, partial(self._blob, entry=entry)
+                )
             collection.project(self.connection, event, entry)
 
     def _keep(self, digest: Digest) -> None:

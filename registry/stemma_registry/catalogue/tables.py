@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    text,
 )
 
 from stemma_registry.catalogue import columns
@@ -103,6 +104,13 @@ statement = Table(
     Column("time", Moment, nullable=False),
 )
 Index("ix_statement_head", head(statement.c.bundle))
+_RECORD_INDEX = text("predicate_type = '=urn:stemma:record-index:v0.1'")
+Index(
+    "ix_statement_record_index",
+    statement.c.id,
+    sqlite_where=_RECORD_INDEX,
+    postgresql_where=_RECORD_INDEX,
+)
 
 # Since when a bundle provably exists (microseconds of Unix time), and the Sigstore trusted root
 # that vouches for it: one row for each of this machine's that does, but for the one that is in a
@@ -232,6 +240,46 @@ stage = Table(
     Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
     Index("ix_stage_name_stage", "name", "stage"),
+)
+
+# A tensor by its digest and size in bytes: both, since nobody held the size against the bytes.
+# Those that tell nothing (tiny, constant) are not here.
+tensor = Table(
+    "tensor",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index("ix_tensor_head", head(tensor.c.digest))
+
+# A table of the tensors of an artifact, by the digest of its blob; `size` is that of all its
+# rows together, in bytes.
+tensor_table = Table(
+    "tensor_table",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("digest", HexBytes, nullable=False),
+    Column("artifact_id", Id, ForeignKey("node.id"), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+)
+Index("ix_tensor_table_head", head(tensor_table.c.digest))
+
+tensor_row = Table(
+    "tensor_row",
+    metadata,
+    Column("table_id", Id, ForeignKey("tensor_table.id"), primary_key=True),
+    Column("tensor_id", Id, ForeignKey("tensor.id"), primary_key=True),
+    Index("ix_tensor_row_tensor_id_table_id", "tensor_id", "table_id"),
+    sqlite_with_rowid=False,
+)
+
+# Which statements say a table. Whether anybody believes them is computed later.
+tensor_said = Table(
+    "tensor_said",
+    metadata,
+    Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
+    Column("table_id", Id, ForeignKey("tensor_table.id"), nullable=False, index=True),
 )
 
 # Blobs that an entry refers to and no other table holds: keys, and what was to be a manifest

@@ -22,9 +22,11 @@ from stemma_attestations.predicates import (
     dossier,
     lineage,
     provenance,
+    record_index,
     snapshot,
     stage,
     status,
+    tensors,
 )
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot, described
@@ -47,6 +49,7 @@ OWN: Mapping[str, str] = {
     provenance.TYPE: "`stemma push`, or `stemma attach` for another builder's",
     lineage.TYPE: "`stemma push` with --input",
     dataset.TYPE: "`stemma push --kind dataset`",
+    tensors.TYPE: "`stemma push`, or `stemma tensors --build`",
     status.TYPE: "`stemma quarantine`, `stemma release` or `stemma erase`",
     checkpoint.TYPE: "any command that writes; each leaves one",
     snapshot.TYPE: "`stemma snapshot`",
@@ -56,6 +59,7 @@ OWN: Mapping[str, str] = {
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
+    record_index.TYPE: "`stemma push --kind dataset`, or `stemma index`",
 }
 _RESERVED = "urn:stemma:"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")

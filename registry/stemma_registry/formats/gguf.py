@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stemma_registry.formats.findings import Look
 from stemma_registry.formats.sources import Cursor, Source
@@ -61,18 +62,37 @@ class Malformed(ValueError):
     """Breaks a rule of the header."""
 
 
+@dataclass(frozen=True)
+class Described:
+    """A tensor: its bytes from `start` to before `end` of the file, its type, the dimensions.
+
+    The first dimension is the one whose items lie next to each other.
+    """
+
+    name: str
+    start: int
+    end: int
+    kind: int
+    shape: tuple[int, ...]
+
+
 def look(look: Look, source: Source) -> None:
     """Check the header, and the tensors' offsets against the file's size."""
     try:
-        _Header(look, source).check()
+        _Header(source, look).check()
     except Malformed as error:
         look.add(_RULE, str(error))
     except EOFError:
         look.add(_RULE, "it ends within the header")
 
 
+def tensors(source: Source) -> list[Described]:
+    """What the header says of each tensor, checked. Raises Malformed, EOFError."""
+    return _Header(source).check()
+
+
 class _Header:
-    def __init__(self, look: Look, source: Source) -> None:
+    def __init__(self, source: Source, look: Look | None = None) -> None:
         self.look, self.source = look, source
         self.cursor = Cursor(source, len(MAGIC))
         self.alignment = 32
@@ -90,7 +110,7 @@ class _Header:
         except UnicodeDecodeError as error:
             raise Malformed("a name that is not UTF-8") from error
 
-    def check(self) -> None:
+    def check(self) -> list[Described]:
         version = self.number(4)
         if version not in (2, 3):
             raise Malformed(f"version {version}: 2 and 3 (little-endian) are read")
@@ -104,7 +124,7 @@ class _Header:
                 raise Malformed(f"the key {key!r:.80} is there twice")
             seen.add(key)
             self.value(key)
-        self.tensors(tensors)
+        return self.tensors(tensors)
 
     def value(self, key: str) -> None:
         kind = self.number(4)
@@ -116,7 +136,7 @@ class _Header:
             self.array(key)
         else:
             self.one(kind)
-        if key == TEMPLATE or key.startswith(f"{TEMPLATE}."):
+        if self.look is not None and (key == TEMPLATE or key.startswith(f"{TEMPLATE}.")):
             self.look.add("chat-template", key[:80])
 
     def one(self, kind: int) -> None:
@@ -138,26 +158,30 @@ class _Header:
         for _ in range(count):
             self.cursor.skip(self.number(8))
 
-    def tensors(self, count: int) -> None:
-        ranges, seen = [], set[str]()
+    def tensors(self, count: int) -> list[Described]:
+        found, seen = [], set[str]()
         for _ in range(count):
             name = self.text(MAX_NAME)
             if name in seen:
                 raise Malformed(f"the tensor {name!r:.80} is there twice")
             seen.add(name)
-            ranges.append((*self.tensor(name), name))
+            found.append(self.tensor(name))
         start = self.aligned(self.cursor.position)
         reached = 0
-        for offset, size, name in sorted(ranges):
-            if offset != reached:
-                raise Malformed(f"{name!r:.80} is at {offset}, and {reached} is the next place")
-            reached = self.aligned(offset + size)
-            if start + offset + size > self.source.size:
-                raise Malformed(f"{name!r:.80} ends behind the end of the file")
-        if ranges and self.source.size > start + reached:
+        for one in sorted(found, key=lambda one: (one.start, one.end, one.name)):
+            if one.start != reached:
+                raise Malformed(
+                    f"{one.name!r:.80} is at {one.start}, and {reached} is the next place"
+                )
+            reached = self.aligned(one.end)
+            if start + one.end > self.source.size:
+                raise Malformed(f"{one.name!r:.80} ends behind the end of the file")
+        if found and self.source.size > start + reached:
             raise Malformed(f"{self.source.size - start - reached} bytes behind the last tensor")
+        return [replace(one, start=start + one.start, end=start + one.end) for one in found]
 
-    def tensor(self, name: str) -> tuple[int, int]:
+    def tensor(self, name: str) -> Described:
+        """A tensor; its bytes are counted from the first tensor's on."""
         dimensions = self.number(4)
         if dimensions > MAX_DIMENSIONS:
             raise Malformed(f"{name!r:.80} has {dimensions} dimensions")
@@ -171,7 +195,7 @@ class _Header:
         total = math.prod(shape)
         if total >= 1 << 60:
             raise Malformed(f"{name!r:.80} has {total} items")
-        return offset, total // items * size
+        return Described(name, offset, offset + total // items * size, kind, tuple(shape))
 
     def aligned(self, position: int) -> int:
         return -(-position // self.alignment) * self.alignment

@@ -7,7 +7,7 @@ no taint (evaluated-on) are shown and not followed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -110,19 +110,38 @@ class Trace:
 
 def trace(snapshot: Snapshot, start: int, direction: Direction, depth: int | None = None) -> Trace:
     """Everything within `depth` edges (None: all) downstream or upstream of a node."""
-    walk = _Walk(snapshot, direction)
-    depths, done, frontier, level = {start: 0}, set[int](), {start}, 0
+    walk, depths = _Walk(snapshot, direction), {start: 0}
+    _spread(walk, depths, {start}, depth)
+    return _finish(snapshot, start, direction, depths, walk.edges.values())
+
+
+def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) -> Trace:
+    """Everything downstream of something that is no node of the catalogue, and what holds it.
+
+    `held.id` is a number that no node has; `into` leads from it to those that hold it.
+    """
+    walk, depths = _Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
+    _spread(walk, depths, set(depths), None)
+    found = _finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
+    nodes = {held.id: held, **found.nodes}
+    order = sorted(into, key=lambda edge: found.nodes[edge.output].digest)
+    return replace(found, nodes=nodes, edges=(*order, *found.edges))
+
+
+def _spread(walk: _Walk, depths: dict[int, int], frontier: set[int], depth: int | None) -> None:
+    """Take steps from the frontier until there are none, at most `depth`; note how far it is."""
+    done, level = set[int](), max(depths.values(), default=0)
+    depth = None if depth is None else level + depth
     while frontier and (depth is None or level < depth):
         level += 1
         done |= frontier
         following: set[int] = set()
         for edge in walk.step(frontier):
-            far = edge.output if direction is Direction.DOWN else edge.input
+            far = edge.output if walk.down else edge.input
             depths.setdefault(far, level)
             if edge.relation == CONTAINS or propagates(edge.relation):
                 following.add(far)
         frontier = following - done
-    return _finish(snapshot, start, direction, depths, walk.edges.values())
 
 
 def between(snapshot: Snapshot, start: int, target: int) -> tuple[Trace, list[list[TraceEdge]]]:

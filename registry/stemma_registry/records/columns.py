@@ -1,0 +1,208 @@
+"""The canonical form of records, whole columns of Arrow at a time. The rules are in `canonical`.
+
+Whatever is unusual in a column is given to `canonical` value by value; the rest never
+becomes a Python object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from stemma_registry.records import canonical
+
+
+def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") -> Any:
+    """Canonical records behind `before`, as binary; equal to `before` where one says nothing.
+
+    `batch` is a pyarrow.RecordBatch. Raises ValueError, TypeError, ArrowException.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = None if fields is None else {canonical.normal(name) for name in fields}
+    named: dict[bytes, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        plain = canonical.normal(name)
+        if name in canonical.NO_DATA or (wanted is not None and plain not in wanted):
+            continue
+        if plain.encode() in named:
+            raise ValueError(f"two columns are named {plain:.80}")
+        named[plain.encode()] = texts(column)
+    empty = pa.scalar(b"", pa.large_binary())
+    joined: list[Any] = []
+    said_before = before  # what stands before the next value in every row
+    for name in sorted(named):
+        said = named[name].cast(pa.large_binary())
+        length = pc.binary_length(said).cast(pa.string()).cast(pa.large_binary())
+        if said.null_count:  # a value that is not there has no name either
+            head = pa.scalar(canonical.piece(name), pa.large_binary())
+            length = pc.binary_join_element_wise(head, length, empty)
+        else:
+            said_before += canonical.piece(name)
+        if said_before:
+            joined.append(pa.scalar(said_before, pa.large_binary()))
+        colon = pa.scalar(b":", pa.large_binary())
+        joined += [length, pc.if_else(pc.is_null(said), None, colon) if said.null_count else colon]
+        joined.append(said)
+        said_before = b""
+    if not joined:
+        return pa.array([before] * batch.num_rows, pa.large_binary())
+    return pc.binary_join_element_wise(*joined, empty, null_handling="skip")
+
+
+def texts(column: Any) -> Any:
+    """The canonical texts of a column as large strings, null where a value says nothing."""
+    import pyarrow as pa
+
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return texts(column.storage)
+    if pa.types.is_dictionary(kind):
+        return texts(column.dictionary).take(column.indices)
+    if pa.types.is_run_end_encoded(kind):
+        import pyarrow.compute as pc
+
+        return texts(pc.run_end_decode(column))
+    for fits, make in _makers():
+        if fits(kind):
+            return make(column)
+    return _one_by_one(column)
+
+
+def _makers() -> list[tuple[Callable[[Any], bool], Callable[[Any], Any]]]:
+    import pyarrow.types as pt
+
+    return [
+        (lambda t: pt.is_string(t) or pt.is_large_string(t) or pt.is_string_view(t), _strings),
+        (lambda t: pt.is_binary(t) or pt.is_large_binary(t) or pt.is_binary_view(t), _binaries),
+        (pt.is_fixed_size_binary, _binaries),
+        (lambda t: pt.is_integer(t) or pt.is_null(t) or pt.is_boolean(t), _large),
+        (pt.is_floating, _floats),
+        (pt.is_timestamp, _timestamps),
+        (pt.is_time, _times),
+        (pt.is_duration, _durations),
+    ]
+
+
+def _large(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.cast(pa.large_string())
+
+
+def _one_by_one(column: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array([canonical.value(item) for item in column.to_pylist()], pa.large_string())
+
+
+def _mended(column: Any, mask: Any, mend: Callable[[Any], str | None]) -> Any:
+    """The column of large strings with what the mask (numpy) picks put through `mend`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not mask.any():
+        return column
+    picked = column.filter(pa.array(mask)).to_pylist()
+    new = [None if item is None else mend(item) for item in picked]
+    if len(new) == len(column):
+        return pa.array(new, pa.large_string())
+    return pc.replace_with_mask(column, pa.array(mask), pa.array(new, pa.large_string()))
+
+
+def _strings(column: Any) -> Any:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    column = _large(column)
+    if column.offset:
+        column = pc.take(column, np.arange(len(column)))  # its buffers then begin with it
+    _, ends, data = column.buffers()
+    if not data or not len(column):
+        return _mended(column, np.ones(len(column), bool), canonical.text)
+    offsets = np.frombuffer(ends, np.int64, len(column) + 1)
+    lengths = np.diff(offsets)
+    octets = np.frombuffer(data, np.uint8)
+    room = np.zeros(256, np.int64)
+    for letter, most in canonical.SPECIAL.items():
+        room[ord(letter)] = most
+    first = octets[np.minimum(offsets[:-1], len(octets) - 1)]
+    mask = lengths <= room[first]
+    mask |= lengths == 0
+    if (octets[offsets[0] : offsets[-1]] >= 0x80).any():
+        mask |= ~np.asarray(pc.fill_null(pc.string_is_ascii(column), True))
+    return _mended(column, mask, canonical.text)
+
+
+def _binaries(column: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        as_text = column.cast(pa.large_binary()).cast(pa.large_string())
+        as_text.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _one_by_one(column)
+    return _strings(as_text)
+
+
+def _floats(column: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    values = np.asarray(pc.fill_null(column, float("nan")))
+    whole = np.zeros(len(values), bool)
+    exact = np.abs(values) < 2.0**24 if values.dtype == np.float32 else np.abs(values) < 2.0**53
+    whole[exact] = values[exact] == np.trunc(values[exact])
+    integers = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.large_string())
+    shown = pc.if_else(pa.array(whole), integers, column.cast(pa.large_string()))
+    size = np.abs(values)
+    # Between these Arrow writes them plainly, as `canonical.number` does.
+    odd = ~whole & ~((size >= 1e-3) & (size < 1e9))
+    return _mended(shown, odd, canonical.floating)
+
+
+def _timestamps(column: Any) -> Any:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    unit, zone = column.type.unit, column.type.tz
+    counts = column.cast(pa.int64())
+    values = np.asarray(pc.fill_null(counts, 0)).astype(f"M8[{unit}]")
+    shown = pa.array(np.datetime_as_string(values, unit=unit).astype(object), pa.large_string())
+    if unit != "s":
+        shown = pc.utf8_rtrim(pc.utf8_rtrim(shown, "0"), ".")
+    if zone is None:
+        shown = pc.replace_substring_regex(shown, r"T00:00:00$", "")
+    else:
+        ends = (pa.scalar(end, pa.large_string()) for end in ("Z", ""))
+        shown = pc.binary_join_element_wise(shown, *ends)
+    return pc.if_else(pc.is_null(column), None, shown)
+
+
+def _times(column: Any) -> Any:
+    import pyarrow as pa
+
+    shown = column.cast(pa.large_string())
+    return pa.array(
+        [None if item is None else canonical.clock(item) for item in shown.to_pylist()],
+        pa.large_string(),
+    )
+
+
+def _durations(column: Any) -> Any:
+    from decimal import Decimal
+
+    import pyarrow as pa
+
+    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[column.type.unit]
+    counts = column.cast(pa.int64()).to_pylist()
+    found = [
+        None if item is None else canonical.number(format(Decimal(item).scaleb(-digits), "f"))
+        for item in counts
+    ]
+    return pa.array(found, pa.large_string())

@@ -1,0 +1,95 @@
+"""Sorted runs of truncated hashes, each with an approximate filter in front.
+
+See docs/formats/record-index.md. A stranger may have made one: nothing in it is believed
+before it was held against its size, and no row before it was read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stemma_attestations.errors import Malformed
+from stemma_attestations.predicates.record_index import Run
+
+KEY_BLOCK = 64  # bytes of SHA-256's block, which the key fills
+HASH, ROW = 8, 4  # bytes of each in a run
+_PER_RECORD = 8  # bits of the filter, at least
+_MIN_BITS, _MAX_BITS = 6, 40
+# What the filter multiplies a hash with, for each of its four bits.
+_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
+
+
+class BadRuns(Malformed):
+    """An index that is none."""
+
+
+def hashes(messages: Sequence[bytes]) -> Any:
+    """The first 64 bits of the SHA-256 of each message (numpy, uint64)."""
+    import numpy as np
+
+    sha256 = hashlib.sha256
+    joined = b"".join([sha256(message).digest() for message in messages])
+    return np.frombuffer(joined, ">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
+
+
+def build(found: Any, rows: Any) -> tuple[int, bytes, bytes]:
+    """One run of hashes and rows (numpy; rows from 1): its first row, filter, hashes with rows."""
+    import numpy as np
+
+    order = np.argsort(found, kind="stable")
+    found, first = found[order], int(rows.min())
+    bits = max(_MIN_BITS, (_PER_RECORD * len(found) - 1).bit_length())
+    marks = np.zeros(1 << bits, bool)
+    for place in _places(found, bits):
+        marks[place] = True
+    packed = np.packbits(marks, bitorder="little").tobytes()
+    body = found.astype("<u8").tobytes() + (rows[order] - first).astype("<u4").tobytes()
+    return first, packed, body
+
+
+def likely(packed: bytes, wanted: Any) -> Any:
+    """Which hashes may be in the run of a filter (numpy, bool). Raises BadRuns."""
+    import numpy as np
+
+    bits = (len(packed) * 8).bit_length() - 1
+    if len(packed) * 8 != 1 << bits or not _MIN_BITS <= bits <= _MAX_BITS:
+        raise BadRuns("a filter whose size is no power of two")
+    marks = np.frombuffer(packed, np.uint8)
+    found = np.ones(len(wanted), bool)
+    for place in _places(wanted, bits):
+        octets = marks[(place >> np.uint64(3)).astype(np.int64)]
+        found &= ((octets >> (place & np.uint64(7)).astype(np.uint8)) & 1).astype(bool)
+    return found
+
+
+def locate(run: Run, body: bytes, wanted: Any, most: int) -> list[tuple[int, list[int], int]]:
+    """Where hashes are: (place in `wanted`, at most `most` rows, how many there are).
+
+    Raises BadRuns.
+    """
+    import numpy as np
+
+    if len(body) != run.records * (HASH + ROW):
+        raise BadRuns("a run that is not as long as it says")
+    sorted_hashes = np.frombuffer(body, "<u8", run.records)
+    rows = np.frombuffer(body, "<u4", run.records, run.records * HASH)
+    low = np.searchsorted(sorted_hashes, wanted, "left")
+    high = np.searchsorted(sorted_hashes, wanted, "right")
+    return [
+        (
+            int(place),
+            [run.first + int(row) for row in rows[low[place] : high[place]][:most]],
+            int(high[place] - low[place]),
+        )
+        for place in np.flatnonzero(high > low)
+    ]
+
+
+def _places(found: Any, bits: int) -> Iterable[Any]:
+    """Which bits of a filter stand for the hashes."""
+    import numpy as np
+
+    for factor in _FACTORS:
+        yield (found * np.uint64(factor)) >> np.uint64(64 - bits)

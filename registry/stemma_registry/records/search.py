@@ -1,0 +1,389 @@
+"""Which datasets have these very records, in which file and row, and what came from them.
+
+An index says where a record may be; whether it is there is read from the file itself, wherever
+its bytes can be had. So an index by a stranger can find something, and blame nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import Malformed, Undecided
+from stemma_attestations.manifest import Manifest
+from stemma_attestations.predicates.record_index import RecordIndex, Run, Shard
+from stemma_attestations.trust import Assurance
+from stemma_registry.blobs.contract import get_bytes
+from stemma_registry.catalogue import query, record_facts
+from stemma_registry.catalogue.rows import Fact
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged, Refused
+from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.trace import Direction, Trace, trace
+from stemma_registry.records import attaching, canonical, keys, runs
+from stemma_registry.records.building import candidates, fetched
+from stemma_registry.records.children import Children, NoExtra, children
+from stemma_registry.records.readers import Form, Unreadable
+from stemma_registry.reference import labels
+from stemma_registry.reference import worth as binding_worth
+from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.stored import heard
+
+SHOWN = 5  # reasons why a dataset is not searched whole
+
+
+@dataclass(frozen=True)
+class Match:
+    """A record that was asked about, by its row, and rows of a file that have it.
+
+    `count` is how often the index says it is there, `rows` are at most so many as are listed.
+    `checked`: they were read in the file itself; else its bytes could not be had.
+    """
+
+    asked: int
+    path: str
+    shard: Digest
+    rows: tuple[int, ...]
+    count: int
+    checked: bool
+    assurance: Assurance
+    signer: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with records that were asked about, and what came from it."""
+
+    digest: Digest
+    label: str
+    names: tuple[str, ...]
+    matches: tuple[Match, ...]
+    downstream: Trace
+
+
+@dataclass(frozen=True)
+class Unsearched:
+    """A dataset, or files of it, that no believed index covers: nothing is known of those."""
+
+    label: str
+    digest: Digest
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`asked` counts different records; `unread` rows of the question that could not be read."""
+
+    asked: int
+    unread: int
+    fields: tuple[str, ...] | None
+    entry: int
+    found: tuple[Dataset, ...]
+    unsearched: tuple[Unsearched, ...]
+
+
+def search(
+    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+) -> Answer:
+    """Find the records of a file. Raises Refused for what has none, Unavailable."""
+    named = tuple(sorted({canonical.normal(name) for name in fields})) if fields else None
+    try:
+        with (
+            children() as readers,
+            tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
+        ):
+            question = _Question(registry, view, readers, Path(scratch), named)
+            question.read(source)
+            return question.answer()
+    except NoExtra as error:
+        raise Refused(str(error)) from error
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """What an index says: rows of a file that may have a record, by its place in the question."""
+
+    place: int
+    rows: tuple[int, ...]
+    count: int
+    assurance: Assurance
+    signer: str
+
+
+@dataclass(frozen=True)
+class _Word:
+    """Whose index says it, what that is worth, and the key it was made with."""
+
+    assurance: Assurance
+    signer: str
+    key: str
+
+
+@dataclass
+class _Question:
+    registry: Registry
+    view: Snapshot
+    children: Children
+    scratch: Path
+    fields: tuple[str, ...] | None
+    messages: list[bytes] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    unread: int = 0
+    hashes: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, keys.RecordKey] = field(default_factory=dict)
+    runs: dict[tuple[Run, str], list[tuple[int, list[int], int]]] = field(default_factory=dict)
+    room: int = LIMITS.record_others_bytes
+
+    def read(self, source: Path) -> None:
+        """Read the question. Raises Refused."""
+        form = Form.of(source.name)
+        if form is None:
+            raise Refused(
+                f"{source.name:.80} has no ending of a file of records (.jsonl, .csv, ...)"
+            )
+        try:
+            found, said = self._records(source.absolute(), form, None, LIMITS.record_asked)
+        except Unreadable as error:
+            raise Refused(f"{source.name:.80}: {error}") from error
+        if said["more"]:
+            raise Refused(f"more than {LIMITS.record_asked} records; the limit is a named one")
+        first: dict[bytes, int] = {}
+        for row, message in found:
+            first.setdefault(message, row)
+        self.unread = said["unread"]
+        if not first:
+            raise Refused(f"{source.name:.80} has no records{self._of_fields()}")
+        self.messages, self.rows = list(first), list(first.values())
+        held = [keys.NO_KEY, *keys.held(self.registry.home)]
+        self.keys = {key.id: key for key in held}
+
+    def _of_fields(self) -> str:
+        return f" with {', '.join(self.fields)}" if self.fields else ""
+
+    def answer(self) -> Answer:
+        """Ask every index."""
+        found, unsearched = [], []
+        known = record_facts.by_node(self.view.connection)
+        datasets = {row.artifact_id for row in query.all_versions(self.view.connection, "dataset")}
+        shown = labels(self.view, datasets | known.keys())
+        digests = query.digests(self.view.connection, shown)
+        for node in sorted(shown, key=lambda node: (shown[node], digests[node])):
+            try:
+                raw = get_bytes(self.registry.store, digests[node], LIMITS.manifest_bytes)
+                manifest = Manifest.parse(raw)
+            except (BlobMissing, Damaged, Malformed) as error:
+                if node in datasets:
+                    unsearched.append(Unsearched(shown[node], digests[node], str(error)))
+                continue
+            names = query.versions_of(self.view.connection, [node]).get(node, [])
+            believed = {
+                row.name.name
+                for row in names
+                if binding_worth(self.view, row) is Assurance.ATTESTED
+            }
+            matches, reasons = self._dataset(manifest, known.get(node, []), believed or {None})
+            if matches:
+                found.append(
+                    Dataset(
+                        digests[node],
+                        shown[node],
+                        tuple(sorted({str(row.name) for row in names})),
+                        tuple(matches),
+                        trace(self.view, node, Direction.DOWN),
+                    )
+                )
+            if reasons:
+                more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
+                why = "; ".join(reasons[:SHOWN]) + more
+                unsearched.append(Unsearched(shown[node], digests[node], why))
+        return Answer(
+            len(self.messages),
+            self.unread,
+            self.fields,
+            self.view.n,
+            tuple(found),
+            tuple(unsearched),
+        )
+
+    def _dataset(
+        self, manifest: Manifest, facts: Sequence[Fact], names: Collection[str | None]
+    ) -> tuple[list[Match], list[str]]:
+        """The matches in one dataset, and why parts of it are not searched.
+
+        `names` are all under which it is believed to be: who speaks for one of them does not
+        hide what is in it from those who ask about another.
+        """
+        wanted = candidates(manifest)
+        left = {blob: set(names) for blob in wanted}
+        hits: dict[Digest, list[_Hit]] = {}
+        reasons: dict[str, None] = {}
+        for fact, said in self._statements(facts):
+            spoken = {
+                name
+                for name in names
+                if attaching.worth(self.view, fact, name) is Assurance.ATTESTED
+            }
+            why = self._unfit(said)
+            if why:
+                reasons[why] = None
+                continue
+            word = _Word(
+                attaching.worth(self.view, fact), signer_label(self.view, fact.signer), said.key
+            )
+            for shard in (shard for shard in said.shards if left.get(shard.blob)):
+                path = wanted[shard.blob][1].path
+                try:
+                    hits.setdefault(shard.blob, []).extend(self._ask(shard, word))
+                except (BlobMissing, Damaged, Malformed) as error:
+                    reasons[f"{path}: its index: {error}"] = None
+                    continue
+                left[shard.blob] -= spoken
+            if spoken:
+                for one in (one for one in said.skipped if left.get(one.blob)):
+                    reasons[f"{wanted[one.blob][1].path}: {one.reason}"] = None
+        matches = [
+            match
+            for blob, some in hits.items()
+            for match in self._checked(blob, wanted[blob][1].path, wanted[blob][0], some)
+        ]
+        open_ = sorted(wanted[blob][1].path for blob, some in left.items() if some)
+        if open_ and not reasons:
+            more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
+            reasons[f"no believed record index{self._of_fields()} of {open_[0]}{more}"] = None
+        return sorted(matches, key=lambda m: (m.asked, m.path)), list(reasons) if open_ else []
+
+    def _statements(self, facts: Sequence[Fact]) -> Iterator[tuple[Fact, RecordIndex]]:
+        """What is said, by those who are believed first, and of others within limits."""
+
+        def read(bundle: Digest) -> tuple[int, RecordIndex | None]:
+            size = self.registry.store.size(bundle) or 0
+            return size, attaching.read(self.registry, by_bundle[bundle])
+
+        order = list(Assurance)
+        by_bundle = {fact.bundle: fact for fact in facts if fact.signer is not None}
+        signed = list(by_bundle.values())
+        try:
+            said = [(by_bundle[b], s) for b, s in heard(self.view.trust, signed, read)]
+        except Undecided:
+            return
+        said.sort(key=lambda one: order.index(attaching.worth(self.view, one[0])))
+        for fact, index in said:
+            if index is not None:
+                yield fact, index
+
+    def _unfit(self, said: RecordIndex) -> str:
+        """Why an index cannot answer this question; empty where it can, or is of no concern."""
+        if said.canonical != canonical.VERSION:
+            return f"an index of the canonical form {said.canonical}, which is not known here"
+        if said.fields != self.fields:
+            shown = ", ".join(said.fields or ()) or "whole records"
+            return (
+                f"an index of {shown:.80}, not of {', '.join(self.fields or ()) or 'whole records'}"
+            )
+        if said.key not in self.keys:
+            return f"an index made with the record key {said.key}, which this home does not have"
+        return ""
+
+    def _ask(self, shard: Shard, word: _Word) -> list[_Hit]:
+        """Where the index of a file says that the records are. Raises as reading a blob does."""
+        key, hits = word.key, list[_Hit]()
+        if key not in self.hashes:
+            block = self.keys[key].block
+            self.hashes[key] = runs.hashes([block + message for message in self.messages])
+        for run in shard.runs:
+            if (run, key) not in self.runs:
+                self.runs[run, key] = self._in_run(run, self.hashes[key], word.assurance)
+            for place, rows, count in self.runs[run, key]:
+                hits.append(_Hit(place, tuple(rows), count, word.assurance, word.signer))
+        return hits
+
+    def _in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
+        import numpy as np
+
+        packed = self._blob(run.filter, LIMITS.record_filter_bytes, worth)
+        places = np.flatnonzero(runs.likely(packed, wanted))
+        if not len(places):
+            return []
+        body = self._blob(run.hashes, run.records * (runs.HASH + runs.ROW), worth)
+        found = runs.locate(run, body, wanted[places], LIMITS.record_rows)
+        return [(int(places[place]), rows, count) for place, rows, count in found]
+
+    def _blob(self, blob: Digest, limit: int, worth: Assurance) -> bytes:
+        data = get_bytes(self.registry.store, blob, limit)
+        if worth is not Assurance.ATTESTED:
+            self.room -= len(data)
+            if self.room < 0:
+                raise Damaged("no more of what strangers have indexed is read")
+        return data
+
+    def _checked(self, blob: Digest, path: str, form: Form, hits: list[_Hit]) -> Iterator[Match]:
+        """The hits in one file, as far as they are true."""
+        there = self._read_again(blob, form, hits)
+        best: dict[int, Match] = {}
+        for hit in hits:
+            rows, message = hit.rows, self.messages[hit.place]
+            if there is not None:
+                rows = tuple(row for row in rows if there.get(row) == message)
+                if not rows:
+                    continue
+            known = best.get(hit.place)
+            if known is not None and len(known.rows) >= len(rows):
+                continue
+            count = hit.count if len(rows) == len(hit.rows) else len(rows)
+            best[hit.place] = Match(
+                self.rows[hit.place],
+                path,
+                blob,
+                rows,
+                count,
+                there is not None,
+                known.assurance if known else hit.assurance,
+                known.signer if known else hit.signer,
+            )
+        yield from best.values()
+
+    def _read_again(self, blob: Digest, form: Form, hits: list[_Hit]) -> dict[int, bytes] | None:
+        """The records of the rows that were hit; None where the file cannot be read."""
+        rows = sorted({row for hit in hits for row in hit.rows})
+        if self.registry.store.size(blob) is None:
+            return None
+        try:
+            with fetched(self.registry.store, blob, self.scratch / "shard") as path:
+                found, _ = self._records(path, form, rows, len(rows))
+        except (BlobMissing, Damaged, Unreadable):
+            return None
+        return dict(found)
+
+    def _records(
+        self, path: Path, form: Form, rows: list[int] | None, most: int
+    ) -> tuple[list[tuple[int, bytes]], dict[str, Any]]:
+        """Rows of a file with their canonical bytes. Raises Unreadable."""
+        out = self.scratch / "rows"
+        question = {
+            "do": "rows",
+            "path": str(path),
+            "form": str(form),
+            "fields": self.fields,
+            "rows": rows,
+            "most": most,
+            "out": str(out),
+        }
+        try:
+            said = self.children.ask(question, path.stat().st_size)
+            data = out.read_bytes()
+        except OSError as error:
+            raise Unreadable(f"{error.strerror}") from error
+        finally:
+            out.unlink(missing_ok=True)
+        found, position = [], 0
+        while position < len(data):
+            row = int.from_bytes(data[position : position + 8], "little")
+            length = int.from_bytes(data[position + 8 : position + 12], "little")
+            position += 12
+            found.append((row, data[position : position + length]))
+            position += length
+        return found, said

@@ -1,0 +1,1 @@
+"""Tensor lineage: which models share tensors, whether anybody declared it or not."""

@@ -1,0 +1,1 @@
+"""Record lineage: the canonical form, the index, and the question."""
