@@ -18,14 +18,12 @@ from sqlalchemy import (
     exists,
     literal,
     select,
-    true,
 )
 
 from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
-from stemma_registry.catalogue import columns
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.rows import (
