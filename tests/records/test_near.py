@@ -268,6 +268,11 @@ def test_texts_are_taken_together_or_alone_with_the_same_bands(
         assert (near.bands([texts[place]], SEEDS)[1][0] == expected).all()
 
 
+def test_a_long_text_is_cut_at_a_character() -> None:
+    long = canonical.record({"text": "x" + "\u00e9" * near.MAX_TEXT})
+    assert near.text(long) == ("x" + "\u00e9" * (near.MAX_TEXT // 2 - 1)).encode()
+
+
 def test_the_vectors_of_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`{]*)` \| `(\{.*\})` \| `([0-9a-f]{16})` \|$", page, re.MULTILINE)

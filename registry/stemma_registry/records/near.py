@@ -14,7 +14,7 @@ from typing import Any
 VERSION = "1+near-1"  # the form of a record, and of what is made of it
 BANDS, ROWS = 16, 5
 WINDOW = 8  # bytes of a shingle
-MAX_TEXT = 1024 * 1024  # bytes of a text; what is behind is not looked at
+MAX_TEXT = 1024 * 1024  # bytes of the values; what is behind is not looked at
 LEAST = 0.5  # similar records that are less so are mostly missed
 USUAL = 0.8
 _SEED = b"urn:stemma:near:v0.1"
@@ -40,8 +40,8 @@ def text(message: bytes, fields: Collection[str] | None = None) -> bytes:
     """What of a canonical record is compared: its values as one text, without case and space."""
     wanted = None if fields is None else {name.encode() for name in fields}
     said = [value for name, value in pieces(message) if wanted is None or name in wanted]
-    folded = b"\n".join(said).decode("utf-8", "replace").casefold()
-    return " ".join(folded.split()).encode()[:MAX_TEXT]
+    folded = b"\n".join(said)[:MAX_TEXT].decode("utf-8", "ignore").casefold()
+    return " ".join(folded.split()).encode()
 
 
 @dataclass(frozen=True)
