@@ -121,6 +121,9 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
+    git_fetch_bytes: int = 8 * 1024**3
+    git_fetch_memory: int = 4 * 1024**3
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
