@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -260,10 +261,11 @@ class _Job:
             if entry.size != file.stat.st_size:
                 raise Refused(f"{whole.path} changed meanwhile, and is left as it is")
             raw = Pointer(entry.sha256, entry.size).raw
-            if self.wish.objects:
-                with contextlib.suppress(OSError):  # they are a convenience: the store has them
-                    lfs_objects.place(place.common, place.root, whole, entry.sha256)
-            worktree.replace(place.root, whole, _writing(raw))
+            placing: AbstractContextManager[None] = contextlib.nullcontext()
+            if self.wish.objects:  # a convenience: the registry has the bytes
+                placing = lfs_objects.placing(place.common, place.root, whole, entry.sha256)
+            with placing:
+                worktree.replace(place, whole, _writing(raw))
             yield Entry(whole.path, entry.size, entry.sha256)
 
 

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +19,9 @@ from stemma_attestations.lfs_pointer import Pointer
 from stemma_registry import directory
 from stemma_registry.blobs.streams import CHUNK
 from stemma_registry.directory import Found
-from stemma_registry.errors import BlobMissing
+from stemma_registry.errors import BlobMissing, Refused
 from stemma_registry.pointers import worktree
+from stemma_registry.pointers.worktree import WORK, folder_at, make_folders
 
 _CLONE = 0x40049409  # FICLONE, linux/fs.h: the same blocks, until one of the two changes
 
@@ -50,35 +51,56 @@ def opening(common: Path, pointer: Pointer) -> Callable[[], BinaryIO]:
     return opens
 
 
-def place(common: Path, root: Path, file: Found, digest: Digest) -> bool:
-    """Have a file's bytes among the objects; whether they were put there.
+@contextlib.contextmanager
+def placing(common: Path, root: Path, file: Found, digest: Digest) -> Iterator[None]:
+    """Keep a file's bytes among the objects, if the block that takes them away ends well.
 
-    The blocks are shared where the file system can; else a file that has no other name gets
-    this one, and is not copied. Raises Refused where it changed meanwhile, OSError.
+    The blocks are shared where the file system can; else a file that has no other name is not
+    copied either: its bytes go under this one. They get it last: as long as they have their own
+    name somebody may write to them. Raises Refused where the file changed meanwhile; whatever
+    else is the matter, there is no object, and the registry has the bytes.
     """
-    *folders, name = _parts(digest)
+    work = f"stemma-{secrets.token_hex(8)}"
+    made = _prepared(common, root, file, digest, work)
+    try:
+        yield
+        if made:
+            with contextlib.suppress(OSError):
+                _name(common, work, digest)
+    finally:
+        if made:
+            with contextlib.suppress(OSError), folder_at(common, WORK) as folder:
+                os.unlink(work, dir_fd=folder)
+
+
+def _prepared(common: Path, root: Path, file: Found, digest: Digest, work: str) -> bool:
+    """Whether there is a work file with the bytes now; none is needed for what is there."""
     there = opened(common, digest, file.stat.st_size)
     if there is not None:
         there.close()
         return False
-    _make(common, folders)
-    target = directory.open_directory(common, folders)
-    work = f".stemma-{secrets.token_hex(8)}"
+    *parents, own = file.path.split("/")
     try:
-        *parents, own = file.path.split("/")
-        source_folder = directory.open_directory(root, parents)
-        try:
-            _same_bytes((source_folder, own), (target, work), file)
-            worktree.check_same(file, os.stat(own, dir_fd=source_folder, follow_symlinks=False))
-        finally:
-            os.close(source_folder)
-        os.rename(work, name, src_dir_fd=target, dst_dir_fd=target)
-        os.fsync(target)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(work, dir_fd=target)
-        os.close(target)
+        make_folders(common, WORK)
+        with folder_at(common, WORK) as target, folder_at(root, parents) as source:
+            _same_bytes((source, own), (target, work), file)
+            now = os.stat(own, dir_fd=source, follow_symlinks=False)
+            try:
+                worktree.check_same(file, now)
+            except Refused:
+                os.unlink(work, dir_fd=target)
+                raise
+    except OSError:
+        return False
     return True
+
+
+def _name(common: Path, work: str, digest: Digest) -> None:
+    *folders, name = _parts(digest)
+    make_folders(common, folders)
+    with folder_at(common, WORK) as source, folder_at(common, folders) as target:
+        os.rename(work, name, src_dir_fd=source, dst_dir_fd=target)
+        os.fsync(target)
 
 
 def _same_bytes(source: tuple[int, str], work: tuple[int, str], file: Found) -> None:
@@ -117,17 +139,6 @@ def _new(work: tuple[int, str]) -> BinaryIO:
         work[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=work[0]
     )
     return os.fdopen(fd, "wb")
-
-
-def _make(common: Path, folders: list[str]) -> None:
-    """Make folders below each other, following no link. Raises OSError."""
-    for depth, folder in enumerate(folders):
-        parent = directory.open_directory(common, folders[:depth])
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, dir_fd=parent)
-        finally:
-            os.close(parent)
 
 
 def _parts(digest: Digest) -> list[str]:

@@ -7,7 +7,7 @@ a pointer is replaced; whatever else is in the work tree stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -142,7 +142,7 @@ def checkout(
                 wanted[key] = file, pointer
     if progress is not None:
         progress.expect(sum(pointer.size for _, pointer in wanted.values()))
-    done = list(_write(registry.store, wanted.items(), progress))
+    done = list(_write(registry.store, places, wanted.items(), progress))
     written = [one for one in done if isinstance(one, Entry)]
     more = [one for one in done if isinstance(one, Left)]
     for root, place in places.items():
@@ -175,6 +175,7 @@ def _pointers(place: Place) -> list[tuple[Found, Pointer]]:
 
 def _write(
     store: Store,
+    places: Mapping[Path, Place],
     wanted: Iterable[tuple[tuple[Path, str], tuple[Found, Pointer]]],
     progress: Progress | None,
 ) -> Iterable[Entry | Left]:
@@ -189,7 +190,7 @@ def _write(
                 raise Damaged(f"blob {pointer.sha256.short} has another size than its pointer says")
 
         try:
-            worktree.replace(root, file, fill)
+            worktree.replace(places[root], file, fill)
         except StemmaError as error:
             return Left(file.path, error)
         return Entry(file.path, pointer.size, pointer.sha256)

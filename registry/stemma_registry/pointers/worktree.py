@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from stemma_registry.gitrepo import program
 from stemma_registry.gitrepo.repository import Repository
 
 GIT = ".git"
+WORK = ("lfs", "tmp")  # of the Git directory: `git lfs` tidies it up
 
 
 @dataclass(frozen=True)
@@ -124,29 +125,48 @@ def start_of(root: Path, path: str, most: int) -> bytes:
         raise Unavailable(f"cannot read {path}: {error.strerror}") from error
 
 
-def replace(root: Path, file: Found, fill: Callable[[BinaryIO], None]) -> None:
+def replace(place: Place, file: Found, fill: Callable[[BinaryIO], None]) -> None:
     """Put what `fill` writes in the place of a file that still looks as it did; keep its mode.
 
-    Raises Refused where it changed meanwhile, Unavailable, and what `fill` raises.
+    Until then it is in the Git directory, so that nobody who is killed leaves something among the
+    files. Raises Refused where it changed meanwhile, Unavailable, and what `fill` raises.
     """
     *parents, name = file.path.split("/")
-    work = f".stemma-{secrets.token_hex(8)}"
-    with _opened(root, parents) as parent:
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            fd = os.open(work, flags, 0o600, dir_fd=parent)
-            with os.fdopen(fd, "w+b", buffering=0) as out:
-                fill(out)
-                os.fchmod(fd, stat.S_IMODE(file.stat.st_mode) & 0o777)
-                os.fsync(fd)
-            check_same(file, os.stat(name, dir_fd=parent, follow_symlinks=False))
-            os.rename(work, name, src_dir_fd=parent, dst_dir_fd=parent)
-            os.fsync(parent)
-        except OSError as error:
-            raise Unavailable(f"cannot write {file.path}: {error.strerror or error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(work, dir_fd=parent)
+    work = f"stemma-{secrets.token_hex(8)}"
+    try:
+        with folder_at(place.root, parents) as parent, _beside(place, parent) as beside:
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                fd = os.open(work, flags, 0o600, dir_fd=beside)
+                with os.fdopen(fd, "w+b", buffering=0) as out:
+                    fill(out)
+                    os.fchmod(fd, stat.S_IMODE(file.stat.st_mode) & 0o777)
+                    os.fsync(fd)
+                check_same(file, os.stat(name, dir_fd=parent, follow_symlinks=False))
+                os.rename(work, name, src_dir_fd=beside, dst_dir_fd=parent)
+                os.fsync(parent)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(work, dir_fd=beside)
+    except OSError as error:
+        raise Unavailable(f"cannot write {file.path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def folder_at(root: Path, parts: Sequence[str]) -> Iterator[int]:
+    """A descriptor of a folder below a root, following no link. Raises OSError."""
+    folder = directory.open_directory(root, parts)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def make_folders(root: Path, parts: Sequence[str]) -> None:
+    """Make folders below each other, following no link. Raises OSError."""
+    for depth, name in enumerate(parts):
+        with folder_at(root, parts[:depth]) as parent, contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
 
 
 def check_same(file: Found, now: os.stat_result) -> None:
@@ -156,15 +176,14 @@ def check_same(file: Found, now: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def _opened(root: Path, parents: list[str]) -> Iterator[int]:
-    try:
-        parent = directory.open_directory(root, parents)
-    except OSError as error:
-        raise Unavailable(f"cannot open {'/'.join(parents)}: {error.strerror}") from error
-    try:
+def _beside(place: Place, parent: int) -> Iterator[int]:
+    """Where a file is made that is to be moved into a folder: on the same file system."""
+    if os.fstat(parent).st_dev != place.common.stat().st_dev:
         yield parent
-    finally:
-        os.close(parent)
+        return
+    make_folders(place.common, WORK)
+    with folder_at(place.common, WORK) as folder:
+        yield folder
 
 
 def _look(found: os.stat_result) -> tuple[int, ...]:
