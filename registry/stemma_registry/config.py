@@ -121,6 +121,8 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    git_raw_bytes: int = 8 * 1024**3  # of all files of a commit that are no pointers
+    git_artifacts: int = 200  # of one commit that are judged together
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
     git_fetch_bytes: int = 8 * 1024**3
     git_fetch_memory: int = 4 * 1024**3
