@@ -65,7 +65,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
     "key": ("setup", "Make or show signing keys."),
-    "policy": ("policing", "Check, explain or test what must be true before serving."),
+    "policy": ("policing", "Check, explain, test or sync what must be true before serving."),
+    "hook": ("hooking", "Refuse pushes of pointers that nothing vouches for."),
     "trust": ("trusting", "Show, extend, restrict or ask the trust root."),
 }
 

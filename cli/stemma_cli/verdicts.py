@@ -41,6 +41,10 @@ def document(verdict: Verdict, code: int, failure: Exception | None) -> dict[str
 def report(verdict: Verdict, code: int, who: str = "") -> None:
     """A verdict for people: the first line says it, then come the steps."""
     output.line(headline(code, f"{who}{verdict.resource}"))
+    source = verdict.policy.source
+    if "gitCommit" in source:
+        where = f" of {source['repository']}" if "repository" in source else ""
+        output.line(f"  policy {source['path']}{where}, commit {source['gitCommit'][:12]}")
     for step in verdict.steps:
         output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
         for detail in step.details:

@@ -121,6 +121,8 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    pushed_commits: int = 50_000  # that one push or pull request is asked about, and its pointers
+    pushed_pointers: int = 50_000
     git_raw_bytes: int = 8 * 1024**3  # of all files of a commit that are no pointers
     git_artifacts: int = 200  # of one commit that are judged together
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
@@ -206,6 +208,11 @@ class Home:
     def configuration(self) -> Path:
         """How stores are used from here."""
         return self.path / "config.yaml"
+
+    @property
+    def synced(self) -> Path:
+        """What was taken from a policy repository."""
+        return self.path / "synced"
 
     @property
     def cache(self) -> Path:

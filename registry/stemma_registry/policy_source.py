@@ -1,4 +1,4 @@
-"""Where policies come from: a file, best one that is committed, or one that is built in."""
+"""Where policies come from: a file, a commit that was synced, or what is built in."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from stemma_attestations.policy import BUILTIN, Policy, RegoRule
 from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files, settings
 from stemma_registry.config import Home
+from stemma_registry.errors import NotFound
 from stemma_registry.gitrepo import capturing
+from stemma_registry.policysync import adopted
 
+SYNCED = "synced"
 SHIPPED = {"builtin": policies.BUILTIN, "starter": policies.STARTER}
 
 
@@ -79,20 +82,54 @@ def _with_module(rego: RegoRule | None, read: Callable[[RegoRule], bytes]) -> Re
 
 
 def chosen(option: str | None, home: Home) -> Policy:
-    """What an option names, else the home's configuration, else what is built in.
+    """What an option names, else the configuration, else what was synced, else what is built in.
 
-    Raises as `load`, and BadSettings.
+    Raises as `load`, and BadSettings, Damaged.
     """
-    if option is not None:
-        return load(option)
-    return load(settings.load(home).policy, home.path)
+    named, folder = _chosen(option, home)
+    return _synced(home) if named == SYNCED else load(named, folder)
 
 
 def chosen_bytes(option: str | None, home: Home) -> bytes:
-    """What `chosen` reads, as it is written. Raises NotFound, Malformed, Unavailable."""
-    named, folder = (
-        (option, None) if option is not None else (settings.load(home).policy, home.path)
-    )
+    """What `chosen` reads, as it is written. Raises NotFound, Malformed, Unavailable, Damaged."""
+    named, folder = _chosen(option, home)
+    if named == SYNCED:
+        return _synced_bytes(home)[1]
     if named is None or named in SHIPPED:
         return SHIPPED[named or "builtin"]
     return files.read(_path(named, folder), "policy", MAX_BYTES)
+
+
+def is_chosen(home: Home) -> bool:
+    """Whether this home has a policy of its own. Raises BadSettings, Damaged."""
+    return _chosen(None, home)[0] is not None
+
+
+def _chosen(option: str | None, home: Home) -> tuple[str | None, Path | None]:
+    if option is not None:
+        return option, None
+    named = settings.load(home).policy
+    if named is None:
+        synced = adopted.read(home)
+        named = SYNCED if synced is not None and synced.policy is not None else None
+    return named, home.path
+
+
+def _synced_bytes(home: Home) -> tuple[adopted.Adopted, bytes]:
+    found = adopted.read(home)
+    if found is None or found.policy is None:
+        raise NotFound("no policy was synced here; run `stemma policy sync REPO@REF`")
+    return found, adopted.blob(home, found.policy)
+
+
+def _synced(home: Home) -> Policy:
+    """The policy of the commit that was synced last, which it cites."""
+    found, raw = _synced_bytes(home)
+    policy = policy_file.parse(raw, "policy.yaml", found.source)
+    return modules_from(policy, lambda rego: adopted.blob(home, _pinned(rego)))
+
+
+def _pinned(rego: RegoRule) -> Digest:
+    if rego.digest is None:
+        raise BadPolicy(f"`{rego.label}` pins no file")
+    return rego.digest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import exits, output
+from stemma_cli.commands.policysyncing import sync
 from stemma_cli.session import Session, pass_session, read_file
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ _policy = click.argument("policy", metavar="FILE|NAME")
 
 @click.group()
 def policy() -> None:
-    """Check, explain or test a policy: what must be true before something is served."""
+    """Check, explain, test or sync a policy: what must be true before something is served."""
+
+
+policy.add_command(sync)
 
 
 @policy.command("new")

@@ -17,7 +17,7 @@ from stemma_attestations.errors import BadBundle
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.trust import TrustRoot
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry import files, policy_source, settings
+from stemma_registry import files, policy_source
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import acts, query
@@ -115,7 +115,7 @@ def _follows(store: Store, view: Snapshot, before: bytes | None) -> None:
 
 def _policy(home: Home) -> bytes | None:
     """The policy that the publisher's configuration names, as it is."""
-    return None if settings.load(home).policy is None else policy_source.chosen_bytes(None, home)
+    return policy_source.chosen_bytes(None, home) if policy_source.is_chosen(home) else None
 
 
 def _waivers(store: Store, view: Snapshot, before: bytes | None) -> Custody:
