@@ -72,6 +72,8 @@ def pre_push(
     from stemma_registry.pointers import pushed
 
     told = sys.stdin.buffer.read(_MOST).decode(errors="surrogateescape")
+    if len(told) == _MOST:
+        raise click.UsageError("a push of more references than are looked at")
     with Repository.open(repo) as opened:
         changed = pushed.of_push(opened, remote, pushed.lines(told))
     _judge(session, changed, Conditions(policy, stage), "text")

@@ -85,7 +85,7 @@ def read(repo: Repository, commit: str, path: str) -> Offered:
         policy,
         policy_raw,
         modules,
-        folder.parsed(TRUST, lambda: TrustRoot.parse(trust_raw or b"")) if trust_raw else None,
+        folder.trust(trust_raw) if trust_raw is not None else None,
         trust_raw,
         tuple(requests),
     )
@@ -126,6 +126,10 @@ class _Folder:
             return policy_source.modules_from(policy_file.parse(raw, POLICY), module)
 
         return self.parsed(POLICY, whole), modules
+
+    def trust(self, raw: bytes) -> TrustRoot:
+        """The trust root."""
+        return self.parsed(TRUST, lambda: TrustRoot.parse(raw))
 
     def requests(self) -> list[Request]:
         """Every request. What lies among them and is none stops all: somebody thinks it holds."""
