@@ -27,7 +27,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
-from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.lineage.trace import CONTAINS, ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
@@ -280,8 +280,11 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
     found: set[int] = set()
-    for row in draft:
-        found |= trace(view, row.node_id, Direction.DOWN).nodes.keys()
+    starts = {row.node_id for row in draft}
+    if starts:
+        first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
+        walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
+        found = walked.nodes.keys() - {ORIGIN}
     quarantines = status.load(view, draft)
     digests = query.digests(view.connection, found)
     affected: dict[tuple[NameVersion, int], Affected] = {}

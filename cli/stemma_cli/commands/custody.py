@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output, reports
+from stemma_cli import matching, output, reports
 from stemma_cli.commands import feeding, measures
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.custody import Preview
-
-SHOWN = 20
 
 
 @click.command()
@@ -36,8 +34,13 @@ def quarantine(
 ) -> None:
     """Stop REF and everything that descends from it, now and later.
 
-    An artifact takes along the files that only it and its descendants contain.
+    An artifact takes along the files that only it and its descendants contain. REF may also
+    be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3): all that has it in it, as a believed BOM says.
     """
+    if ref.startswith(matching.PREFIX):
+        matching.refuse_options(include, artifact_only)
+        matching.run(session, ref, reason, dry_run, sign)
+        return
     from stemma_registry import custody
 
     signer = session.signer(sign)
@@ -90,6 +93,7 @@ def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
 
 def _document(seen: Preview) -> dict[str, Any]:
     return {
+        "criterion": None,
         "targets": [
             {
                 "digest": str(target.digest),
@@ -125,30 +129,25 @@ def _print(seen: Preview, dry_run: bool) -> None:
     output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
     if files:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
-        _some([f"    {target.path}" for target in files])
+        measures.some([f"    {target.path}" for target in files])
     if seen.shared:
         output.line("  not included, because others have them too (--include PATH adds one):")
-        _some([f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared])
+        measures.some(
+            [f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared]
+        )
     blocked = [item for item in seen.affected if item.blocked]
     suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")
-    _some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
+    measures.some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
     if dry_run:
         measures.count_lines(seen.counts)
     if suspect:
         output.line(f"  reached only on a word that is not believed: {len(suspect)}")
-        _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+        measures.some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
 
     runs, others = seen.deployed.believed, [o for o in seen.deployed.found if not o.believed]
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
-        _some([f"    {one.name}  {reports.line(one)}" for one in runs])
+        measures.some([f"    {one.name}  {reports.line(one)}" for one in runs])
     if others:
         output.line(f"  said to be deployed, which is not believed: {len(others)}")
-
-
-def _some(lines: list[str]) -> None:
-    for line in lines[:SHOWN]:
-        output.line(line)
-    if len(lines) > SHOWN:
-        output.line(f"    ... and {len(lines) - SHOWN} more (--json lists all)")

@@ -6,8 +6,7 @@ one. Facts only: whether anybody believes a BOM is asked later.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,32 +14,10 @@ from sqlalchemy import Connection, insert, select
 
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import Malformed
+from stemma_attestations.packages import BadPackage, Package, key_of, parse
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
-
-_RUNS = re.compile(r"[-_.]+")
-
-
-class BadPackage(Malformed):
-    """Not a package URL (https://github.com/package-url/purl-spec)."""
-
-
-@dataclass(frozen=True, order=True)
-class Package:
-    """One version of a package. `name` is a package URL without version: `pkg:pypi/torch`."""
-
-    name: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}" if self.version else self.name
-
-    @property
-    def key(self) -> str:
-        """The SHA-256 of the name, hex."""
-        return key_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -50,27 +27,6 @@ class Listed:
     node_id: int
     package: Package
     fact: Fact
-
-
-def key_of(name: str) -> str:
-    """How a package is found by its name."""
-    return Digest.of(name.encode()).value
-
-
-def parse(text: str) -> Package:
-    """A package URL, without its qualifiers. Raises BadPackage."""
-    from packageurl import PackageURL  # lazily: few commands need it
-
-    try:
-        purl = PackageURL.from_string(text)
-        name, version = purl.name, purl.version or ""
-        if purl.type == "pypi":
-            name = _RUNS.sub("-", name).lower()  # PEP 503: one thing is one name
-        plain = PackageURL(type=purl.type, namespace=purl.namespace, name=name)
-        # NUL may be written as %00, and no database takes it.
-        return Package(plain.to_string(), version.replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    except ValueError as error:
-        raise BadPackage(f"{text!r:.80} is not a package URL (pkg:pypi/torch@2.1.0)") from error
 
 
 def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
@@ -149,15 +105,24 @@ def versions(connection: Connection, name: str) -> dict[int, Package]:
     return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
 
 
-def listing(connection: Connection, packages: Mapping[int, Package]) -> list[Listed]:
-    """What has any of these, by the word of which BOMs, in ledger order."""
+def listing(
+    connection: Connection, packages: Mapping[int, Package], nodes: Iterable[int] | None = None
+) -> list[Listed]:
+    """What (of these nodes) has any of these, by the word of which BOMs, in ledger order."""
+    if nodes is None:
+        return _listing(connection, packages, None)
+    found = [one for part in query.batches(nodes) for one in _listing(connection, packages, part)]
+    return sorted(found, key=lambda one: one.fact.n)
+
+
+def _listing(
+    connection: Connection, packages: Mapping[int, Package], nodes: Sequence[int] | None
+) -> list[Listed]:
     held = t.environment_package.join(
         t.packaged, t.packaged.c.environment_id == t.environment_package.c.environment_id
     )
     found: list[Listed] = []
-    ordered = sorted(packages)
-    for start in range(0, len(ordered), query.BATCH):
-        part = ordered[start : start + query.BATCH]
+    for part in query.batches(sorted(packages)):
         wanted = (
             query.facts_select(t.subject.c.node_id, t.environment_package.c.package_id)
             .select_from(
@@ -168,6 +133,8 @@ def listing(connection: Connection, packages: Mapping[int, Package]) -> list[Lis
             .where(t.environment_package.c.package_id.in_(part))
             .order_by(t.statement.c.id, t.subject.c.position, t.environment_package.c.package_id)
         )
+        if nodes is not None:
+            wanted = wanted.where(t.subject.c.node_id.in_(nodes))
         found += [
             Listed(row.node_id, packages[row.package_id], query.fact_of(row))
             for row in connection.execute(wanted)

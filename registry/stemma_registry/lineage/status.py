@@ -27,7 +27,7 @@ from stemma_registry.catalogue import query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage import retired, support, waivers
+from stemma_registry.lineage import matched, retired, support, waivers
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
@@ -90,11 +90,16 @@ class Quarantines:
 
 
 def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
-    """The assurance of a quarantine for a question about the name `asked`."""
-    fact = row.fact
-    return snapshot.trust.assurance(
-        fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed
-    )
+    """The assurance of a quarantine for a question about the name `asked`.
+
+    Of a criterion, that of the word by which it meets its target, where that is worth less.
+    """
+    fact, trust, seen = row.fact, snapshot.trust, row.evidence
+    worth = trust.assurance(fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed)
+    if seen is None:
+        return worth
+    other = trust.assurance(seen.signer, seen.predicate_type, seen.name, asked, seen.signed)
+    return max(worth, other, key=ORDER.index)
 
 
 def in_force(snapshot: Snapshot) -> list[StatusRow]:
@@ -124,8 +129,9 @@ def voice(fact: Fact) -> Voice:
 
 
 def stopping(snapshot: Snapshot) -> list[StatusRow]:
-    """All that stops something: quarantines in force, and what distrust left without support."""
-    return [*in_force(snapshot), *support.all_lost(snapshot)]
+    """All that stops something: quarantines, criteria, what distrust left without support."""
+    rows = [*in_force(snapshot), *support.all_lost(snapshot)]
+    return [*rows, *matched.everywhere(snapshot)]
 
 
 def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
@@ -142,7 +148,8 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     unknown = _unknown(snapshot)
-    quarantines = load(snapshot, [*in_force(snapshot), *support.lost_above(snapshot, node)])
+    rows = [*in_force(snapshot), *support.lost_above(snapshot, node)]
+    quarantines = load(snapshot, [*rows, *matched.above(snapshot, node)])
     named = retired.stops(snapshot, name)
     if not quarantines.may_reach(snapshot, node):
         return StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)

@@ -61,7 +61,10 @@ def lost_above(snapshot: Snapshot, node: int) -> list[StatusRow]:
     """The same, of a node and of what is above it."""
     if not rules(snapshot.trust):
         return []
-    return lost(snapshot, query.upstream(snapshot.connection, node, LIMITS.ancestors))
+    above = query.upstream(snapshot.connection, node, LIMITS.ancestors)
+    if len(above) >= LIMITS.ancestors:  # a sample, which whoever adds edges could choose
+        return all_lost(snapshot)
+    return lost(snapshot, above)
 
 
 def suspects(snapshot: Snapshot, wanted: Sequence[Rule]) -> set[int]:
