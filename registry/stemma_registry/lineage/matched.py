@@ -15,7 +15,7 @@ from stemma_attestations import releasing
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Packaged
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import acts, packages, query
+from stemma_registry.catalogue import acts, climb, packages, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -37,7 +37,7 @@ def above(snapshot: Snapshot, node: int) -> list[StatusRow]:
     wanted = _heard(snapshot)
     if not wanted:
         return []
-    nodes = query.upstream(snapshot.connection, node, LIMITS.ancestors)
+    nodes = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
     # Cut short, it is no more than a sample: whoever adds edges would choose what is met.
     return _rows(snapshot, wanted, None if len(nodes) >= LIMITS.ancestors else nodes)
 
