@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import exits, output, reports
 from stemma_cli.commands.indexing import split
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _show(answer: Answer) -> None:
 
 
 def _state(node: TraceNode) -> str:
-    return "QUARANTINED" if node.quarantined else "-"
+    return ", ".join(map(reports.mark, node.marks)) or "-"
 
 
 def _match(match: Match) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations import releasing
+from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Packaged
 from stemma_attestations.releasing import Voice
@@ -99,6 +100,7 @@ def _met(
             None,
             replace(row.fact, name=said.name, version=said.version),
             evidence=said,
+            mark=criterion.PACKAGE,
         )
 
 

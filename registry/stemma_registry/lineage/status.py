@@ -345,6 +345,7 @@ def _stop(
         edges=tuple(edges),
         statement=Digest("sha256", hit.row.statement),
         own=hops[hit.state] is None,
+        mark=hit.row.mark,
     )
 
 

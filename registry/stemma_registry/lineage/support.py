@@ -21,6 +21,8 @@ from stemma_registry.catalogue.rows import Fact, StatusRow, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.registry import Snapshot
 
+MARK = "distrusted"
+
 
 def rules(trust: TrustRoot) -> Sequence[Rule]:
     """The distrust that a trust root was given, whoever signed it."""
@@ -120,4 +122,5 @@ def _row(snapshot: Snapshot, node: int, row: VersionRow, doubt: Objection) -> St
         doubt.signed,
     )
     reason = f"nothing holds it up since {who} is distrusted {doubt.text}"
-    return StatusRow(node, doubt.statement.value, predicate.MATCHING, reason, "", None, fact)
+    stopped = (node, doubt.statement.value, predicate.MATCHING, reason, "", None, fact)
+    return StatusRow(*stopped, mark=MARK)

@@ -17,10 +17,10 @@ from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage import support
+from stemma_registry.lineage import marks
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
-from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
+from stemma_registry.lineage.status import edge_worth, signer_label
 from stemma_registry.reference import best_version, labels
 from stemma_registry.registry import Snapshot
 
@@ -77,6 +77,8 @@ class TraceNode:
 
     `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
     runs and `stages` what NAME#STAGE it is at, where that was asked (`lineage.whereabouts`).
+    `marks` say what stops it, if anything, in words; `waived`: it is let pass, in spite of a stop
+    that reaches it.
     """
 
     id: int
@@ -89,6 +91,7 @@ class TraceNode:
     erased: tuple[str, ...] = ()
     deployed: tuple[Deployed, ...] = ()
     stages: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -310,11 +313,7 @@ def finish(
     digests = query.digests(connection, depths)
     versions = query.versions_of(connection, depths)
     shown = labels(snapshot, set(depths))
-    stopped = {
-        row.node_id
-        for row in (*in_force(snapshot), *support.lost(snapshot, depths))
-        if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
-    }
+    stopped = marks.of(snapshot, depths.keys())
     nodes, erased = {}, by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
@@ -332,8 +331,9 @@ def finish(
             kind=best.kind if best else None,
             names=tuple(sorted({str(row.name) for row in rows})),
             depth=depths[node],
-            quarantined=node in stopped,
+            quarantined=bool(stopped.get(node, set()) - {marks.WAIVED}),
             erased=tuple(erased.get(node, ())),
+            marks=tuple(sorted(stopped.get(node, ()))),
         )
     kept = [
         edge
