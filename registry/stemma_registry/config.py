@@ -26,6 +26,7 @@ class Limits:
     criteria: int = 1_000  # believed statuses that stop by a criterion
     waiver_days: int = 366  # the longest that a waiver is made for
     names: int = 100  # of one artifact that is asked about by its digest
+    survivors: int = 1_000  # of what a plan lists as needing nothing
     paths: int = 10  # evidence paths that are listed
     judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV

@@ -10,25 +10,34 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.errors import BadStatement, Quarantined
+from stemma_attestations.names import NameVersion
 from stemma_attestations.packages import BadPackage, Wanted
 from stemma_attestations.predicates import criterion
-from stemma_attestations.predicates.criterion import Packaged
+from stemma_attestations.predicates.criterion import Distrusted, Packaged, Retired
 from stemma_registry import describe, gate
+from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused
+from stemma_registry.incident import blocks, planned, reported, surviving
+from stemma_registry.incident.plan import plan
+from stemma_registry.incident.report import incident as collect
 from stemma_registry.lineage import status
-from stemma_registry.measures import matching, waiving
+from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.measures import distrust, matching, retiring, waiving
 from stemma_registry.measures.waiving import Wish
+from stemma_registry.reference import resolve
+from stemma_registry.registry import Snapshot
 from stemma_registry.trust import change
+from tests.copies import copied
 from tests.stating import bom, say
 from tests.world import World
 
 BAD = "pkg:pypi/evil@2.1.0"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> World:
     """raw -> m -> n -> q, and o by itself; m was made with evil 2.1.0."""
-    world = World(tmp_path)
+    world = World(tmp_path_factory.mktemp("made"))
     world.trust_also("ada", ["models/**"])
     world.push("data/raw:1", {"a.txt": b"a"})
     world.push("models/m:1", None, "trained-on=data/raw:1", kind="model", by="ada")
@@ -37,6 +46,14 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.push("models/o:1", None, kind="model")
     world.push("eval/e:1", None, "evaluated-on=models/m:1", kind="evaluation")
     say(world, bom(world, "models/m:1", ["pkg:pypi/Evil@2.1.0+cu118"]))
+    world.registry.close()
+    return world
+
+
+@pytest.fixture
+def world(made: World, tmp_path: Path) -> Iterator[World]:
+    """A copy of it, for one test to change."""
+    world = copied(made, tmp_path)
     yield world
     world.registry.close()
 
@@ -112,10 +129,8 @@ def test_a_bom_by_somebody_not_trusted_stops_nothing(world: World, of_bom: str) 
     assert [one.blocked for one in preview(world).affected].count(True) == 3
 
 
-def _state(view: object, name: str) -> tuple[int, object]:
-    from stemma_registry.reference import resolve
-
-    found = resolve(view, name)  # type: ignore[arg-type]
+def _state(view: Snapshot, name: str) -> tuple[int, NameVersion | None]:
+    found = resolve(view, name)
     return found.node, found.name
 
 
@@ -172,6 +187,20 @@ def test_a_descendant_is_waived_and_what_has_it_itself_is_not(world: World) -> N
     waiving.waive(world.registry, world.trust, signer, wish, world.now)
     assert world.code("prod/q:1") == 0
     assert world.code("models/n:1") == 11
+    with world.view() as view:
+        listed = {str(row.version.name): row.marks for row in describe.listing(view)}
+        seen = trace(view, resolve(view, "data/raw:1").node, Direction.DOWN)
+        waived = describe.describe(world.registry, view, "prod/q:1").waived
+        happened = describe.history(view, "prod/q:1")[0]
+    assert listed["prod/q:1"] == ("waived",)
+    assert listed["models/n:1"] == listed["models/m:1"] == ("package",)
+    assert listed["models/o:1"] == ()
+    marks = {node.label: (node.marks, node.quarantined) for node in seen.nodes.values()}
+    assert marks["prod/q:1"] == (("waived",), False)
+    assert marks["models/m:1"] == (("package",), True)
+    assert marks["models/n:1"] == ((), False)
+    assert [one.reason for one in waived] == ["weights are data"]
+    assert (happened.what, happened.reason) == ("waive", "weights are data")
     with pytest.raises(Refused, match="quarantined itself"):
         waiving.waive(
             world.registry, world.trust, signer, replace(wish, text="models/m:1"), world.now
@@ -213,3 +242,73 @@ def test_a_criterion_is_read_as_it_was_written(text: str) -> None:
     of = Packaged(Wanted.parse(text))
     assert criterion.load(criterion.encode(of).decode()) == of
     assert of.label == text
+
+
+def test_an_incident_and_a_plan_of_a_package(world: World) -> None:
+    digest = stop(world)
+    world.release(digest)
+    with world.view() as view:
+        found = collect(world.registry, view, BAD, 10)
+        again = collect(world.registry, view, digest[:20], 10)
+        made = plan(world.registry, view, BAD)
+    assert found == again
+    assert (found.state, found.subject) == ("released", f"whatever has {BAD}")
+    assert [one.what for one in found.actions] == ["stop-matching", "release"]
+    assert [step.thing.label for step in found.plan.steps] == ["models/n:1", "prod/q:1"]
+    assert [one.label for one in made.bad] == ["models/m:1"]
+    text = blocks.markdown(reported.blocks(found))
+    assert "whatever has pkg:pypi/evil" in text
+    assert found.criterion == {"type": "package", "package": "pkg:pypi/evil", "versions": "2.1.0"}
+
+
+def test_an_incident_of_a_package_that_nothing_has(world: World) -> None:
+    digest = stop(world, "pkg:pypi/unheard-of@1")
+    with world.view() as view:
+        found = collect(world.registry, view, digest, 10)
+    assert (found.state, found.plan.bad) == ("in force", ())
+    assert "(0 artifacts)" in blocks.html("", reported.blocks(found))
+    assert reported.document(found)["plan"]["bad"] == []
+
+
+def test_an_incident_about_a_distrust(world: World) -> None:
+    of = Distrusted(principal="ada")
+    signer = world.signer("owner")
+    digest, _ = distrust.distrust(world.registry, world.trust, signer, of, "stolen", world.now)
+    with world.view() as view:
+        found = collect(world.registry, view, str(digest), 10)
+    assert [one.label for one in found.plan.bad] == ["models/m:1"]
+    assert [step.thing.label for step in found.plan.steps] == ["models/n:1", "prod/q:1"]
+    assert (found.state, found.act.believed) == ("in force", True)
+    assert found.subject == "what ada signed at any time"
+    world.release(str(digest))
+    with world.view() as view:
+        after = collect(world.registry, view, str(digest), 10)
+    assert (after.state, after.plan.bad) == ("released", found.plan.bad)
+
+
+def test_an_incident_about_a_retired_name(world: World) -> None:
+    of = Retired("models/m")
+    digest, _ = retiring.retire(
+        world.registry, world.trust, world.signer("owner"), of, "burnt", world.now
+    )
+    with world.view() as view:
+        found = collect(world.registry, view, str(digest), 10)
+        listed = {str(row.version.name): row.marks for row in describe.listing(view)}
+    assert [one.label for one in found.plan.bad] == ["models/m:1"]
+    assert listed["models/m:1"] == ("retired",)
+
+
+def test_a_plan_lists_so_many_survivors_and_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("data/side:1")
+    world.push("models/n:1", None, "trained-on=data/side:1", kind="model")
+    world.push("models/p:1", None, "trained-on=data/side:1", kind="model")
+    world.push("models/r:1", None, "trained-on=data/side:1", kind="model")
+    with world.view() as view:
+        whole = plan(world.registry, view, BAD)
+        monkeypatch.setattr(surviving, "LIMITS", type(LIMITS)(survivors=2))
+        cut = plan(world.registry, view, BAD)
+    assert [one.label for one in whole.survives] == ["eval/e:1", "models/p:1", "models/r:1"]
+    assert (whole.cut, cut.cut, len(cut.survives)) == (False, True, 2)
+    assert "named limit" in planned.notes(cut)[-1]
