@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,22 @@ from stemma_cli.commands.indexing import split
 
 if TYPE_CHECKING:
     from stemma_cli.session import Session
-    from stemma_registry.lineage.trace import TraceNode
+    from stemma_registry.lineage.trace import Trace, TraceNode
     from stemma_registry.records.search import Answer, Dataset, Match
+    from stemma_registry.registry import Registry, Snapshot
 
 PREFIX = "record:"
 SHOWN = 10  # rows of one record in one file
 
 
-def run(session: Session, path: str, fields: str | None, form: str, trust: str | None) -> None:
+def run(
+    session: Session,
+    at: tuple[Registry, Snapshot],
+    path: str,
+    fields: str | None,
+    form: str,
+    below: Callable[[Snapshot, int], Trace],
+) -> None:
     """Answer, and exit with NOT_FOUND where no dataset has any of the records."""
     from stemma_registry.records import search
 
@@ -27,8 +36,7 @@ def run(session: Session, path: str, fields: str | None, form: str, trust: str |
         raise click.UsageError("a trace of records has --format tree or json")
     if not Path(path).is_file():
         raise click.UsageError(f"no file of records at {path}")
-    with session.view(trust) as (registry, view):
-        answer = search.search(registry, view, Path(path), split(fields))
+    answer = search.search(*at, Path(path), split(fields), below)
     if session.json or form == "json":
         output.document(_document(answer))
     else:
@@ -72,7 +80,13 @@ def _show(answer: Answer) -> None:
         output.table(["DEPTH", "NODE", "KIND", "STATE", "FROM"], rows)
     for one in answer.unsearched:
         output.note(f"warning: {one.label} is not searched whole: {one.reason}")
+    if left_out := _left_out(answer):
+        output.note(f"stemma: {left_out} more are left out (--limit)")
     output.line(f"{len(affected)} downstream, as of ledger entry {answer.entry}")
+
+
+def _left_out(answer: Answer) -> int:
+    return sum(dataset.downstream.left_out for dataset in answer.found)
 
 
 def _state(node: TraceNode) -> str:
@@ -104,6 +118,7 @@ def _document(answer: Answer) -> dict[str, Any]:
             }
             for node, sources in _affected(answer)
         ],
+        "left_out": _left_out(answer),
         "unsearched": [
             {"label": one.label, "digest": str(one.digest), "reason": one.reason}
             for one in answer.unsearched

@@ -310,5 +310,6 @@ def test_a_plan_lists_so_many_survivors_and_says_so(
         monkeypatch.setattr(surviving, "LIMITS", type(LIMITS)(survivors=2))
         cut = plan(world.registry, view, BAD)
     assert [one.label for one in whole.survives] == ["eval/e:1", "models/p:1", "models/r:1"]
-    assert (whole.cut, cut.cut, len(cut.survives)) == (False, True, 2)
+    assert (whole.cut, cut.cut) == (False, True)
+    assert len(cut.survives) <= 2
     assert "named limit" in planned.notes(cut)[-1]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx")
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
+TENSOR = "tensor:"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,38 @@ class Asked:
         if last < first:
             raise click.UsageError("--between takes the earlier time first")
         return Window(first, last)
+
+    def placed(self, view: Snapshot, found: Trace) -> Trace:
+        """With where it runs, and what is at the stage that is asked about."""
+        from stemma_registry.catalogue.deployed import Wanted
+        from stemma_registry.lineage import deployments, whereabouts
+
+        running = deployments.load(view, Wanted(stage=self.stage))
+        found = whereabouts.with_deployments(found, running)
+        return found if self.stage is None else whereabouts.with_stages(found, view, self.stage)
+
+    def below(self, view: Snapshot, node: int) -> Trace:
+        """What came from a node, as far as it is asked about."""
+        from stemma_registry.lineage import whereabouts
+        from stemma_registry.lineage.trace import trace as walk
+
+        found = walk(view, node, self.direction, self.depth, self.only, self.limit)
+        if not self.deployed and self.stage is None:
+            return found
+        return whereabouts.only_deployed(self.placed(view, found))
+
+    def check_downward(self, subject: str) -> None:
+        """Raise UsageError for options that records and tensors do not go together with."""
+        for given, option in (
+            (self.up, "--up"),
+            (self.target is not None, "--to"),
+            (self.between is not None, "--between"),
+            (self.only_support, "--only-support"),
+            (self.depth is not None and subject.startswith(TENSOR), "--depth"),
+        ):
+            if given:
+                scheme = subject.partition(":")[0]
+                raise click.UsageError(f"{scheme}:... is traced to what came from it; no {option}")
 
     def check(self) -> None:
         """Raise UsageError for options that do not go together."""
@@ -126,27 +159,22 @@ def trace(
     record:FILE finds the datasets that have any record of FILE, and all that
     came from them.
     """
-    if subject.startswith(record_trace.PREFIX):
-        if any(value not in (None, False, ()) for value in options.values()):
-            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
-        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
-        return
-    if fields is not None:
-        raise click.UsageError("--fields is of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
     asked = Asked(**options)
     asked.check()
+    if subject.startswith((record_trace.PREFIX, TENSOR)):
+        asked.check_downward(subject)
+    if subject.startswith(record_trace.PREFIX):
+        with _view(session, trust, asked.as_of) as at:
+            path = subject[len(record_trace.PREFIX) :]
+            record_trace.run(session, at, path, fields, form, asked.below)
+        return
+    if fields is not None:
+        raise click.UsageError("--fields is of record:FILE")
     form = "json" if session.json else form  # `--json` is a format too
-    if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
-        raise click.UsageError("what holds a tensor is traced downward, and whole")
     with _view(session, trust, asked.as_of) as (registry, view):
-        if subject.startswith("tensor:"):
-            from stemma_registry.tensors import showing
-
-            trace_formats.show(showing.trace(view, subject), None, form)
-            return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
             return
@@ -179,9 +207,7 @@ def _view(
 def _found(
     view: Snapshot, subject: str, asked: Asked
 ) -> tuple[Trace, list[list[TraceEdge]] | None]:
-    from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.config import LIMITS
-    from stemma_registry.lineage import deployments, whereabouts
     from stemma_registry.lineage.paths import between
     from stemma_registry.lineage.trace import Direction
     from stemma_registry.lineage.trace import trace as walk
@@ -189,6 +215,10 @@ def _found(
     from stemma_registry.reference import resolve
 
     paths = None
+    if subject.startswith(TENSOR):
+        from stemma_registry.tensors import showing
+
+        return asked.placed(view, showing.trace(view, subject, asked.only, asked.limit)), None
     if asked.target is not None:
         first = start(view, subject, Direction.DOWN, asked.window)
         last = resolve(view, asked.target).node
@@ -201,11 +231,7 @@ def _found(
     else:
         begin = start(view, subject, asked.direction, asked.window)
         found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
-    running = deployments.load(view, Wanted(stage=asked.stage))
-    found = whereabouts.with_deployments(found, running)
-    if asked.stage is not None:
-        found = whereabouts.with_stages(found, view, asked.stage)
-    return found, paths
+    return asked.placed(view, found), paths
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:

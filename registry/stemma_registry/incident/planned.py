@@ -142,7 +142,7 @@ def notes(plan: Plan) -> list[str]:
     if plan.more:
         found.append(f"and {plan.more} more steps (--limit)")
     if plan.cut:
-        found.append(f"more than {LIMITS.survivors} survive, and are not listed (a named limit)")
+        found.append(f"not all that survives is listed: {LIMITS.survivors} at most (a named limit)")
     if any(step.circle for step in plan.steps):
         found.append("* these are said to come from each other: ask their owners what is first")
     return found

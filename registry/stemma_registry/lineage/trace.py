@@ -139,8 +139,11 @@ class Only:
 
     def lets(self, edge: TraceEdge) -> bool:
         """Whether an edge that somebody said is one of them."""
-        enough = _ORDER.index(edge.assurance) <= _ORDER.index(self.assurance)
-        return enough and (self.relations is None or edge.relation in self.relations)
+        return self.suffices(edge) and (self.relations is None or edge.relation in self.relations)
+
+    def suffices(self, edge: TraceEdge) -> bool:
+        """Whether it is worth that much, whatever its relation."""
+        return _ORDER.index(edge.assurance) <= _ORDER.index(self.assurance)
 
 
 ANY = Only()
@@ -189,17 +192,29 @@ def trace(
     return replace(part, left_out=len(depths) - len(shown))
 
 
-def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) -> Trace:
+def from_held(
+    snapshot: Snapshot,
+    held: TraceNode,
+    into: Sequence[TraceEdge],
+    only: Only = ANY,
+    limit: int | None = None,
+) -> Trace:
     """Everything downstream of something that is no node of the catalogue, and what holds it.
 
-    `held.id` is a number that no node has; `into` leads from it to those that hold it.
+    `held.id` is a number that no node has; `into` leads from it to those that hold it. `only`
+    and `limit` are as of `trace`.
     """
-    walk, depths = Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
+    first = [edge for edge in into if only.suffices(edge)]
+    walk, depths = Walk(snapshot, Direction.DOWN, only), {edge.output: 1 for edge in first}
     _spread(walk, depths, {(node, False) for node in depths}, 1, None)
-    found = finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
+    shown = _nearest(snapshot, held.id, {held.id: 0, **depths}, limit)
+    del shown[held.id]
+    found = finish(snapshot, held.id, Direction.DOWN, shown, walk.edges.values())
     nodes = {held.id: held, **found.nodes}
-    order = sorted(into, key=lambda edge: found.nodes[edge.output].digest)
-    return replace(found, nodes=nodes, edges=(*order, *found.edges))
+    kept = [edge for edge in first if edge.output in nodes]
+    order = sorted(kept, key=lambda edge: found.nodes[edge.output].digest)
+    edges = (*order, *found.edges)
+    return replace(found, nodes=nodes, edges=edges, left_out=len(depths) - len(shown))
 
 
 def _spread(

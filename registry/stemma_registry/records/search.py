@@ -7,8 +7,9 @@ its bytes can be had. So an index by a stranger can find something, and blame no
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from stemma_registry.reference import worth as binding_worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stored import heard
 
+Below = Callable[[Snapshot, int], Trace]
+EVERYTHING: Below = partial(trace, direction=Direction.DOWN)
 SHOWN = 5  # reasons why a dataset is not searched whole
 
 
@@ -87,16 +90,23 @@ class Answer:
 
 
 def search(
-    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+    registry: Registry,
+    view: Snapshot,
+    source: Path,
+    fields: Iterable[str] | None,
+    below: Below = EVERYTHING,
 ) -> Answer:
-    """Find the records of a file. Raises Refused for what has none, Unavailable."""
+    """Find the records of a file; `below` says what came from a dataset that has any.
+
+    Raises Refused for what has none, Unavailable.
+    """
     named = tuple(sorted({canonical.normal(name) for name in fields})) if fields else None
     try:
         with (
             children() as readers,
             tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
         ):
-            question = _Question(registry, view, readers, Path(scratch), named)
+            question = _Question(registry, view, readers, Path(scratch), named, below)
             question.read(source)
             return question.answer()
     except NoExtra as error:
@@ -130,6 +140,7 @@ class _Question:
     children: Children
     scratch: Path
     fields: tuple[str, ...] | None
+    below: Below
     messages: list[bytes] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     unread: int = 0
@@ -193,7 +204,7 @@ class _Question:
                         shown[node],
                         tuple(sorted({str(row.name) for row in names})),
                         tuple(matches),
-                        trace(self.view, node, Direction.DOWN),
+                        self.below(self.view, node),
                     )
                 )
             if reasons:
