@@ -44,9 +44,9 @@ def run(session: Session, text: str, reason: str, dry_run: bool, sign: Choice) -
 
 
 def refuse_options(include: tuple[str, ...], artifact_only: bool) -> None:
-    """Raise UsageError for options about files."""
+    """Raise UsageError for what is about the files of one artifact."""
     if include or artifact_only:
-        raise click.UsageError("a package has no files: no --include, --artifact-only")
+        raise click.UsageError("--include and --artifact-only are of an artifact")
 
 
 def _document(seen: Preview) -> dict[str, Any]:

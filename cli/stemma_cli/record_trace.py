@@ -119,11 +119,16 @@ def _document(answer: Answer) -> dict[str, Any]:
             for node, sources in _affected(answer)
         ],
         "left_out": _left_out(answer),
-        "unsearched": [
-            {"label": one.label, "digest": str(one.digest), "reason": one.reason}
-            for one in answer.unsearched
-        ],
+        "unsearched": unsearched(answer),
     }
+
+
+def unsearched(answer: Answer) -> list[dict[str, str]]:
+    """The datasets that are not searched whole, and why."""
+    return [
+        {"label": one.label, "digest": str(one.digest), "reason": one.reason}
+        for one in answer.unsearched
+    ]
 
 
 def _dataset(dataset: Dataset) -> dict[str, Any]:

@@ -113,7 +113,14 @@ def preview(
         unknown = set(include) - {row.path for row in files}
         if unknown:
             raise Refused(f"--include {min(unknown)!r:.80}: {first.label} has no such file")
-    warnings = []
+    return previewed(view, targets, shared, signer)
+
+
+def previewed(
+    view: Snapshot, targets: Sequence[Target], shared: Sequence[Shared], signer: Signer
+) -> Preview:
+    """What quarantining these would do; `view` knows the signer. The first is what it is about."""
+    first, warnings = targets[0], []
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
             f"the trust root does not let {described(signer)} stop {first.label}: "

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import matching, output, reports
+from stemma_cli import matching, output, record_trace, recorded, reports
 from stemma_cli.commands import feeding, measures
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.custody import Preview
+    from stemma_registry.measures.recorded import Found
 
 
 @click.command()
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
+@click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
 @signing()
 @pass_session
@@ -29,23 +31,34 @@ def quarantine(
     reason: str,
     dry_run: bool,
     include: tuple[str, ...],
+    fields: str | None,
     artifact_only: bool,
     sign: Choice,
 ) -> None:
     """Stop REF and everything that descends from it, now and later.
 
     An artifact takes along the files that only it and its descendants contain. REF may also
-    be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3): all that has it in it, as a believed BOM says.
+    be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3): all that has it in it, as a believed BOM says;
+    or record:FILE: the datasets that have any record of FILE today.
     """
-    if ref.startswith(matching.PREFIX):
+    of_records = ref.startswith(record_trace.PREFIX)
+    if of_records or ref.startswith(matching.PREFIX):
         matching.refuse_options(include, artifact_only)
+    if fields is not None and not of_records:
+        raise click.UsageError("--fields is of record:FILE")
+    if ref.startswith(matching.PREFIX):
         matching.run(session, ref, reason, dry_run, sign)
         return
     from stemma_registry import custody
 
     signer = session.signer(sign)
     with session.view() as (registry, view):
-        seen = custody.preview(view, ref, signer, include, artifact_only)
+        found = recorded.found((registry, view), signer, ref, fields) if of_records else None
+        seen = (
+            custody.preview(view, ref, signer, include, artifact_only)
+            if found is None
+            else found.preview
+        )
         trust = view.trust
     statement = entry = said = None
     if not dry_run:
@@ -59,9 +72,10 @@ def quarantine(
             "entry": entry,
             "quarantine": str(statement) if statement else None,
         }
-        output.document({**done, **_document(seen), "feed": said})
+        unsearched = {} if found is None else recorded.document(found)
+        output.document({**done, **_document(seen), **unsearched, "feed": said})
         return
-    _print(seen, dry_run)
+    _print(seen, found, dry_run)
     if statement is not None:
         output.line(f"quarantined: ledger entry {entry}")
         output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
@@ -122,12 +136,15 @@ def _document(seen: Preview) -> dict[str, Any]:
     }
 
 
-def _print(seen: Preview, dry_run: bool) -> None:
+def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
     for warning in seen.warnings:
         output.note(f"warning: {warning}")
     first, files = seen.targets[0], seen.targets[1:]
-    output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
-    if files:
+    if found is not None:
+        recorded.show(found, dry_run)
+    else:
+        output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
+    if files and found is None:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
         measures.some([f"    {target.path}" for target in files])
     if seen.shared:

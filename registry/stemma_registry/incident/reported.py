@@ -24,10 +24,10 @@ def document(found: Incident) -> dict[str, Any]:
     return {
         "quarantine": str(found.id),
         "state": found.state,
-        "criterion": dict(found.criterion) if found.criterion is not None else None,
         "entry": found.plan.entry,
         "trust_root": str(found.trust),
         "asked": format_time(found.asked),
+        "criterion": dict(found.criterion) if found.criterion is not None else None,
         "act": _moment(found.act),
         "counts": {by: dict(table) for by, table in report.counts(found.plan).items()},
         "timeline": [_moment(one) for one in found.timeline.moments],
