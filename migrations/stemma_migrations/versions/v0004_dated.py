@@ -11,6 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from stemma_migrations import emptying
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -18,27 +20,9 @@ depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-# Children before what they refer to.
-_TABLES = (
-    "collection",
-    "kept",
-    "version",
-    "manifest_entry",
-    "lifted",
-    "subject",
-    "status",
-    "edge",
-    "artifact",
-    "statement",
-    "node",
-    "identity",
-    "state",
-)
-
 
 def upgrade() -> None:
-    for table in _TABLES:
-        op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+    emptying.empty(op.get_bind())
     op.create_table(
         "dated",
         sa.Column("statement_id", _ID, nullable=False),

@@ -12,6 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from stemma_migrations import emptying
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -21,30 +23,11 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _TYPE = "=urn:stemma:stage:v0.1"  # as the column keeps it
 
-# Children before what they refer to.
-_TABLES = (
-    "collection",
-    "kept",
-    "version",
-    "manifest_entry",
-    "lifted",
-    "subject",
-    "status",
-    "edge",
-    "artifact",
-    "dated",
-    "statement",
-    "node",
-    "identity",
-    "state",
-)
-
 
 def upgrade() -> None:
     seen = sa.text("SELECT 1 FROM statement WHERE predicate_type = :type LIMIT 1")
     if op.get_bind().execute(seen, {"type": _TYPE}).first() is not None:
-        for table in _TABLES:
-            op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+        emptying.empty(op.get_bind())
     op.create_table(
         "stage",
         sa.Column("statement_id", _ID, nullable=False),

@@ -11,6 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from stemma_migrations import emptying
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -19,31 +21,9 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
-# Children before what they refer to.
-_TABLES = (
-    "deployment",
-    "stage",
-    "collection",
-    "kept",
-    "version",
-    "manifest_entry",
-    "lifted",
-    "subject",
-    "status",
-    "edge",
-    "artifact",
-    "dated",
-    "statement",
-    "named",
-    "node",
-    "identity",
-    "state",
-)
-
 
 def upgrade() -> None:
-    for table in _TABLES:
-        op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+    emptying.empty(op.get_bind())
     op.add_column("statement", sa.Column("heard", sa.BigInteger(), nullable=True))
     op.create_table(
         "package",

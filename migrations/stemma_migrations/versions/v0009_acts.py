@@ -12,6 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from stemma_migrations import emptying
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -20,35 +22,9 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
-# Children before what they refer to.
-_TABLES = (
-    "packaged",
-    "environment_package",
-    "environment",
-    "package",
-    "deployment",
-    "stage",
-    "collection",
-    "kept",
-    "version",
-    "manifest_entry",
-    "lifted",
-    "subject",
-    "status",
-    "edge",
-    "artifact",
-    "dated",
-    "statement",
-    "named",
-    "node",
-    "identity",
-    "state",
-)
-
 
 def upgrade() -> None:
-    for table in _TABLES:
-        op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+    emptying.empty(op.get_bind())
     op.create_table(
         "criterion",
         sa.Column("statement_id", _ID, nullable=False),

@@ -12,6 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from stemma_migrations import emptying
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -20,39 +22,11 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TYPE = "=urn:stemma:tensors:v0.1"  # as the column keeps it
 
-# Children before what they refer to.
-_TABLES = (
-    "packaged",
-    "environment_package",
-    "environment",
-    "package",
-    "waiver",
-    "criterion",
-    "deployment",
-    "stage",
-    "collection",
-    "kept",
-    "version",
-    "manifest_entry",
-    "lifted",
-    "subject",
-    "status",
-    "edge",
-    "artifact",
-    "dated",
-    "statement",
-    "named",
-    "node",
-    "identity",
-    "state",
-)
-
 
 def upgrade() -> None:
     seen = sa.text("SELECT 1 FROM statement WHERE predicate_type = :type LIMIT 1")
     if op.get_bind().execute(seen, {"type": _TYPE}).first() is not None:
-        for table in _TABLES:
-            op.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+        emptying.empty(op.get_bind())
     op.create_table(
         "tensor",
         sa.Column("id", _ID, nullable=False),
