@@ -14,37 +14,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.gitobject import BLOB, DIGITS, TREE, ObjectFormat, identify
 from stemma_attestations.manifest import Entry
 
 POINTER_VERSION = "https://git-lfs.github.com/spec/v1"
-_FILE, _FOLDER = b"100644", b"40000"
+_FILE, _FOLDER = BLOB.encode(), TREE.encode()
 
 
-class ObjectFormat(StrEnum):
-    """By which hash a repository names its objects."""
+FORMATS: tuple[ObjectFormat, ...] = ("sha1", "sha256")
 
-    SHA1 = "sha1"
-    SHA256 = "sha256"
 
-    @property
-    def digits(self) -> int:
-        """Hex digits of an id."""
-        return 40 if self is ObjectFormat.SHA1 else 64
-
-    @classmethod
-    def of(cls, tree: Digest) -> ObjectFormat:
-        """The one of a `gitTree` digest, which its length tells."""
-        return cls.SHA1 if len(tree.value) == cls.SHA1.digits else cls.SHA256
+def format_of(tree: Digest) -> ObjectFormat:
+    """By which hash a `gitTree` digest is, which its length tells."""
+    return "sha1" if len(tree.value) == DIGITS["sha1"] else "sha256"
 
 
 class BlobHash:
     """The id of a Git blob of `size` bytes, fed as they come."""
 
     def __init__(self, form: ObjectFormat, size: int) -> None:
-        self._state = hashlib.new(form.value, b"blob %d\0" % size, usedforsecurity=False)
+        self._state = hashlib.new(form, b"blob %d\0" % size, usedforsecurity=False)
 
     def update(self, data: bytes) -> None:
         """The next bytes."""
@@ -72,9 +63,7 @@ def pointer(entry: Entry) -> bytes:
 
 def blob_id(form: ObjectFormat, data: bytes) -> bytes:
     """The raw id of a Git blob."""
-    state = BlobHash(form, len(data))
-    state.update(data)
-    return state.id
+    return bytes.fromhex(identify("blob", data, form))
 
 
 def pointer_id(form: ObjectFormat, entry: Entry) -> bytes:
@@ -111,6 +100,5 @@ def _hash(form: ObjectFormat, top: _Folder) -> bytes:
             (name + b"/", _FOLDER, done[id(below)], name) for name, below in folder.folders.items()
         ]
         body = b"".join(mode + b" " + name + b"\0" + blob for _, mode, blob, name in sorted(items))
-        head = b"tree %d\0" % len(body)
-        done[id(folder)] = hashlib.new(form.value, head + body, usedforsecurity=False).digest()
+        done[id(folder)] = bytes.fromhex(identify("tree", body, form))
     return done[id(top)]

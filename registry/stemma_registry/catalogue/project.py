@@ -18,7 +18,7 @@ from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.errors import (
     BadBundle,
@@ -43,6 +43,7 @@ from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
     acts,
+    aliases,
     collection,
     dated_facts,
     deployed,
@@ -142,6 +143,7 @@ class Projector:
             ),
         )
         self._named_before(node, entry)
+        aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
         """Bind names by statements that came before the artifact: whoever brought them early.
@@ -243,7 +245,7 @@ class Projector:
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
         for position, subject in enumerate(statement.subjects):
-            digest = subject.digest("sha256") or subject.digest("gitCommit")
+            digest = subject.first(*NODES)
             if digest is None:
                 continue
             name = subject_name(subject.name)
@@ -276,6 +278,8 @@ class Projector:
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self._node(said.artifact))
+            elif statement.predicate_type in aliases.TYPES:
+                aliases.of_statement(self.connection, row, statement, self._node)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
         except BadStatement:

@@ -294,6 +294,12 @@ def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
     )
 
 
+def is_file(connection: Connection, blob: int) -> bool:
+    """Whether an artifact contains a blob."""
+    asked = select(t.manifest_entry.c.blob_id).where(t.manifest_entry.c.blob_id == blob).limit(1)
+    return connection.execute(asked).first() is not None
+
+
 def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     """The files of artifacts."""
     return _all(

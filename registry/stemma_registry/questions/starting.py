@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma_attestations.windows import Window
+from stemma_registry import aliased
+from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.directory import identify
 from stemma_registry.errors import Refused
@@ -22,8 +24,10 @@ def is_origin(text: str) -> bool:
     return text.startswith(_SCHEMES)
 
 
-def start(view: Snapshot, text: str, direction: Direction, window: Window) -> int | Origin:
-    """The node of a reference or of a path's bytes, or what leads to several.
+def start(
+    view: Snapshot, store: Store, text: str, direction: Direction, window: Window
+) -> int | Origin:
+    """The node of a reference, an alias or a path's bytes, or what leads to several.
 
     Raises NotFound, Malformed, and Refused for a window of what is no signer.
     """
@@ -36,7 +40,7 @@ def start(view: Snapshot, text: str, direction: Direction, window: Window) -> in
     if text.startswith(stage_starts.SCHEME):
         return stage_starts.origin(view, text, direction)
     if looks_like_reference(text):
-        return resolve(view, text).node
+        return aliased.start(view, store, text, direction)
     path = Path(text)
     digest = pointed(path)
     known = query.node_id(view.connection, digest) if digest is not None else None

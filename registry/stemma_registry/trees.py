@@ -1,0 +1,147 @@
+"""Git trees of artifacts: computed from stored bytes where somebody asks, and kept nowhere.
+
+A tree with pointers only follows from the manifest. Any other needs the bytes of what is no
+pointer; a search over many artifacts reads few of them (see `LIMITS.tree_*`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stemma_attestations import gitattributes, gittree
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadDocument, Undecided
+from stemma_attestations.gitobject import ObjectFormat
+from stemma_attestations.manifest import Entry
+from stemma_registry import gate
+from stemma_registry.blobs.contract import Store, get_bytes
+from stemma_registry.catalogue import manifests
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import BlobMissing, Damaged, Refused
+from stemma_registry.reference import Resolved
+from stemma_registry.registry import Registry, Snapshot
+
+
+class Pointers(StrEnum):
+    """Which files are LFS pointers in the tree."""
+
+    ALL = "all"
+    NONE = "none"
+    ATTRIBUTES = "attributes"  # those that the artifact's own .gitattributes names
+
+
+@dataclass(frozen=True)
+class Found:
+    """The artifacts (nodes) that have a tree, and whether some were not looked at."""
+
+    nodes: tuple[tuple[int, Pointers], ...]
+    looked_at: int
+    cut: bool
+
+
+def of_artifact(
+    registry: Registry, view: Snapshot, found: Resolved, form: str, pointers: Pointers
+) -> Digest:
+    """The tree of an artifact, of any size. Raises NotFound, and what `compute` raises."""
+    manifest = gate.load_manifest(registry, view, found)
+    wanted: ObjectFormat = "sha1" if form == "sha1" else "sha256"
+    return compute(registry.store, manifest.entries, wanted, pointers)
+
+
+def compute(
+    store: Store, entries: Sequence[Entry], form: ObjectFormat, pointers: Pointers
+) -> Digest:
+    """The tree of an artifact's files.
+
+    Raises Undecided where bytes that it takes are lost or damaged, Refused for a
+    `.gitattributes` that is not read.
+    """
+    plain = {entry.path for entry in _plain(store, entries, pointers)}
+    blobs = {}
+    for entry in entries:
+        if entry.path in plain:
+            blobs[entry.path] = _blob_id(store, entry, form)
+        else:
+            blobs[entry.path] = gittree.pointer_id(form, entry)
+    return gittree.tree_id(form, blobs)
+
+
+def search(view: Snapshot, store: Store, tree: Digest) -> Found:
+    """The artifacts of which `tree` is a Git tree, the newest first. Raises Undecided."""
+    form = gittree.format_of(tree)
+    ids = manifests.newest(view.connection, LIMITS.alias_artifacts + 1)
+    cut = len(ids) > LIMITS.alias_artifacts
+    found: list[tuple[int, Pointers]] = []
+    room = LIMITS.tree_search_bytes
+    for node, entries in manifests.entries(view.connection, ids[: LIMITS.alias_artifacts]):
+        if gittree.all_pointers(form, entries) == tree:
+            found.append((node, Pointers.ALL))
+            continue
+        for pointers in (Pointers.ATTRIBUTES, Pointers.NONE):
+            try:
+                size = sum(entry.size for entry in _plain(store, entries, pointers))
+                if size > min(room, LIMITS.tree_bytes):
+                    cut = True
+                    continue
+                room -= size
+                if compute(store, entries, form, pointers) == tree:
+                    found.append((node, pointers))
+                    break
+            except Refused:
+                continue  # it says which files are pointers in a way that is not read
+            except Undecided:
+                cut = True
+    return Found(tuple(found), min(len(ids), LIMITS.alias_artifacts), cut)
+
+
+def aliases(store: Store | None, entries: Sequence[Entry]) -> Iterator[Digest]:
+    """Every Git tree of an artifact that can be told without reading much; none without a store."""
+    for form in gittree.FORMATS:
+        yield gittree.all_pointers(form, entries)
+        if store is None:
+            continue
+        for pointers in (Pointers.ATTRIBUTES, Pointers.NONE):
+            try:
+                plain = _plain(store, entries, pointers)
+                if sum(entry.size for entry in plain) <= LIMITS.tree_bytes:
+                    yield compute(store, entries, form, pointers)
+            except (Refused, Undecided):
+                continue
+
+
+def _plain(store: Store, entries: Sequence[Entry], pointers: Pointers) -> list[Entry]:
+    """The files that are themselves in the tree. Raises Undecided, Refused."""
+    if pointers is Pointers.ALL:
+        return []
+    if pointers is Pointers.NONE:
+        return list(entries)
+    said = [e for e in entries if e.path.rpartition("/")[2] == gitattributes.NAME]
+    if any(entry.size > gitattributes.MAX_BYTES for entry in said):
+        raise Refused(f"a .gitattributes of more than {gitattributes.MAX_BYTES} bytes is not read")
+    try:
+        rules = gitattributes.rules({e.path: _read(store, e) for e in said})
+    except BadDocument as error:
+        raise Refused(f"{error}; ask for `--pointers all` or `none`") from error
+    return [entry for entry in entries if not gitattributes.is_pointer(rules, entry.path)]
+
+
+def _read(store: Store, entry: Entry) -> bytes:
+    try:
+        return get_bytes(store, entry.sha256, gitattributes.MAX_BYTES)
+    except (BlobMissing, Damaged) as error:
+        raise Undecided(f"{entry.path}: {error}") from error
+
+
+def _blob_id(store: Store, entry: Entry, form: ObjectFormat) -> bytes:
+    state, size = gittree.BlobHash(form, entry.size), 0
+    try:
+        for chunk in store.chunks(entry.sha256):
+            size += len(chunk)
+            state.update(chunk)
+    except (BlobMissing, Damaged) as error:
+        raise Undecided(f"{entry.path}: {error}") from error
+    if size != entry.size:
+        raise Undecided(f"{entry.path}: {size} bytes, and its manifest says {entry.size}")
+    return state.id
