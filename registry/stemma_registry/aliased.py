@@ -62,7 +62,7 @@ def by_root(view: Snapshot, text: str) -> Resolved | None:
 
 def with_root(view: Snapshot, root: Digest) -> list[int]:
     """The artifacts that have an OMS root, of so many as `LIMITS.alias_artifacts`."""
-    ids = manifests.newest(view.connection, LIMITS.alias_artifacts)
+    ids, _ = manifests.newest(view.connection, LIMITS.alias_artifacts, LIMITS.alias_files)
     each = manifests.entries(view.connection, ids)
     return [node for node, entries in each if entries and Manifest(entries).oms_root == root]
 
@@ -124,7 +124,7 @@ def _said(view: Snapshot, text: str, found: trees.Found) -> Resolved:
     try:
         return reference.resolve(view, text)
     except NotFound as error:
-        rest = "; of some the files are too large to look" if found.cut else ""
+        rest = "; some were left out, the limits are named ones" if found.cut else ""
         raise NotFound(
             f"no artifact has the {text[:20]} and no statement speaks of it "
             f"({found.looked_at} artifacts looked at{rest})"

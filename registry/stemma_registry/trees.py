@@ -71,11 +71,10 @@ def compute(
 def search(view: Snapshot, store: Store, tree: Digest) -> Found:
     """The artifacts of which `tree` is a Git tree, the newest first. Raises Undecided."""
     form = gittree.format_of(tree)
-    ids = manifests.newest(view.connection, LIMITS.alias_artifacts + 1)
-    cut = len(ids) > LIMITS.alias_artifacts
+    ids, cut = manifests.newest(view.connection, LIMITS.alias_artifacts, LIMITS.alias_files)
     found: list[tuple[int, Pointers]] = []
     room = LIMITS.tree_search_bytes
-    for node, entries in manifests.entries(view.connection, ids[: LIMITS.alias_artifacts]):
+    for node, entries in manifests.entries(view.connection, ids):
         if gittree.all_pointers(form, entries) == tree:
             found.append((node, Pointers.ALL))
             continue
@@ -93,7 +92,7 @@ def search(view: Snapshot, store: Store, tree: Digest) -> Found:
                 continue  # it says which files are pointers in a way that is not read
             except Undecided:
                 cut = True
-    return Found(tuple(found), min(len(ids), LIMITS.alias_artifacts), cut)
+    return Found(tuple(found), len(ids), cut)
 
 
 def aliases(store: Store | None, entries: Sequence[Entry]) -> Iterator[Digest]:

@@ -214,7 +214,7 @@ def test_lost_bytes_are_no_tree(world: World) -> None:
         at = resolve(view, "acme/m:1")
         with pytest.raises(Undecided):
             trees.of_artifact(world.registry, view, at, "sha1", Pointers.NONE)
-        with pytest.raises(NotFound, match="1 artifacts looked at; of some"):
+        with pytest.raises(NotFound, match="1 artifacts looked at; some"):
             aliased.resolve(view, world.store, str(tree(FILES)))
 
 

@@ -39,10 +39,19 @@ def entries(connection: Connection, ids: Iterable[int]) -> Iterator[tuple[int, t
             yield node, tuple(sorted(files))
 
 
-def newest(connection: Connection, limit: int) -> list[int]:
-    """So many artifacts, the newest first."""
-    asked = select(t.artifact.c.id).order_by(t.artifact.c.n.desc(), t.artifact.c.id).limit(limit)
-    return list(connection.execute(asked).scalars())
+def newest(connection: Connection, limit: int, files: int) -> tuple[list[int], bool]:
+    """So many artifacts, the newest first, with so many files together; whether there are more."""
+    asked = select(t.artifact.c.id, t.artifact.c.files)
+    rows = connection.execute(
+        asked.order_by(t.artifact.c.n.desc(), t.artifact.c.id).limit(limit + 1)
+    )
+    found: list[int] = []
+    for node, count in rows.all():
+        files -= count
+        if files < 0 or len(found) == limit:
+            return found, True
+        found.append(node)
+    return found, False
 
 
 def with_files(connection: Connection, files: Mapping[str, Digest]) -> list[int]:
