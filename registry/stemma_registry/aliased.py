@@ -127,7 +127,7 @@ def _said(view: Snapshot, text: str, found: trees.Found) -> Resolved:
         rest = "; some were left out, the limits are named ones" if found.cut else ""
         raise NotFound(
             f"no artifact has the {text[:20]} and no statement speaks of it "
-            f"({found.looked_at} artifacts looked at{rest})"
+            f"(looked at: {found.looked_at}{rest})"
         ) from error
 
 

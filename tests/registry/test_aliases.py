@@ -108,8 +108,6 @@ def test_a_model_signature_meets_the_artifact_whose_files_it_lists(
     assert kind in {one.fact.predicate_type for one in listed}
     assert world.code("acme/m:1") == 0
     is_rebuilt_the_same(world, tmp_path)
-    world.rebuild()
-    assert kinds(world, "acme/m:1").count(kind) == 1
 
 
 def test_what_is_only_known_later_is_not_known_before(world: World) -> None:
@@ -214,7 +212,7 @@ def test_lost_bytes_are_no_tree(world: World) -> None:
         at = resolve(view, "acme/m:1")
         with pytest.raises(Undecided):
             trees.of_artifact(world.registry, view, at, "sha1", Pointers.NONE)
-        with pytest.raises(NotFound, match="1 artifacts looked at; some"):
+        with pytest.raises(NotFound, match="looked at: 1; some"):
             aliased.resolve(view, world.store, str(tree(FILES)))
 
 
@@ -318,7 +316,7 @@ layouts = st.lists(
 
 @given(layouts=layouts)
 @settings(
-    max_examples=5,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
