@@ -13,7 +13,7 @@ from alembic import op
 from stemma_migrations.emptying import empty
 
 revision = "0015"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
