@@ -6,6 +6,7 @@ pointer; a search over many artifacts reads few of them (see `LIMITS.tree_*`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,10 +59,16 @@ def compute(
     Raises Undecided where bytes that it takes are lost or damaged, Refused for a
     `.gitattributes` that is not read.
     """
-    plain = {entry.path for entry in _plain(store, entries, pointers)}
+    return _tree(store, entries, form, _plain(store, entries, pointers))
+
+
+def _tree(
+    store: Store, entries: Sequence[Entry], form: ObjectFormat, plain: Sequence[Entry]
+) -> Digest:
+    read = {entry.path for entry in plain}
     blobs = {}
     for entry in entries:
-        if entry.path in plain:
+        if entry.path in read:
             blobs[entry.path] = _blob_id(store, entry, form)
         else:
             blobs[entry.path] = gittree.pointer_id(form, entry)
@@ -78,18 +85,16 @@ def search(view: Snapshot, store: Store, tree: Digest) -> Found:
         if gittree.all_pointers(form, entries) == tree:
             found.append((node, Pointers.ALL))
             continue
-        for pointers in (Pointers.ATTRIBUTES, Pointers.NONE):
+        for pointers, plain in _kinds(store, entries):
+            size = sum(entry.size for entry in plain)
+            if size > min(room, LIMITS.tree_bytes):
+                cut = True
+                continue
+            room -= size
             try:
-                size = sum(entry.size for entry in _plain(store, entries, pointers))
-                if size > min(room, LIMITS.tree_bytes):
-                    cut = True
-                    continue
-                room -= size
-                if compute(store, entries, form, pointers) == tree:
+                if _tree(store, entries, form, plain) == tree:
                     found.append((node, pointers))
                     break
-            except Refused:
-                continue  # it says which files are pointers in a way that is not read
             except Undecided:
                 cut = True
     return Found(tuple(found), len(ids), cut)
@@ -101,13 +106,23 @@ def aliases(store: Store | None, entries: Sequence[Entry]) -> Iterator[Digest]:
         yield gittree.all_pointers(form, entries)
         if store is None:
             continue
-        for pointers in (Pointers.ATTRIBUTES, Pointers.NONE):
-            try:
-                plain = _plain(store, entries, pointers)
-                if sum(entry.size for entry in plain) <= LIMITS.tree_bytes:
-                    yield compute(store, entries, form, pointers)
-            except (Refused, Undecided):
-                continue
+        for _, plain in _kinds(store, entries):
+            if sum(entry.size for entry in plain) <= LIMITS.tree_bytes:
+                try:
+                    yield _tree(store, entries, form, plain)
+                except Undecided:
+                    continue
+
+
+def _kinds(store: Store, entries: Sequence[Entry]) -> Iterator[tuple[Pointers, list[Entry]]]:
+    """The ways of committing that are not pointers alone, each once, and what they take to read."""
+    said: list[Entry] | None = None
+    with contextlib.suppress(Refused, Undecided):
+        said = _plain(store, entries, Pointers.ATTRIBUTES)
+    if said is not None:
+        yield Pointers.ATTRIBUTES, said
+    if said is None or len(said) < len(entries):
+        yield Pointers.NONE, list(entries)
 
 
 def _plain(store: Store, entries: Sequence[Entry], pointers: Pointers) -> list[Entry]:
@@ -117,8 +132,8 @@ def _plain(store: Store, entries: Sequence[Entry], pointers: Pointers) -> list[E
     if pointers is Pointers.NONE:
         return list(entries)
     said = [e for e in entries if e.path.rpartition("/")[2] == gitattributes.NAME]
-    if any(entry.size > gitattributes.MAX_BYTES for entry in said):
-        raise Refused(f"a .gitattributes of more than {gitattributes.MAX_BYTES} bytes is not read")
+    if sum(entry.size for entry in said) > gitattributes.MAX_BYTES:
+        raise Refused(f".gitattributes of more than {gitattributes.MAX_BYTES} bytes are not read")
     try:
         rules = gitattributes.rules({e.path: _read(store, e) for e in said})
     except BadDocument as error:
