@@ -30,10 +30,11 @@ def found(at: tuple[Registry, Snapshot], signer: Signer, text: str, fields: str 
 def show(seen: Found, dry_run: bool) -> None:
     """The datasets and files that are stopped, before what they reach."""
     preview: Preview = seen.preview
-    whole = [target for target in preview.targets if target.path is None]
+    named = [target for target in preview.targets if target.alias is None]
+    whole = [target for target in named if target.path is None]
     word = "would stop" if dry_run else "stops"
     output.line(f"{word}  {len(whole)} dataset{'s' if len(whole) != 1 else ''} with such a record")
-    for target in preview.targets:
+    for target in named:
         output.line(f"    {target.label}" if target.path is None else f"      {target.path}")
     for label in seen.unsure:
         output.note(f"warning: {label} is not stopped: only a stranger says that it has one")
@@ -44,4 +45,7 @@ def show(seen: Found, dry_run: bool) -> None:
 
 def document(seen: Found) -> dict[str, Any]:
     """What is not stopped, because nobody can tell."""
-    return {"unsure": list(seen.unsure), "unsearched": record_trace.unsearched(seen.answer)}
+    return {
+        "unsure": list(seen.unsure),
+        "unsearched": record_trace.unsearched(seen.answer.unsearched),
+    }

@@ -55,7 +55,7 @@ def quarantine(
     with session.view() as (registry, view):
         found = recorded.found((registry, view), signer, ref, fields) if of_records else None
         seen = (
-            custody.preview(view, ref, signer, include, artifact_only)
+            custody.preview(view, ref, signer, include, artifact_only, registry.store)
             if found is None
             else found.preview
         )
@@ -113,6 +113,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "digest": str(target.digest),
                 "name": str(target.name) if target.name else None,
                 "path": target.path,
+                "alias": target.alias,
             }
             for target in seen.targets
         ],
@@ -139,7 +140,8 @@ def _document(seen: Preview) -> dict[str, Any]:
 def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
     for warning in seen.warnings:
         output.note(f"warning: {warning}")
-    first, files = seen.targets[0], seen.targets[1:]
+    first, more = seen.targets[0], seen.targets[1:]
+    files = [target for target in more if target.alias is None]
     if found is not None:
         recorded.show(found, dry_run)
     else:
@@ -147,6 +149,9 @@ def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
     if files and found is None:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
         measures.some([f"    {target.path}" for target in files])
+    measures.some(
+        [f"  and its {target.label}, a name it has too" for target in more if target.alias]
+    )
     if seen.shared:
         output.line("  not included, because others have them too (--include PATH adds one):")
         measures.some(

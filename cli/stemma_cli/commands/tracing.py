@@ -142,6 +142,14 @@ class Asked:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option(
+    "--near",
+    type=click.FloatRange(0.5, 1),
+    is_flag=False,
+    flag_value=0.8,
+    metavar="[SIMILARITY]",
+    help="Of record:FILE: also what is nearly the same, apart.  [alone: 0.8]",
+)
+@click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
 @pass_session
@@ -151,6 +159,7 @@ def trace(
     subject: str,
     form: str,
     fields: str | None,
+    near: float | None,
     trust: str | None,
     **options: Any,
 ) -> None:
@@ -173,10 +182,10 @@ def trace(
     if subject.startswith(record_trace.PREFIX):
         with _view(session, trust, asked.as_of) as at:
             path = subject[len(record_trace.PREFIX) :]
-            record_trace.run(session, at, path, fields, form, asked.below)
+            record_trace.run(session, at, path, fields, form, near, asked.below)
         return
-    if fields is not None:
-        raise click.UsageError("--fields is of record:FILE")
+    if fields is not None or near is not None:
+        raise click.UsageError("--fields and --near are of record:FILE")
     form = "json" if session.json else form  # `--json` is a format too
     with _view(session, trust, asked.as_of) as (registry, view):
         if asked.only_support:
@@ -185,7 +194,7 @@ def trace(
         if asked.coverage:
             _coverage(registry, view, subject, form)
             return
-        found, paths = _found(view, subject, asked)
+        found, paths = _found(registry, view, subject, asked)
         _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
         trace_formats.show_deployed(whereabouts.only_deployed(found), form)
@@ -210,7 +219,7 @@ def _view(
 
 
 def _found(
-    view: Snapshot, subject: str, asked: Asked
+    registry: Registry, view: Snapshot, subject: str, asked: Asked
 ) -> tuple[Trace, list[list[TraceEdge]] | None]:
     from stemma_registry.config import LIMITS
     from stemma_registry.lineage.paths import between
@@ -225,16 +234,21 @@ def _found(
 
         return asked.placed(view, showing.trace(view, subject, asked.only, asked.limit)), None
     if asked.target is not None:
-        first = start(view, subject, Direction.DOWN, asked.window, asked.repo or HERE)
+        first = start(
+            view, registry.store, subject, Direction.DOWN, asked.window, asked.repo or HERE
+        )
         last = resolve(view, asked.target).node
         if asked.up and is_origin(subject):
             raise click.UsageError(f"{subject} came from nothing: --to without --up")
         if asked.up:
-            assert isinstance(first, int)  # noqa: S101 - for the type checker
+            if not isinstance(first, int):
+                raise click.UsageError(f"{subject} is several things: --to without --up, or one")
             first, last = last, first
         found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
     else:
-        begin = start(view, subject, asked.direction, asked.window, asked.repo or HERE)
+        begin = start(
+            view, registry.store, subject, asked.direction, asked.window, asked.repo or HERE
+        )
         found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
     return asked.placed(view, found), paths
 

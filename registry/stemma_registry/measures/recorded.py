@@ -16,7 +16,7 @@ from stemma_registry import custody
 from stemma_registry.custody import Preview, Target
 from stemma_registry.errors import NotFound
 from stemma_registry.records import search
-from stemma_registry.records.search import Answer, Dataset, Match
+from stemma_registry.records.answers import Answer, Dataset, Match
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.signing import Signer
 
@@ -44,7 +44,7 @@ def preview(
     for dataset in answer.found:
         matches = [match for match in dataset.matches if _is_sure(match)]
         if matches:
-            targets += _targets(view, dataset, matches)
+            targets += _targets(registry, view, dataset, matches)
         else:
             unsure.append(dataset.label)
     if not targets:
@@ -56,8 +56,11 @@ def _is_sure(match: Match) -> bool:
     return match.checked or match.assurance is Assurance.ATTESTED
 
 
-def _targets(view: Snapshot, dataset: Dataset, matches: Iterable[Match]) -> list[Target]:
+def _targets(
+    registry: Registry, view: Snapshot, dataset: Dataset, matches: Iterable[Match]
+) -> list[Target]:
     """The dataset under the best name it has, and its files that have a record."""
-    first, _ = custody.target_of(view, str(dataset.digest))
+    first, node = custody.target_of(view, str(dataset.digest))
+    others = [] if node is None else custody.aliases(view, registry.store, node, first)[0]
     files = {match.shard: match.path for match in matches}
-    return [first, *(Target(blob, first.name, files[blob]) for blob in sorted(files))]
+    return [first, *(Target(blob, first.name, files[blob]) for blob in sorted(files)), *others]
