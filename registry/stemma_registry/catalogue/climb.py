@@ -15,6 +15,7 @@ from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.query import batches
 
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
@@ -137,27 +138,30 @@ def spoken_about(
     return found
 
 
+_CALLED = Prepared(
+    lambda among: (
+        select(
+            t.version.c.artifact_id,
+            t.version.c.name,
+            t.version.c.version,
+            t.statement.c.predicate_type,
+            t.statement.c.signer,
+            *TIMES,
+        )
+        .join(t.statement, t.statement.c.id == t.version.c.statement_id)
+        .where(among(t.version.c.artifact_id))
+        .order_by(t.version.c.id)
+    )
+)
+
+
 def called(connection: Connection, nodes: Iterable[int]) -> dict[int, list[Called]]:
     """The names of artifacts, in ledger order."""
     found: dict[int, list[Called]] = {}
-    for batch in batches(nodes, _BATCH):
-        query = (
-            select(
-                t.version.c.artifact_id,
-                t.version.c.name,
-                t.version.c.version,
-                t.statement.c.predicate_type,
-                t.statement.c.signer,
-                *TIMES,
-            )
-            .join(t.statement, t.statement.c.id == t.version.c.statement_id)
-            .where(t.version.c.artifact_id.in_(batch))
-            .order_by(t.version.c.id)
-        )
-        for row in connection.execute(query).all():
-            node, name, version, kind, signer = row[:5]
-            signed = () if row.root is None else times_of(row)
-            found.setdefault(node, []).append(Called(name, version, kind, signer, signed))
+    for row in _CALLED.rows(connection, nodes):
+        node, name, version, kind, signer = row[:5]
+        signed = () if row.root is None else times_of(row)
+        found.setdefault(node, []).append(Called(name, version, kind, signer, signed))
     return found
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.relations import SAME_AS, propagates
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
@@ -21,7 +22,7 @@ from stemma_registry.lineage import support
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
-from stemma_registry.reference import best_version, labels
+from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
@@ -272,8 +273,14 @@ def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) ->
     """The edges that statements say from these nodes, or to them, each with every word for it."""
     ask = query.edges_from if down else query.edges_into
     grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
+    known: dict[tuple[str | None, str, str | None, Times, Mark], tuple[Assurance, str]] = {}
     for row in ask(snapshot.connection, nodes):
-        word = word_of(snapshot, row.fact, edge_worth(snapshot, row, None), row.mark)
+        fact = row.fact
+        # Most statements are by few signers: what they are worth is asked once for each kind.
+        kind = fact.signer, fact.predicate_type, fact.name, fact.signed, row.mark
+        if kind not in known:
+            known[kind] = edge_worth(snapshot, row, None), signer_label(snapshot, fact.signer)
+        word = Word(*known[kind], fact, row.mark)
         words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
         words[row.fact.bundle] = word
     edges = (
@@ -309,7 +316,6 @@ def finish(
     connection = snapshot.connection
     digests = query.digests(connection, depths)
     versions = query.versions_of(connection, depths)
-    shown = labels(snapshot, set(depths))
     stopped = {
         row.node_id
         for row in (*in_force(snapshot), *support.lost(snapshot, depths))
@@ -328,7 +334,7 @@ def finish(
         nodes[node] = TraceNode(
             id=node,
             digest=digests[node],
-            label=shown[node],
+            label=label(snapshot, digests[node], list(map(called, rows))),
             kind=best.kind if best else None,
             names=tuple(sorted({str(row.name) for row in rows})),
             depth=depths[node],
