@@ -68,7 +68,7 @@ def _fact(row: Any) -> Fact:
         row.n,
         row.subject_name,
         row.subject_version,
-        times_of(row),
+        () if row.root is None else times_of(row),
     )
 
 

@@ -273,14 +273,17 @@ def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) ->
     """The edges that statements say from these nodes, or to them, each with every word for it."""
     ask = query.edges_from if down else query.edges_into
     grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
-    known: dict[tuple[str | None, str, str | None, Times, Mark], tuple[Assurance, str]] = {}
+    known: dict[tuple[str | None, str, str | None, Times, Mark], Assurance] = {}
+    signers: dict[str | None, str] = {}
     for row in ask(snapshot.connection, nodes):
         fact = row.fact
         # Most statements are by few signers: what they are worth is asked once for each kind.
         kind = fact.signer, fact.predicate_type, fact.name, fact.signed, row.mark
         if kind not in known:
-            known[kind] = edge_worth(snapshot, row, None), signer_label(snapshot, fact.signer)
-        word = Word(*known[kind], fact, row.mark)
+            known[kind] = edge_worth(snapshot, row, None)
+        if fact.signer not in signers:
+            signers[fact.signer] = signer_label(snapshot, fact.signer)
+        word = Word(known[kind], signers[fact.signer], fact, row.mark)
         words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
         words[row.fact.bundle] = word
     edges = (
@@ -297,12 +300,15 @@ def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.
 
 def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
     """Strongest first."""
+    every = tuple(words)
+    if len(every) == 1:
+        return every
 
     def rank(word: Word) -> tuple[int, int, int, Digest]:
         assurance, mark = _ORDER.index(word.assurance), _MARKS.index(word.mark)
         return assurance, mark, word.fact.n, word.fact.bundle
 
-    return tuple(sorted(words, key=rank))
+    return tuple(sorted(every, key=rank))
 
 
 def finish(
@@ -328,7 +334,8 @@ def finish(
             ORIGIN, digests[ORIGIN], start.text, start.kind, (), 0, quarantined=False
         )
     known = [node for node in depths if node not in nodes]
-    for node in sorted(known, key=lambda node: (depths[node], digests[node])):
+    place = {node: (one.algorithm, one.value) for node, one in digests.items()}
+    for node in sorted(known, key=lambda node: (depths[node], place[node])):
         rows = versions.get(node, [])
         best = best_version(snapshot, rows)
         nodes[node] = TraceNode(
@@ -346,7 +353,7 @@ def finish(
         for edge in edges
         if edge.input in nodes and edge.output in nodes and not _leads_back(edge, depths, direction)
     ]
-    kept.sort(key=lambda e: (digests[e.input], digests[e.output], e.relation, e.path or ""))
+    kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
     return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 
