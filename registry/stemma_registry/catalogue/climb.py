@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Text, literal, select, true, type_coe
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.times import Times
+from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
@@ -83,6 +84,36 @@ def upstream(connection: Connection, start: int, limit: int) -> set[int]:
     else:
         above = above.union(inputs, owners)
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
+
+
+# By place: as SQLite has lists, and as PostgreSQL does.
+_ABOVE = {
+    name: (
+        f"SELECT output_id, input_id FROM edge WHERE output_id {among} "  # noqa: S608 - ours
+        f"UNION ALL SELECT blob_id, artifact_id FROM manifest_entry WHERE blob_id {among}"
+    )
+    for name, among in bulk.AMONG.items()
+}
+
+
+def shape(connection: Connection, start: int, limit: int) -> dict[int, list[int]] | None:
+    """For each node that `upstream` finds, those that lead to it; None where more than `limit`."""
+    sql = _ABOVE[connection.dialect.name]
+    below: dict[int, list[int]] = {start: []}
+    frontier = [start]
+    while frontier:
+        if len(below) > limit:
+            return None
+        following = []
+        for near, far in bulk.ask(connection, sql, listed=bulk.listed(connection, frontier)):
+            known = below.get(far)
+            if known is None:
+                below[far] = [near]
+                following.append(far)
+            else:
+                known.append(near)
+        frontier = following
+    return below
 
 
 def into(connection: Connection, nodes: Collection[int]) -> dict[int, list[Saying]]:

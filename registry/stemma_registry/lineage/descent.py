@@ -150,7 +150,7 @@ class _Rows:
     def below(self, frontier: Iterable[int]) -> list[Row]:
         """All edges one step down from the frontier."""
         nodes = sorted(frontier)
-        sql = "SELECT input_id, output_id, statement_id, relation FROM edge WHERE input_id IN ({})"
+        sql = "SELECT input_id, output_id, statement_id, relation FROM edge WHERE input_id {}"
         words: dict[str, str] = {}
         found: list[Row] = []
         for source, output, statement, word in self._all(sql, nodes):
@@ -158,11 +158,11 @@ class _Rows:
                 words[word] = _text(t.edge.c.relation, word)
             found.append((source, output, statement, words[word]))
         whole = [node for node in nodes if node not in self.parts]
-        held = "SELECT DISTINCT blob_id, artifact_id FROM manifest_entry WHERE blob_id IN ({})"
+        held = "SELECT DISTINCT blob_id, artifact_id FROM manifest_entry WHERE blob_id {}"
         found += [(blob, artifact, 0, CONTAINS) for blob, artifact in self._all(held, whole)]
         used = (
             "SELECT DISTINCT m.artifact_id, m.blob_id FROM manifest_entry m "
-            "WHERE m.artifact_id IN ({}) "
+            "WHERE m.artifact_id {} "
             "AND EXISTS (SELECT 1 FROM edge WHERE edge.input_id = m.blob_id)"
         )
         for artifact, blob in self._all(used, nodes):
@@ -172,8 +172,9 @@ class _Rows:
 
     def _all(self, sql: str, nodes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(nodes), _IN_A_QUERY):
-            listed, value = bulk.listed(self.connection, nodes[start : start + _IN_A_QUERY])
-            yield from bulk.ask(self.connection, sql.format(listed), listed=value)
+            value = bulk.listed(self.connection, nodes[start : start + _IN_A_QUERY])
+            among = bulk.AMONG[self.connection.dialect.name]
+            yield from bulk.ask(self.connection, sql.format(among), listed=value)
 
 
 def _walk(rows: _Rows, start: int) -> list[Descendant]:
@@ -236,5 +237,5 @@ def _by_ids(connection: Any, sql: str, ids: set[int]) -> Iterator[list[tuple[Any
             between = f"{sql} WHERE id BETWEEN :low AND :high"
             yield bulk.ask(connection, between, low=part[0], high=part[-1])
         else:
-            listed, value = bulk.listed(connection, part)
-            yield bulk.ask(connection, f"{sql} WHERE id IN ({listed})", listed=value)
+            among, value = bulk.AMONG[connection.dialect.name], bulk.listed(connection, part)
+            yield bulk.ask(connection, f"{sql} WHERE id {among}", listed=value)
