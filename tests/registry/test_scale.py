@@ -132,7 +132,7 @@ def test_a_walk_in_memory_finds_what_a_trace_finds(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("numpy")
-    limits = replace(LIMITS, sidecar_nodes=0, sidecar_share=10.0)
+    limits = replace(LIMITS, sidecar_nodes=0, sidecar_worth=0, sidecar_share=10.0)
     monkeypatch.setattr(descent, "LIMITS", limits)
     history(world, seed)
     world.push("acme/files:1", {"a": b"a", "b": b"b"})
@@ -158,7 +158,7 @@ def test_a_file_that_is_not_right_is_made_anew(
     world: World, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numpy")
-    monkeypatch.setattr(descent, "LIMITS", replace(LIMITS, sidecar_nodes=0))
+    monkeypatch.setattr(descent, "LIMITS", replace(LIMITS, sidecar_nodes=0, sidecar_worth=0))
     history(world, 9)
     file = tmp_path / "sidecar"
     with world.view() as view:
@@ -184,17 +184,31 @@ def test_a_file_that_is_not_right_is_made_anew(
 
 def _same(view: Snapshot, file: Path) -> None:
     for node in _nodes(view):
-        ours = descent.descendants(view, node, file)
-        assert ours == descent.descendants(view, node)
+        ours = list(descent.blocks(view, node, sidecar=file))
+        lines = b"".join(block.lines for block in ours).splitlines()
+        assert sum(block.nodes for block in ours) == len(lines)
+        slow = descent.blocks(view, node)
+        assert lines == b"".join(block.lines for block in slow).splitlines()
         shown = trace(view, node, Direction.DOWN)
-        assert {one.node: one.depth for one in ours} == {
-            i: one.depth for i, one in shown.nodes.items() if i != node
+        found = {one["digest"]: one for one in map(json.loads, lines)}
+        assert len(found) == len(lines)
+        names = {i: str(one.digest) for i, one in shown.nodes.items()}
+        assert {name: one["depth"] for name, one in found.items()} == {
+            names[i]: one.depth for i, one in shown.nodes.items() if i != node
         }
-        edges = {(e.input, e.output, e.relation): e.assurance for e in shown.edges}
-        for one, line in zip(ours, descent.lines(view, ours), strict=True):
-            assert edges[one.parent, one.node, one.relation] == one.assurance
-            assert json.loads(line)["digest"] == str(shown.nodes[one.node].digest)
-            assert (json.loads(line)["statement"] is None) == (one.relation == "contains")
+        edges = {(names[e.input], names[e.output], e.relation): e for e in shown.edges}
+        for i, one in shown.nodes.items():
+            if i == node:
+                continue
+            line = found[names[i]]
+            edge = edges[line["from"], line["digest"], line["relation"]]
+            assert line["assurance"] == edge.assurance
+            assert line["quarantined"] == one.quarantined
+            bundles = {str(word.fact.bundle): word.signer for word in edge.words}
+            if edge.words:
+                assert bundles[line["bundle"]] == (line["signer"] or "nobody")
+            else:
+                assert line["bundle"] is line["signer"] is None
 
 
 def test_the_table_is_the_same_when_it_is_made_anew(world: World, tmp_path: Path) -> None:
@@ -304,7 +318,8 @@ def test_rows_in_bulk_are_what_single_rows_are(world: World) -> None:
 def test_no_sidecar_where_it_is_not_worth_it(world: World, tmp_path: Path) -> None:
     say(world, [(0, 1, "trained-on")])
     with world.view() as view:
-        assert csr.layers(view.connection, tmp_path / "x", 1_000, 0.1) is None
+        assert not csr.is_possible(view.connection, 1_000)
+        assert list(descent.blocks(view, 1, sidecar=tmp_path / "x"))
     assert not (tmp_path / "x").exists()
 
 
