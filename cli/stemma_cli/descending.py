@@ -20,7 +20,8 @@ def show(registry: Registry, view: Snapshot, start: int, depth: int | None) -> N
     from stemma_registry.catalogue import query
     from stemma_registry.lineage import csr, descent
 
-    out, count, waiting = click.get_binary_stream("stdout"), 0, 0
+    out = click.get_binary_stream("stdout")
+    count = waiting = 0
     digest = str(query.digests(view.connection, [start])[start])
     out.write(_line("trace", start=digest, direction="down", entry=view.n))
     sidecar = registry.catalogue.path.with_suffix(csr.SUFFIX)
@@ -39,5 +40,5 @@ def show(registry: Registry, view: Snapshot, start: int, depth: int | None) -> N
     out.flush()
 
 
-def _line(kind: str, **values: object) -> bytes:
+def _line(kind: str, **values: str | int) -> bytes:
     return f"{json.dumps({'type': kind, **values})}\n".encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +39,7 @@ class Asked:
     coverage: bool
     limit: int | None
     as_of: str | None
+    nearest: bool
 
     @property
     def direction(self) -> Direction:
@@ -82,10 +83,32 @@ class Asked:
                     raise click.UsageError(f"--to shows whole ways between two; no {option}")
         elif self.paths is not None:
             raise click.UsageError("--paths is how many ways --to shows")
+        if self.nearest and self != replace(
+            _NOTHING, depth=self.depth, as_of=self.as_of, nearest=True
+        ):
+            raise click.UsageError("--nearest takes --depth, --as-of and --trust alone")
         if self.coverage and not self.up:
             raise click.UsageError("--coverage is of what something came from: with --up")
         if self.only_support and (self.target is not None or self.up or self.coverage):
             raise click.UsageError("--only-support lists what a signer's word holds up, alone")
+
+
+_NOTHING = Asked(
+    up=False,
+    depth=None,
+    target=None,
+    paths=None,
+    relations=(),
+    assurance=None,
+    deployed=False,
+    stage=None,
+    between=None,
+    only_support=False,
+    coverage=False,
+    limit=None,
+    as_of=None,
+    nearest=False,
+)
 
 
 @click.command()
@@ -103,6 +126,7 @@ class Asked:
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
+@click.option("--nearest", is_flag=True, help="As jsonl: each once, by its nearest edge, as found.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option(
@@ -138,6 +162,8 @@ def trace(
 
     asked = Asked(**options)
     asked.check()
+    if asked.nearest and form != "jsonl":
+        raise click.UsageError("--nearest is with --format jsonl")
     form = "json" if session.json else form  # `--json` is a format too
     if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
         raise click.UsageError("what holds a tensor is traced downward, and whole")
@@ -146,6 +172,9 @@ def trace(
             from stemma_registry.tensors import showing
 
             trace_formats.show(showing.trace(view, subject), None, form)
+            return
+        if asked.nearest:
+            _nearest(registry, view, subject, asked)
             return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
@@ -221,6 +250,16 @@ def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, aske
         output.note(f"stemma: {len(paths)} ways; there are circles, and there may be more")
     elif found.ways > len(paths):
         output.note(f"stemma: {len(paths)} of {found.ways} ways (--paths)")
+
+
+def _nearest(registry: Registry, view: Snapshot, subject: str, asked: Asked) -> None:
+    from stemma_cli import descending
+    from stemma_registry.questions.starting import start
+
+    begin = start(view, subject, asked.direction, asked.window)
+    if not isinstance(begin, int):
+        raise click.UsageError(f"--nearest starts at one thing; {subject} leads to several")
+    descending.show(registry, view, begin, asked.depth)
 
 
 def _support(

@@ -78,9 +78,9 @@ class Layer:
     """Edges by their input: those of node i are `to[first[i]:first[i + 1]]`.
 
     They are in the order of the output, the relation and the statement. `relation` are places
-    in `words`, as the catalogue codes them, in the order of what they mean. `blob` (sorted) is a file of `holder`; `owner` (sorted) has
-    `file`, which was used by itself. Of the nodes from `low` on, `value` are the digests of
-    those that are `plain`: known by their SHA-256.
+    in `words`, as the catalogue codes them, in the order of what they mean. `blob` (sorted) is a
+    file of `holder`; `owner` (sorted) has `file`, which was used by itself. Of the nodes from
+    `low` on, `value` are the digests of those that are `plain`: known by their SHA-256.
     """
 
     words: tuple[str, ...]
@@ -279,7 +279,7 @@ def _read(path: Path, now: Standing) -> tuple[Standing, Layer] | None:
     if files.written_by_others(path) is not None:
         return None
     try:
-        data = np.memmap(path, np.uint8, "r")
+        data = np.memmap(path, np.uint8, "r").view(np.ndarray)
         raw = bytes(data[: 1 << 16])
         head, _, _ = raw.removeprefix(MAGIC).partition(b"\n")
         header = json.loads(head)
