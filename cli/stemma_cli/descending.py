@@ -20,24 +20,21 @@ def show(registry: Registry, view: Snapshot, start: int, depth: int | None) -> N
     from stemma_registry.catalogue import query
     from stemma_registry.lineage import csr, descent
 
-    out = click.get_binary_stream("stdout")
-    count = waiting = 0
     digest = str(query.digests(view.connection, [start])[start])
-    out.write(_line("trace", start=digest, direction="down", entry=view.n))
+    waiting, count = [_line("trace", start=digest, direction="down", entry=view.n)], 0
     sidecar = registry.catalogue.path.with_suffix(csr.SUFFIX)
     with progress("tracing", things="nodes") as advance:
         for block in descent.blocks(view, start, depth, sidecar):
-            out.write(block.lines)
             if advance is not None:
                 advance(block.nodes)
+            waiting.append(block.lines)
             # What is found first is seen at once; then no more often than need be.
-            waiting = waiting + len(block.lines) if count else _ENOUGH
+            if not count or sum(map(len, waiting)) >= _ENOUGH:
+                click.echo(b"".join(waiting), nl=False)
+                waiting = []
             count += block.nodes
-            if waiting >= _ENOUGH:
-                out.flush()
-                waiting = 0
-    out.write(_line("end", nodes=count, left_out=0))
-    out.flush()
+    waiting.append(_line("end", nodes=count, left_out=0))
+    click.echo(b"".join(waiting), nl=False)
 
 
 def _line(kind: str, **values: str | int) -> bytes:
