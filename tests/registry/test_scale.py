@@ -359,7 +359,7 @@ def test_rows_that_are_written_straight_are_those_that_are_projected(
     """The benchmarks at ten million edges stand on this."""
     from benchmarks import graph, straight
 
-    if world.place.url is not None:
+    if world.place().url is not None:
         pytest.skip("of SQLite files only")
     shape, signer = graph.make(6_000, 3), world.signer("owner")
     graph.fill(world.store, signer, shape)

@@ -43,14 +43,14 @@ class Prepared:
         sql, decode = self._compiled(connection)
         return decode(bulk.ask(connection, sql, **values))
 
-    def rows(self, connection: Connection, ids: Iterable[int]) -> list[Any]:
+    def rows(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
         """The rows for these ids. Raises DBAPIError; Rotten for values that are none of ours."""
         sql, decode = self._compiled(connection)
         ordered = sorted(set(ids))
         found: list[Any] = []
         for start in range(0, len(ordered), AT_ONCE):
             listed = bulk.listed(connection, ordered[start : start + AT_ONCE])
-            found += decode(bulk.ask(connection, sql, listed=listed))
+            found += decode(bulk.ask(connection, sql, listed=listed, **values))
         return found
 
     def _compiled(self, connection: Connection) -> Compiled:

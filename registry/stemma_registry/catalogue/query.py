@@ -327,16 +327,18 @@ def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[
     return _all(connection, artifact_ids, _CONSUMED, _part)
 
 
+_MADE = Prepared(
+    lambda among: select(*_PART).where(
+        among(t.manifest_entry.c.artifact_id),
+        exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
+        | (t.manifest_entry.c.blob_id == literal_column(":blob")),
+    )
+)
+
+
 def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
     """The files of artifacts that were made from something themselves, and `blob`."""
-    made = exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
-    wanted = made | (t.manifest_entry.c.blob_id == blob)
-    return _all(
-        connection,
-        artifact_ids,
-        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), wanted),
-        _part,
-    )
+    return [_part(row) for row in _MADE.rows(connection, artifact_ids, blob=blob)]
 
 
 _STATUSES = Prepared(
