@@ -378,7 +378,7 @@ def _edges(connection: Connection) -> list[tuple[object, ...]]:
     return bulk.ask(
         connection,
         "SELECT a.scheme, a.value, b.value, e.relation, e.input_name, e.mark, "
-        "x.predicate_type, x.signer, x.root, s.name, s.version, s.path, x.n FROM edge e "
+        "x.predicate_type, x.signer, x.root, s.name, s.version, s.path, x.id FROM edge e "
         "JOIN node a ON a.id = e.input_id JOIN node b ON b.id = e.output_id "
         "JOIN statement x ON x.id = e.statement_id "
         "JOIN subject s ON s.statement_id = x.id AND s.node_id = b.id",
