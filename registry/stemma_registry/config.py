@@ -112,6 +112,13 @@ class Limits:
     record_rows: int = 1_000  # places of one record in one file that are listed
     record_filter_bytes: int = 16 * 1024 * 1024
     record_others_bytes: int = 1024**3  # of what strangers have indexed
+    # Git: one call, or one answer; one object that is read; folders within each other, entries of
+    # a tree and commits of a range that are looked at.
+    git_seconds: float = 60.0
+    git_object_bytes: int = 64 * 1024 * 1024
+    git_depth: int = 200
+    git_files: int = 200_000
+    git_commits: int = 1_000_000
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
