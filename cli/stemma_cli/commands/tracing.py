@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_cli import exits, output, record_trace
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
     from stemma_attestations.windows import Window
@@ -229,7 +229,10 @@ def _found(
         found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
     else:
         begin = start(view, subject, asked.direction, asked.window)
-        found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
+        with progress("tracing", things="nodes") as advance:
+            found = walk(
+                view, begin, asked.direction, asked.depth, asked.only, asked.limit, advance
+            )
     running = deployments.load(view, Wanted(stage=asked.stage))
     found = whereabouts.with_deployments(found, running)
     if asked.stage is not None:

@@ -16,6 +16,7 @@ from stemma_attestations.edges import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage import support
@@ -167,10 +168,11 @@ def trace(
     depth: int | None = None,
     only: Only = ANY,
     limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Trace:
     """Everything within `depth` edges (None: all) downstream or upstream of a node.
 
-    Of that the `limit` nearest nodes (None: all) beside the start.
+    Of that the `limit` nearest nodes (None: all) beside the start. `progress` counts nodes.
     """
     walk = Walk(snapshot, direction, only)
     origin = start if isinstance(start, Origin) else None
@@ -181,7 +183,7 @@ def trace(
     if origin is not None:
         frontier, level = set(walk.begin(origin.first)), 1
         depths.update({node: 1 for node, _ in frontier})
-    _spread(walk, depths, frontier, level, depth)
+    _spread(walk, depths, frontier, level, depth, progress)
     shown = _nearest(snapshot, begin, depths, limit)
     part = finish(snapshot, start, direction, shown, walk.edges.values())
     return replace(part, left_out=len(depths) - len(shown))
@@ -201,16 +203,23 @@ def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) ->
 
 
 def _spread(
-    walk: Walk, depths: dict[int, int], frontier: set[State], level: int, depth: int | None
+    walk: Walk,
+    depths: dict[int, int],
+    frontier: set[State],
+    level: int,
+    depth: int | None,
+    progress: Progress | None = None,
 ) -> None:
     """Take steps from the frontier, which is `level` steps away, until there are none."""
     done: set[State] = set()
     while frontier and (depth is None or level < depth):
         level += 1
         done |= frontier
-        found = walk.step(frontier)
+        found, before = walk.step(frontier), len(depths)
         for far, _ in found:
             depths.setdefault(far, level)
+        if progress is not None:
+            progress(len(depths) - before)
         frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
 
 
