@@ -173,8 +173,8 @@ def test_a_file_that_is_not_right_is_made_anew(
     if damage == "of another":
         world.rebuild()
     bad = {
-        "cut": good[:-8],
-        "flipped": good[:-4] + bytes([good[-4] ^ 1]) + good[-3:],
+        "cut": good[:-100],
+        "flipped": good[:-100] + bytes([good[-100] ^ 1]) + good[-99:],  # behind it is padding
         "of another": good,
         "text": b"not one of ours",
         "gone": None,
