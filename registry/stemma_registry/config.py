@@ -110,6 +110,9 @@ class Limits:
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed
+    record_near_asked: int = 10_000  # records that are asked about for near matches
+    record_near_places: int = 20_000  # pairs with rows of one file that are looked at
+    record_near_bytes: int = 64 * 1024 * 1024  # of rows of one file that are looked at
     record_filter_bytes: int = 16 * 1024 * 1024
     record_others_bytes: int = 1024**3  # of what strangers have indexed
     # Git: one call, or one answer; one object that is read; folders within each other, entries of
