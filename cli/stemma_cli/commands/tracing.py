@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, record_trace
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
     from stemma_attestations.windows import Window
@@ -41,6 +41,7 @@ class Asked:
     coverage: bool
     limit: int | None
     as_of: str | None
+    nearest: bool
     repo: Path | None
 
     @property
@@ -117,10 +118,33 @@ class Asked:
                     raise click.UsageError(f"--to shows whole ways between two; no {option}")
         elif self.paths is not None:
             raise click.UsageError("--paths is how many ways --to shows")
+        if self.nearest and self != replace(
+            _NOTHING, depth=self.depth, as_of=self.as_of, nearest=True
+        ):
+            raise click.UsageError("--nearest takes --depth, --as-of and --trust alone")
         if self.coverage and not self.up:
             raise click.UsageError("--coverage is of what something came from: with --up")
         if self.only_support and (self.target is not None or self.up or self.coverage):
             raise click.UsageError("--only-support lists what a signer's word holds up, alone")
+
+
+_NOTHING = Asked(
+    up=False,
+    depth=None,
+    target=None,
+    paths=None,
+    relations=(),
+    assurance=None,
+    deployed=False,
+    stage=None,
+    between=None,
+    only_support=False,
+    coverage=False,
+    limit=None,
+    as_of=None,
+    nearest=False,
+    repo=None,
+)
 
 
 @click.command()
@@ -138,6 +162,7 @@ class Asked:
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
+@click.option("--nearest", is_flag=True, help="As jsonl: each once, by its nearest edge, as found.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Where git:A..B is.  [default: here]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
@@ -186,8 +211,13 @@ def trace(
         return
     if fields is not None or near is not None:
         raise click.UsageError("--fields and --near are of record:FILE")
+    if asked.nearest and form != "jsonl":
+        raise click.UsageError("--nearest is with --format jsonl")
     form = "json" if session.json else form  # `--json` is a format too
     with _view(session, trust, asked.as_of) as (registry, view):
+        if asked.nearest:
+            _nearest(registry, view, subject, asked)
+            return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
             return
@@ -249,7 +279,10 @@ def _found(
         begin = start(
             view, registry.store, subject, asked.direction, asked.window, asked.repo or HERE
         )
-        found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
+        with progress("tracing", things="nodes") as advance:
+            found = walk(
+                view, begin, asked.direction, asked.depth, asked.only, asked.limit, advance
+            )
     return asked.placed(view, found), paths
 
 
@@ -280,6 +313,16 @@ def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, aske
         output.note(f"stemma: {len(paths)} ways; there are circles, and there may be more")
     elif found.ways > len(paths):
         output.note(f"stemma: {len(paths)} of {found.ways} ways (--paths)")
+
+
+def _nearest(registry: Registry, view: Snapshot, subject: str, asked: Asked) -> None:
+    from stemma_cli import descending
+    from stemma_registry.questions.starting import start
+
+    begin = start(view, registry.store, subject, asked.direction, asked.window)
+    if not isinstance(begin, int):
+        raise click.UsageError(f"--nearest starts at one thing; {subject} leads to several")
+    descending.show(registry, view, begin, asked.depth)
 
 
 def _support(
