@@ -26,6 +26,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|([\[{])|([\]}])', r
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _LEVEL = bytes.maketrans(b"[]", b"{}")
 _FLAT = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_QUOTED = bytes(sorted(set(range(256)) - set(b'[]{}"\\')))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -70,9 +71,18 @@ def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def _check_depth(data: bytes, max_depth: int) -> None:
+    if data.count(b"{") + data.count(b"[") <= max_depth:
+        return
+    # Where nothing is escaped and no string has a bracket in it, quotes stand in pairs. One that
+    # is left over says that a string was not what it seemed.
+    levels = data.translate(_LEVEL, _QUOTED)
+    plain = b"" if b"\\" in levels else levels.replace(b'""', b"")
+    if plain and b'"' not in plain:
+        levels = plain
+    else:
+        levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
     # What is left of the brackets when the innermost pairs are taken away, level by level:
     # nothing, as a rule. The rest is for the careful walk, and for the parser.
-    levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
     for _ in range(max_depth):
         if not levels:
             return

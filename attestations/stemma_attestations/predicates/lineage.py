@@ -7,19 +7,17 @@ input went into which output, and how.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadStatement
+from stemma_attestations.errors import BadDigest, BadStatement
 from stemma_attestations.predicates.provenance import Input, check_input
 from stemma_attestations.statement import ResourceDescriptor, Statement
 
 TYPE = "urn:stemma:lineage:v0.1"
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """`output` (a subject of the statement) was made from `input`."""
 
     output: Digest
@@ -51,17 +49,21 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
     if not isinstance(items, list):
         raise BadStatement("a lineage predicate has a list of edges")
     about = {digest.value: digest for s in statement.subjects if (digest := s.digest("sha256"))}
-    return tuple(_parse_edge(item, about) for item in items)
+    known = dict(about)
+    return tuple(_parse_edge(item, about, known) for item in items)
 
 
-def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
+def _parse_edge(obj: object, about: Mapping[str, Digest], known: dict[str, Digest]) -> Edge:
     if not isinstance(obj, dict) or not isinstance(obj.get("relation"), str):
         raise BadStatement("an edge is {output, relation, input}")
     output = _plain(obj.get("output"), about) or ResourceDescriptor.parse(obj.get("output"))
     end = output.digest("sha256") if isinstance(output, ResourceDescriptor) else output
     if end is None or end.value not in about:
         raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
-    descriptor = ResourceDescriptor.parse(obj.get("input"))
+    source = obj.get("input")
+    if plain := _plain_input(source, known):
+        return Edge(end, Input(obj["relation"], *plain))
+    descriptor = ResourceDescriptor.parse(source)
     digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
     if digest is None:
         raise BadStatement("an edge's input has a sha256 or gitCommit digest")
@@ -75,3 +77,25 @@ def _plain(obj: object, about: Mapping[str, Digest]) -> Digest | None:
         if len(obj["digest"]) == 1 and isinstance(value, str):
             return about.get(value)
     return None
+
+
+def _plain_input(obj: object, known: dict[str, Digest]) -> tuple[Digest, str] | None:
+    """A name and a SHA-256 and nothing else, which is what most are; `known` remembers digests.
+
+    None for anything else, also for what is wrong.
+    """
+    if not isinstance(obj, dict) or len(obj) != 2:
+        return None
+    name, digests = obj.get("name"), obj.get("digest")
+    if not isinstance(name, str) or not isinstance(digests, dict) or len(digests) != 1:
+        return None
+    value = digests.get("sha256")
+    if not isinstance(value, str):
+        return None
+    found = known.get(value)
+    if found is None:
+        try:
+            found = known[value] = Digest("sha256", value)
+        except BadDigest:
+            return None
+    return found, name

@@ -8,7 +8,6 @@ said is not known, and nothing can be decided without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ from sqlalchemy import Table as SqlTable
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.errors import (
     BadBundle,
     BadKey,
@@ -50,6 +48,7 @@ from stemma_registry.catalogue import (
     keyless_facts,
     linked,
     packages,
+    said,
     stages,
     tensors,
 )
@@ -61,6 +60,7 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
+_FILE = ("artifact_id", "path", "blob_id", "size")
 _KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
 _BUNDLE = (
     "SELECT id, signer FROM statement "  # noqa: S608 - a number
@@ -139,19 +139,12 @@ class Projector:
                 "n": entry.n,
             },
         )
-        blobs = self.nodes.all({item.sha256 for item in manifest.entries})
-        self._insert(
-            t.manifest_entry,
-            *(
-                {
-                    "artifact_id": node,
-                    "path": item.path,
-                    "blob_id": blobs[item.sha256],
-                    "size": item.size,
-                }
-                for item in manifest.entries
-            ),
-        )
+        blobs = self.nodes.of([item.sha256 for item in manifest.entries])
+        files = [
+            (node, item.path, blob, item.size)
+            for item, blob in zip(manifest.entries, blobs, strict=True)
+        ]
+        bulk.write(self.connection, t.manifest_entry, _FILE, files)
         halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
 
@@ -216,10 +209,10 @@ class Projector:
         else:
             keyless_facts.record(self.connection, row, proven)
         if statement is not None:
-            self._subjects(row, statement)
+            said.write_subjects(self.connection, row, statement, self.nodes)
             self._says(row, statement)
         elif link is not None:
-            self._edges(row, linked.edges(link))
+            said.write_edges(self.connection, row, linked.edges(link), self.nodes)
 
     def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
         """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
@@ -253,37 +246,13 @@ class Projector:
             change = update(t.statement).where(t.statement.c.id == row)
             self.connection.execute(change.values(signer=by, heard=entry.n))
 
-    def _subjects(self, row: int, statement: Statement) -> None:
-        rows = []
-        about = [
-            subject.digest("sha256") or subject.digest("gitCommit")
-            for subject in statement.subjects
-        ]
-        nodes = self.nodes.all(digest for digest in about if digest is not None)
-        for position, (subject, digest) in enumerate(zip(statement.subjects, about, strict=True)):
-            if digest is None:
-                continue
-            name = subject_name(subject.name)
-            path = subject.annotations.get("path")
-            rows.append(
-                {
-                    "statement_id": row,
-                    "position": position,
-                    "node_id": nodes[digest],
-                    "name": name.name if name else None,
-                    "version": name.version if name else None,
-                    "path": path if isinstance(path, str) else None,
-                }
-            )
-        self._insert(t.subject, *rows)
-
     def _says(self, row: int, statement: Statement) -> None:
         """Rows for what the predicate says; none for a predicate that breaks its schema."""
         if statement.predicate_type == status.TYPE:
             acts.project_status(self.connection, row, statement)
             return
         try:
-            self._edges(row, said_edges.of(statement))
+            said.write_edges(self.connection, row, said_edges.of(statement), self.nodes)
             if statement.predicate_type == provenance.TYPE:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
@@ -291,8 +260,8 @@ class Projector:
             elif statement.predicate_type == waiver.TYPE:
                 acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
             elif statement.predicate_type == stage.TYPE:
-                said = stage.parse(statement)
-                stages.project(self.connection, row, statement, said, self.nodes.one(said.artifact))
+                at = stage.parse(statement)
+                stages.project(self.connection, row, statement, at, self.nodes.one(at.artifact))
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
         except BadStatement:
@@ -301,7 +270,7 @@ class Projector:
     def _provenance(self, row: int, statement: Statement) -> None:
         view = provenance.parse(statement.predicate)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
-        nodes = set(self.nodes.all(outputs).values())
+        nodes = set(self.nodes.of(outputs))
         self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
 
     def _bind(
@@ -329,11 +298,6 @@ class Projector:
                 },
             )
 
-    def _edges(self, row: int, edges: Iterable[Edge]) -> None:
-        every = said_edges.both_ways(edges)
-        nodes = self.nodes.all(end for edge in every for end in (edge.output, edge.input.digest))
-        self._insert(t.edge, *edge_rows(row, every, nodes))
-
     def _is_artifact(self, node: int) -> bool:
         return bool(bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node))
 
@@ -345,30 +309,6 @@ class Projector:
             rows = ({"id": given, **rows[0]},)
         bulk.insert(self.connection, table, rows)
         return given
-
-
-def edge_rows(row: int, edges: Iterable[Edge], nodes: Mapping[Digest, int]) -> list[dict[str, Any]]:
-    """The rows of what one statement says, each edge once, by the best of its marks."""
-    rows: dict[tuple[int, int, str], dict[str, Any]] = {}
-    order = list(Mark)
-    for edge in sorted(edges, key=lambda edge: order.index(edge.mark)):
-        said = subject_name(edge.input.name)
-        name = said.name if said else None
-        key = (nodes[edge.input.digest], nodes[edge.output], edge.input.relation[:64])
-        if key in rows:
-            if rows[key]["input_name"] != name:
-                rows[key]["input_name"] = None  # no quarantine of either name may miss it
-            continue
-        rows[key] = {
-            "input_id": key[0],
-            "output_id": key[1],
-            "relation": key[2],
-            "statement_id": row,
-            "input_name": name,
-            "mark": None if edge.mark is Mark.EXACT else str(edge.mark),
-        }
-    # In the order of the key: neighbours are written together.
-    return [rows[key] for key in sorted(rows)]
 
 
 def _said(bundle: Bundle, key: PublicKey) -> tuple[Statement, bool]:
