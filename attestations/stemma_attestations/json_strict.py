@@ -46,13 +46,7 @@ def _loads(data: bytes, max_depth: int) -> Any:
     if text.startswith("\ufeff"):
         raise BadJSON("a byte order mark before the JSON")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BadJSON(f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:  # the depth check comes first; belt and braces
@@ -150,3 +144,12 @@ def _check_surrogates(value: Any) -> None:
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
+
+
+# Made once: for a small document making it costs as much as using it.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_constant,
+    parse_int=_integer,
+    parse_float=_float,
+)

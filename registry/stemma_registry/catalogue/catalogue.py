@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, event, insert, select, update
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import database, schema
+from stemma_registry.catalogue import bulk, database, schema
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
 from stemma_registry.catalogue.database import Database
@@ -30,6 +30,13 @@ from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 
+# `made` is of the first time.
+_SAVE = (
+    "INSERT INTO state (id, n, entry, peaks, before, roots, made) "
+    "VALUES (1, :n, :entry, :peaks, :before, :roots, :made) "
+    "ON CONFLICT (id) DO UPDATE SET n = excluded.n, entry = excluded.entry, "
+    "peaks = excluded.peaks, before = excluded.before, roots = excluded.roots"
+)
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -115,9 +122,14 @@ class Catalogue:
             with self.writing() as connection:
                 check_again(connection, self.store, held)
         reader, start = segments.Reader(self.store), head.n
-        while (entry := reader.after(head)) is not None:
-            with self.writing() as connection:
-                head = self._project(connection, reader, entry, held, progress)
+        if (entry := reader.after(head)) is not None:
+            with _wrapped(self.database), self.engine.connect() as opened:
+                connection = database.begin_writing(opened)
+                while entry is not None:
+                    with connection.begin():
+                        database.alone(connection)
+                        head = self._project(connection, reader, entry, held, progress)
+                    entry = reader.after(head)
         if head.n - start > LIMITS.much_projected:
             with self.writing() as connection:
                 database.gather_statistics(connection)
@@ -258,23 +270,25 @@ def making(path: Path) -> Iterator[bool]:
 
 
 def _head(connection: Connection) -> Head:
-    row = connection.execute(select(t.state.c.n, t.state.c.entry, t.state.c.peaks)).first()
-    if row is None:
+    rows = bulk.ask(connection, "SELECT n, entry, peaks FROM state")
+    if not rows:
         return Head()
-    peaks = [row.peaks[i : i + 32] for i in range(0, len(row.peaks), 32)]
-    return Head(row.n, Digest.parse(row.entry), Frontier(row.n + 1, peaks))
+    n, entry, joined = rows[0]
+    peaks = [joined[i : i + 32] for i in range(0, len(joined), 32)]
+    return Head(n, Digest.parse(entry), Frontier(n + 1, peaks))
 
 
 def _save_head(connection: Connection, head: Head, before: list[bytes], roots: str) -> None:
-    values = {
-        "n": head.n,
-        "entry": str(head.entry),
-        "peaks": b"".join(head.tree.peaks),
-        "before": b"".join(before),
-        "roots": roots,
-    }
-    if connection.execute(update(t.state).values(values)).rowcount == 0:
-        connection.execute(insert(t.state).values(id=1, made=secrets.token_hex(16), **values))
+    bulk.run(
+        connection,
+        _SAVE,
+        n=head.n,
+        entry=str(head.entry),
+        peaks=b"".join(head.tree.peaks),
+        before=b"".join(before),
+        roots=bytes.fromhex(roots),
+        made=secrets.token_bytes(16),
+    )
 
 
 @contextlib.contextmanager

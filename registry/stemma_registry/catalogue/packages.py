@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -16,10 +17,15 @@ from sqlalchemy import Connection, insert, select
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 
+_PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
+_KNOWN = (
+    "SELECT id FROM environment "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
 _RUNS = re.compile(r"[-_.]+")
 
 
@@ -77,8 +83,7 @@ def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
     """Write down which packages a BOM lists; `row` is its statement's."""
     purls = sorted(set(_purls(bom)))
     if purls:
-        values = {"statement_id": row, "environment_id": _environment(connection, purls)}
-        connection.execute(insert(t.packaged).values(values))
+        bulk.run(connection, _PACKAGED, row=row, environment=_environment(connection, purls))
 
 
 def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
@@ -98,11 +103,11 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _environment(connection: Connection, purls: list[str]) -> int:
-    digest = Digest.of(canonical.dumps(purls)).value
-    known = select(t.environment.c.id).where(t.is_one_of(t.environment.c.digest, [digest]))
-    found = connection.execute(known).scalar()
-    if found is not None:
-        return int(found)
+    digest = _listed(tuple(purls))
+    value = bytes.fromhex(digest)
+    found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
+    if found:
+        return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
     packages = set()
@@ -118,6 +123,12 @@ def _environment(connection: Connection, purls: list[str]) -> int:
     if links:
         connection.execute(insert(t.environment_package), links)
     return number
+
+
+@lru_cache(maxsize=16)
+def _listed(purls: tuple[str, ...]) -> str:
+    """The digest of a list of packages, hex: one BOM after another has the same."""
+    return Digest.of(canonical.dumps(list(purls))).value
 
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:

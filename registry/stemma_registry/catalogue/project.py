@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
@@ -62,6 +62,10 @@ from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
 _FILE = ("artifact_id", "path", "blob_id", "size")
 _KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
+_EARLY = (
+    "SELECT id, bundle FROM statement WHERE predicate_type = :kind "
+    "AND id IN (SELECT statement_id FROM subject WHERE node_id = :node) ORDER BY id"
+)
 _BUNDLE = (
     "SELECT id, signer FROM statement "  # noqa: S608 - a number
     f"WHERE substr(bundle, 1, {t.HEAD}) = :head AND bundle = :bundle"
@@ -153,20 +157,15 @@ class Projector:
 
         One bundle at a time, and each once for each of its subjects, however often it is said.
         """
-        about = select(t.subject.c.statement_id).where(t.subject.c.node_id == node)
-        early = (
-            select(t.statement.c.id, t.statement.c.bundle)
-            .where(t.statement.c.id.in_(about), t.statement.c.predicate_type == provenance.TYPE)
-            .order_by(t.statement.c.id)
-        )
-        for row in self.connection.execute(early).all():
-            raw = self._blob(Digest("sha256", row.bundle), entry)
+        kind = t.CODES[provenance.TYPE]
+        for row, bundle in bulk.ask(self.connection, _EARLY, node=node, kind=kind):
+            raw = self._blob(Digest("sha256", bundle.hex()), entry)
             try:
                 statement = Bundle.parse(raw).statement()
                 view = provenance.parse(statement.predicate)
             except (BadBundle, BadStatement):
                 continue  # it said nothing then either
-            self._bind(row.id, statement, view, {node})
+            self._bind(row, statement, view, {node})
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
         if self._known(digest, keys, entry):
