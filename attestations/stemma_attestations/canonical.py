@@ -42,7 +42,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return -(10**15) < value < 10**15
+        return bool(-(10**15) < value < 10**15)
     if depth > _DEEP:
         return False
     if kind is dict:

@@ -50,52 +50,40 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
         raise BadStatement("a lineage predicate has a list of edges")
     about = {digest.value: digest for s in statement.subjects if (digest := s.digest("sha256"))}
     known = dict(about)
-    return tuple(_parse_edge(item, about, known) for item in items)
+    return tuple(_plain(item, about, known) or _parse_edge(item, about) for item in items)
 
 
-def _parse_edge(obj: object, about: Mapping[str, Digest], known: dict[str, Digest]) -> Edge:
+def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
     if not isinstance(obj, dict) or not isinstance(obj.get("relation"), str):
         raise BadStatement("an edge is {output, relation, input}")
-    output = _plain(obj.get("output"), about) or ResourceDescriptor.parse(obj.get("output"))
-    end = output.digest("sha256") if isinstance(output, ResourceDescriptor) else output
+    end = ResourceDescriptor.parse(obj.get("output")).digest("sha256")
     if end is None or end.value not in about:
         raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
-    source = obj.get("input")
-    if plain := _plain_input(source, known):
-        return Edge(end, Input(obj["relation"], *plain))
-    descriptor = ResourceDescriptor.parse(source)
+    descriptor = ResourceDescriptor.parse(obj.get("input"))
     digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
     if digest is None:
         raise BadStatement("an edge's input has a sha256 or gitCommit digest")
     return Edge(end, Input(obj["relation"], digest, descriptor.name))
 
 
-def _plain(obj: object, about: Mapping[str, Digest]) -> Digest | None:
-    """What a descriptor names that is nothing but the SHA-256 of a subject: nearly all are."""
-    if isinstance(obj, dict) and len(obj) == 1 and isinstance(obj.get("digest"), dict):
-        value = obj["digest"].get("sha256")
-        if len(obj["digest"]) == 1 and isinstance(value, str):
-            return about.get(value)
-    return None
+def _plain(obj: object, about: Mapping[str, Digest], known: dict[str, Digest]) -> Edge | None:
+    """An edge as `build` writes it, by SHA-256 and with a name: nearly all are.
 
-
-def _plain_input(obj: object, known: dict[str, Digest]) -> tuple[Digest, str] | None:
-    """A name and a SHA-256 and nothing else, which is what most are; `known` remembers digests.
-
-    None for anything else, also for what is wrong.
+    None for any other, also for one that is wrong. `known` remembers digests.
     """
-    if not isinstance(obj, dict) or len(obj) != 2:
-        return None
-    name, digests = obj.get("name"), obj.get("digest")
-    if not isinstance(name, str) or not isinstance(digests, dict) or len(digests) != 1:
-        return None
-    value = digests.get("sha256")
-    if not isinstance(value, str):
-        return None
-    found = known.get(value)
-    if found is None:
-        try:
-            found = known[value] = Digest("sha256", value)
-        except BadDigest:
+    try:
+        output, source, relation = obj["output"], obj["input"], obj["relation"]  # type: ignore[index]
+        name, into, out = source["name"], source["digest"], output["digest"]
+        if not len(source) == 2 == 1 + len(output) == 1 + len(into) == 1 + len(out):
             return None
-    return found, name
+        value, end = into["sha256"], about.get(out["sha256"])
+        kinds = {type(source), type(output), type(into), type(out), type(obj)}
+        if end is None or kinds != {dict} or not type(name) is type(relation) is str:
+            return None
+        return Edge(end, Input(relation, known.get(value) or _remember(known, value), name))
+    except (KeyError, TypeError, BadDigest):
+        return None
+
+
+def _remember(known: dict[str, Digest], value: str) -> Digest:
+    return known.setdefault(value, Digest("sha256", value))

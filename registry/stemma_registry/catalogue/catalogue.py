@@ -23,7 +23,9 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
 from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
+from stemma_registry.catalogue.nodes import Nodes
 from stemma_registry.catalogue.project import Projector
+from stemma_registry.catalogue.seldom import seldom_collecting
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger import segments
@@ -123,12 +125,14 @@ class Catalogue:
                 check_again(connection, self.store, held)
         reader, start = segments.Reader(self.store), head.n
         if (entry := reader.after(head)) is not None:
-            with _wrapped(self.database), self.engine.connect() as opened:
-                connection = database.begin_writing(opened)
+            with seldom_collecting(), _wrapped(self.database), self.engine.connect() as opened:
+                connection, nodes = database.begin_writing(opened), None
                 while entry is not None:
                     with connection.begin():
                         database.alone(connection)
-                        head = self._project(connection, reader, entry, held, progress)
+                        head, nodes = self._project(
+                            connection, reader, entry, held, progress, nodes
+                        )
                     entry = reader.after(head)
         if head.n - start > LIMITS.much_projected:
             with self.writing() as connection:
@@ -155,14 +159,15 @@ class Catalogue:
         entry: LedgerEntry | None,
         held: Held,
         progress: Progress | None,
-    ) -> Head:
+        nodes: Nodes | None,
+    ) -> tuple[Head, Nodes | None]:
         """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
         head = _head(connection)
         if entry is None or head.n + 1 != entry.n:
-            return head  # another process was here first
+            return head, None  # another process was here first
         # Somebody with other roots may have been here: all that is there is of one set.
         check_again(connection, self.store, held)
-        projector = Projector(connection, self.store, held)
+        projector = Projector(connection, self.store, held, nodes)
         until = time.monotonic() + LIMITS.project_seconds
         while entry is not None:
             before = list(head.tree.peaks)
@@ -174,7 +179,8 @@ class Catalogue:
             entry = reader.at_hand(head) if time.monotonic() < until else None
             if entry is None:
                 _save_head(connection, head, before, held.names)
-        return head
+        projector.nodes.leave()
+        return head, projector.nodes
 
     def hurry(self) -> None:
         """Wait for no disk from now on: for an SQLite file that nobody needs after a crash."""

@@ -13,6 +13,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.named import Named
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
+from stemma_registry.config import LIMITS
 
 _AT_ONCE = 500  # digests in one query
 _BEHIND = 130  # hex digits: longer than any digest
@@ -20,11 +21,28 @@ _BEHIND = 130  # hex digits: longer than any digest
 
 @dataclass
 class Nodes:
-    """Nodes that a transaction has met: others cannot make any meanwhile."""
+    """Nodes that a transaction has met: others cannot make any meanwhile.
+
+    They may be kept for the next one if nobody projected anything in between (`still`).
+    """
 
     connection: Connection
+    every: bool = False  # those that are met are all that there are
+    left: object = None  # what `_standing` was when the last transaction ended
     # By `_key`: a text is found faster than an object of ours, and there are millions.
     met: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def still(cls, known: Nodes | None, connection: Connection) -> Nodes:
+        """At the beginning of a transaction: `known`, if all of it is as it was left."""
+        now = _standing(connection)
+        if known is not None and now and known.left == now:
+            return known
+        return cls(connection, every=not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1"))
+
+    def leave(self) -> None:
+        """At the end of a transaction that saved how far it came."""
+        self.left = _standing(self.connection)
 
     def one(self, digest: Digest) -> int:
         """The id of a node, made where it is new."""
@@ -35,6 +53,9 @@ class Nodes:
         """The id of each node, made where it is new."""
         keys = [one.value if one.algorithm == "sha256" else _key(one) for one in digests]
         met = self.met
+        if len(met) > LIMITS.nodes_met:
+            met.clear()
+            self.every = False
         new = {key: one for key, one in zip(keys, digests, strict=True) if key not in met}
         if new:
             self._meet(new)
@@ -42,7 +63,7 @@ class Nodes:
 
     def _meet(self, new: Mapping[str, Digest]) -> None:
         ordered = sorted(new.values(), key=attrgetter("value", "algorithm"))
-        for start in range(0, len(ordered), _AT_ONCE):
+        for start in range(0, 0 if self.every else len(ordered), _AT_ONCE):
             self._look_up(ordered[start : start + _AT_ONCE])
         missing = [digest for digest in ordered if _key(digest) not in self.met]
         if not missing:
@@ -70,6 +91,10 @@ class Nodes:
             key = digits if algorithm == "sha256" else f"{algorithm}:{digits}"
             if key in wanted:
                 self.met[key] = i
+
+
+def _standing(connection: Connection) -> list[tuple[Any, ...]]:
+    return bulk.ask(connection, "SELECT n, made FROM state")
 
 
 def _key(digest: Digest) -> str:

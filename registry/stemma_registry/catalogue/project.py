@@ -8,7 +8,7 @@ said is not known, and nothing can be decided without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -79,10 +79,11 @@ class Projector:
     connection: Connection
     store: Store
     held: Held = NONE_HELD
+    known: InitVar[Nodes | None] = None  # of the transaction before
     nodes: Nodes = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.nodes = Nodes(self.connection)
+    def __post_init__(self, known: Nodes | None) -> None:
+        self.nodes = Nodes.still(known, self.connection)
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""

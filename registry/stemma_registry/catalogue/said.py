@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.edges import Edge, Mark
-from stemma_attestations.names import subject_name
+from stemma_attestations.names import split_name
 from stemma_attestations.statement import Statement
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
@@ -34,9 +34,8 @@ def write_subjects(connection: Connection, row: int, statement: Statement, nodes
     ids = nodes.of([digest for _, _, digest in about])
     rows: list[SubjectRow] = []
     for (position, subject, _), node in zip(about, ids, strict=True):
-        name = subject_name(subject.name)
         path = subject.annotations.get("path")
-        said = (name.name, name.version) if name else (None, None)
+        said = split_name(subject.name) or (None, None)
         rows.append((row, position, node, *said, path if isinstance(path, str) else None))
     bulk.write(connection, t.subject, _SUBJECT, rows)
 
@@ -60,8 +59,8 @@ def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]
     for at in order:
         (relation, _, said), mark = edges[at].input, edges[at].mark
         if said not in names:
-            found = subject_name(said)
-            names[said] = found.name if found else None
+            found = split_name(said)
+            names[said] = found[0] if found else None
         key = (inputs[at], outputs[at], relation[:_RELATION])
         if key not in rows:
             rows[key] = (names[said], _MARKS[mark])
