@@ -51,7 +51,7 @@ def _loads(data: bytes, max_depth: int) -> Any:
         raise BadJSON(f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:  # the depth check comes first; belt and braces
         raise BadJSON("nested too deeply") from error
-    if _SURROGATE_ESCAPE.search(data):
+    if b"\\" in data and _SURROGATE_ESCAPE.search(data):
         _check_surrogates(value)
     return value
 
