@@ -95,7 +95,7 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
         value = stack.pop()
         if isinstance(value, list):
             stack.extend(value)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             purl = value.get("purl")
             if isinstance(purl, str):
                 yield purl
