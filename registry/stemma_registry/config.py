@@ -22,6 +22,7 @@ class Limits:
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
+    sidecar_worth: int = 50_000  # descendants of a trace that are worth making arrays
     sidecar_share: float = 0.02  # of the edges that may have come since, before it is made anew
     ancestors: int = 1_000_000  # states one verdict may visit
     criteria: int = 1_000  # believed statuses that stop by a criterion
@@ -110,8 +111,18 @@ class Limits:
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed
+    record_near_asked: int = 10_000  # records that are asked about for near matches
+    record_near_places: int = 20_000  # pairs with rows of one file that are looked at
+    record_near_bytes: int = 64 * 1024 * 1024  # of rows of one file that are looked at
     record_filter_bytes: int = 16 * 1024 * 1024
     record_others_bytes: int = 1024**3  # of what strangers have indexed
+    # Git: one call, or one answer; one object that is read; folders within each other, entries of
+    # a tree and commits of a range that are looked at.
+    git_seconds: float = 60.0
+    git_object_bytes: int = 64 * 1024 * 1024
+    git_depth: int = 200
+    git_files: int = 200_000
+    git_commits: int = 1_000_000
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

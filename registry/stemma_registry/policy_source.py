@@ -11,8 +11,9 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadPolicy
 from stemma_attestations.policy import BUILTIN, Policy, RegoRule
 from stemma_attestations.yaml_strict import MAX_BYTES
-from stemma_registry import files, gitrepo, settings
+from stemma_registry import files, settings
 from stemma_registry.config import Home
+from stemma_registry.gitrepo import capturing
 
 SHIPPED = {"builtin": policies.BUILTIN, "starter": policies.STARTER}
 
@@ -32,7 +33,7 @@ def load(named: str | None, folder: Path | None = None) -> Policy:
     path = _path(named, folder)
     raw = files.read(path, "policy", MAX_BYTES)
     try:
-        found = policy_file.parse(raw, path.name, gitrepo.cited(path, raw))
+        found = policy_file.parse(raw, path.name, capturing.cited(path, raw))
         return with_modules(found, path.parent)
     except BadPolicy as error:
         raise BadPolicy(f"{path}: {error}") from error

@@ -33,7 +33,7 @@ from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NameTaken, NotFound, Refused, Uncommitted
-from stemma_registry.gitrepo import capture
+from stemma_registry.gitrepo.capturing import capture
 from stemma_registry.intake import Intake, changed
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import erased, status

@@ -18,7 +18,7 @@ from stemma_attestations.digest import Digest
 from stemma_registry import directory, environment, publish, references
 from stemma_registry.care import collect as collecting
 from stemma_registry.care.uploads import Uploads
-from stemma_registry.gitrepo import Captured
+from stemma_registry.gitrepo.capturing import Captured
 from stemma_registry.ledger import log
 from stemma_registry.ledger.entry import COLLECT, Event
 from tests.registry.collect_scene import ACTORS, CLOCK, Template, play

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma_registry.gitrepo import Captured, capture, public_url
+from stemma_registry.gitrepo.capturing import Captured, capture, public_url
 
 ENVIRONMENT = {
     **os.environ,

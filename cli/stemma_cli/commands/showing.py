@@ -93,7 +93,7 @@ def log(session: Session, ref: str | None, limit: int | None) -> None:
         output.document([{**vars(row), "bundle": str(row.bundle)} for row in rows])
         return
     for row in rows:
-        about = f"{row.about} and {row.files} files" if row.files else row.about
+        about = f"{row.about} and {output.count(row.files, 'file')}" if row.files else row.about
         output.line(f"{row.n:>6}  {row.time}  {row.what}  {about}  by {row.signer}")
         if row.reason:
             output.line(f"        {row.reason}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, record_trace
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
     from stemma_attestations.windows import Window
@@ -39,6 +40,8 @@ class Asked:
     coverage: bool
     limit: int | None
     as_of: str | None
+    nearest: bool
+    repo: Path | None
 
     @property
     def direction(self) -> Direction:
@@ -82,10 +85,33 @@ class Asked:
                     raise click.UsageError(f"--to shows whole ways between two; no {option}")
         elif self.paths is not None:
             raise click.UsageError("--paths is how many ways --to shows")
+        if self.nearest and self != replace(
+            _NOTHING, depth=self.depth, as_of=self.as_of, nearest=True
+        ):
+            raise click.UsageError("--nearest takes --depth, --as-of and --trust alone")
         if self.coverage and not self.up:
             raise click.UsageError("--coverage is of what something came from: with --up")
         if self.only_support and (self.target is not None or self.up or self.coverage):
             raise click.UsageError("--only-support lists what a signer's word holds up, alone")
+
+
+_NOTHING = Asked(
+    up=False,
+    depth=None,
+    target=None,
+    paths=None,
+    relations=(),
+    assurance=None,
+    deployed=False,
+    stage=None,
+    between=None,
+    only_support=False,
+    coverage=False,
+    limit=None,
+    as_of=None,
+    nearest=False,
+    repo=None,
+)
 
 
 @click.command()
@@ -103,8 +129,18 @@ class Asked:
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
+@click.option("--nearest", is_flag=True, help="As jsonl: each once, by its nearest edge, as found.")
+@click.option("--repo", type=click.Path(path_type=Path), help="Where git:A..B is.  [default: here]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0.5, 1),
+    is_flag=False,
+    flag_value=0.8,
+    metavar="[SIMILARITY]",
+    help="Of record:FILE: also what is nearly the same, apart.  [alone: 0.8]",
+)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
@@ -115,12 +151,14 @@ def trace(
     subject: str,
     form: str,
     fields: str | None,
+    near: float | None,
     trust: str | None,
     **options: Any,
 ) -> None:
     """Show every descendant of REF, or of a FILE on disk, with the word behind each edge.
 
-    REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO or stage:STAGE.
+    REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO, stage:STAGE,
+    git:A..B or git:A.. (A, and every commit that contains it).
     Edges are `attested` (a believed signature), `signed` (a valid one by
     somebody not believed for this), `claimed` (unsigned) or `contains` (bytes).
     record:FILE finds the datasets that have any record of FILE, and all that
@@ -128,16 +166,18 @@ def trace(
     """
     if subject.startswith(record_trace.PREFIX):
         if any(value not in (None, False, ()) for value in options.values()):
-            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
-        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
+            raise click.UsageError("record:FILE takes --fields, --near, --format and --trust alone")
+        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust, near)
         return
-    if fields is not None:
-        raise click.UsageError("--fields is of record:FILE")
+    if fields is not None or near is not None:
+        raise click.UsageError("--fields and --near are of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
     asked = Asked(**options)
     asked.check()
+    if asked.nearest and form != "jsonl":
+        raise click.UsageError("--nearest is with --format jsonl")
     form = "json" if session.json else form  # `--json` is a format too
     if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
         raise click.UsageError("what holds a tensor is traced downward, and whole")
@@ -147,6 +187,9 @@ def trace(
 
             trace_formats.show(showing.trace(view, subject), None, form)
             return
+        if asked.nearest:
+            _nearest(registry, view, subject, asked)
+            return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
             return
@@ -154,6 +197,7 @@ def trace(
             _coverage(registry, view, subject, form)
             return
         found, paths = _found(view, subject, asked)
+        _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
         trace_formats.show_deployed(whereabouts.only_deployed(found), form)
     else:
@@ -185,12 +229,12 @@ def _found(
     from stemma_registry.lineage.paths import between
     from stemma_registry.lineage.trace import Direction
     from stemma_registry.lineage.trace import trace as walk
-    from stemma_registry.questions.starting import is_origin, start
+    from stemma_registry.questions.starting import HERE, is_origin, start
     from stemma_registry.reference import resolve
 
     paths = None
     if asked.target is not None:
-        first = start(view, subject, Direction.DOWN, asked.window)
+        first = start(view, subject, Direction.DOWN, asked.window, asked.repo or HERE)
         last = resolve(view, asked.target).node
         if asked.up and is_origin(subject):
             raise click.UsageError(f"{subject} came from nothing: --to without --up")
@@ -199,13 +243,30 @@ def _found(
             first, last = last, first
         found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
     else:
-        begin = start(view, subject, asked.direction, asked.window)
-        found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
+        begin = start(view, subject, asked.direction, asked.window, asked.repo or HERE)
+        with progress("tracing", things="nodes") as advance:
+            found = walk(
+                view, begin, asked.direction, asked.depth, asked.only, asked.limit, advance
+            )
     running = deployments.load(view, Wanted(stage=asked.stage))
     found = whereabouts.with_deployments(found, running)
     if asked.stage is not None:
         found = whereabouts.with_stages(found, view, asked.stage)
     return found, paths
+
+
+def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
+    """What a range of commits cannot have considered, beside the answer."""
+    from stemma_registry.questions import commit_starts
+    from stemma_registry.questions.starting import HERE, is_range
+
+    if is_range(subject):
+        left = commit_starts.outside(view, asked.repo or HERE)
+        if left.count:
+            output.note(
+                f"stemma: {left.count} commits that the registry knows are not in "
+                f"{left.repository}: what was built from those is not considered"
+            )
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:
@@ -221,6 +282,16 @@ def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, aske
         output.note(f"stemma: {len(paths)} ways; there are circles, and there may be more")
     elif found.ways > len(paths):
         output.note(f"stemma: {len(paths)} of {found.ways} ways (--paths)")
+
+
+def _nearest(registry: Registry, view: Snapshot, subject: str, asked: Asked) -> None:
+    from stemma_cli import descending
+    from stemma_registry.questions.starting import start
+
+    begin = start(view, subject, asked.direction, asked.window)
+    if not isinstance(begin, int):
+        raise click.UsageError(f"--nearest starts at one thing; {subject} leads to several")
+    descending.show(registry, view, begin, asked.depth)
 
 
 def _support(

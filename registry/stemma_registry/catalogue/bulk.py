@@ -6,7 +6,6 @@ written here is on the path of every verdict, or is done a million times.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -19,6 +18,12 @@ from sqlalchemy.types import TypeEngine
 
 from stemma_registry.catalogue.columns import CODES, Coded, HexBytes
 
+# What says that a value is among those listed: one text for any list. A join with a server's
+# `unnest` would be planned as if the list were long.
+AMONG = {
+    "sqlite": "IN (SELECT value FROM json_each(:listed))",
+    "postgresql": "= ANY(CAST(:listed AS bigint[]))",
+}
 COPY_FROM = 64  # rows from which COPY is worth its start
 NARROW = "stemma_narrow"  # in a connection's info: what every query goes through, if anything
 _PLACE = re.compile(r":[a-z_]+")
@@ -118,11 +123,13 @@ def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
     return iter(sorted(number for (number,) in ask(connection, query, count=count)))
 
 
-def listed(connection: Connection, ids: Sequence[int]) -> tuple[str, Any]:
-    """What stands in `IN (...)` for many ids, and the value of `:listed`: one text for any list."""
-    if connection.dialect.name == "sqlite":
-        return "SELECT value FROM json_each(:listed)", json.dumps(ids)
-    return "SELECT unnest(CAST(:listed AS bigint[]))", list(ids)
+def listed(connection: Connection, ids: Sequence[int]) -> Any:
+    """The value of `:listed` in `AMONG`."""
+    return str(ids if type(ids) is list else list(ids)) if _is_sqlite(connection) else list(ids)
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return bool(connection.dialect.name == "sqlite")
 
 
 def places(values: Sequence[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:

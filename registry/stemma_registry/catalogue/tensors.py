@@ -182,6 +182,13 @@ def tables(
     return found
 
 
+def artifacts(connection: Connection) -> set[int]:
+    """Everything that has a table, whoever says it."""
+    said = select(t.tensor_said.c.table_id)
+    query = select(t.tensor_table.c.artifact_id).where(t.tensor_table.c.id.in_(said))
+    return set(connection.execute(query).scalars())
+
+
 def _table(row: Any) -> TableRow:
     fact = Fact(
         Digest("sha256", row.bundle),

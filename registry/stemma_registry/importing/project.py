@@ -17,7 +17,7 @@ from stemma_attestations.manifest import Entry, Manifest
 from stemma_registry import directory, files
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, NotFound, Unavailable
-from stemma_registry.gitrepo import public_remote
+from stemma_registry.gitrepo.capturing import public_remote
 from stemma_registry.importing.taking import Document
 
 LOCK = "dvc.lock"

@@ -1,0 +1,1 @@
+"""Git: objects, pointers, tags and everything else that is read of or written to repositories."""

@@ -1,0 +1,3 @@
+from tests.git.repositories import checkout
+
+__all__ = ["checkout"]
