@@ -196,7 +196,7 @@ def trace(
         if asked.coverage:
             _coverage(registry, view, subject, form)
             return
-        found, paths = _found(view, subject, asked)
+        found, paths = _found(registry, view, subject, asked)
         _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
         trace_formats.show_deployed(whereabouts.only_deployed(found), form)
@@ -221,7 +221,7 @@ def _view(
 
 
 def _found(
-    view: Snapshot, subject: str, asked: Asked
+    registry: Registry, view: Snapshot, subject: str, asked: Asked
 ) -> tuple[Trace, list[list[TraceEdge]] | None]:
     from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.config import LIMITS
@@ -234,16 +234,21 @@ def _found(
 
     paths = None
     if asked.target is not None:
-        first = start(view, subject, Direction.DOWN, asked.window, asked.repo or HERE)
+        first = start(
+            view, registry.store, subject, Direction.DOWN, asked.window, asked.repo or HERE
+        )
         last = resolve(view, asked.target).node
         if asked.up and is_origin(subject):
             raise click.UsageError(f"{subject} came from nothing: --to without --up")
         if asked.up:
-            assert isinstance(first, int)  # noqa: S101 - for the type checker
+            if not isinstance(first, int):
+                raise click.UsageError(f"{subject} is several things: --to without --up, or one")
             first, last = last, first
         found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
     else:
-        begin = start(view, subject, asked.direction, asked.window, asked.repo or HERE)
+        begin = start(
+            view, registry.store, subject, asked.direction, asked.window, asked.repo or HERE
+        )
         with progress("tracing", things="nodes") as advance:
             found = walk(
                 view, begin, asked.direction, asked.depth, asked.only, asked.limit, advance
@@ -288,7 +293,7 @@ def _nearest(registry: Registry, view: Snapshot, subject: str, asked: Asked) -> 
     from stemma_cli import descending
     from stemma_registry.questions.starting import start
 
-    begin = start(view, subject, asked.direction, asked.window)
+    begin = start(view, registry.store, subject, asked.direction, asked.window)
     if not isinstance(begin, int):
         raise click.UsageError(f"--nearest starts at one thing; {subject} leads to several")
     descending.show(registry, view, begin, asked.depth)

@@ -40,6 +40,7 @@ from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
     acts,
+    aliases,
     bulk,
     collection,
     dated_facts,
@@ -152,6 +153,7 @@ class Projector:
         bulk.write(self.connection, t.manifest_entry, _FILE, files)
         halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
+        aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
         """Bind names by statements that came before the artifact: whoever brought them early.
@@ -262,6 +264,8 @@ class Projector:
             elif statement.predicate_type == stage.TYPE:
                 at = stage.parse(statement)
                 stages.project(self.connection, row, statement, at, self.nodes.one(at.artifact))
+            elif statement.predicate_type in aliases.TYPES:
+                aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
         except BadStatement:

@@ -15,8 +15,9 @@ from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
+from stemma_registry.catalogue import facts
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
@@ -51,35 +52,14 @@ def _all(
     return [make(row) for rows in found for row in rows.all()]
 
 
-_FACT = (
-    t.statement.c.bundle,
-    t.statement.c.predicate_type,
-    t.statement.c.signer,
-    *TIMES,
-    t.statement.c.n,
-)
-
-
-def _fact(row: Any) -> Fact:
-    return Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        row.subject_name,
-        row.subject_version,
-        () if row.root is None else times_of(row),
-    )
-
-
 def facts_select(*columns: Any) -> Select[Any]:
     """A query for these columns and what `fact_of` reads; what it selects from is the caller's."""
-    return select(*columns, *_FACT, *_SUBJECT)
+    return select(*columns, *FACT, *_SUBJECT)
 
 
 def fact_of(row: Any) -> Fact:
     """The statement of a row of `facts_select`."""
-    return _fact(row)
+    return facts.fact_of(row, row.subject_name, row.subject_version)
 
 
 _SUBJECT = (
@@ -145,13 +125,13 @@ def _versions() -> Select[Any]:
         t.version.c.definition,
         t.version.c.name.label("subject_name"),
         t.version.c.version.label("subject_version"),
-        *_FACT,
+        *FACT,
     ).join(t.statement, t.statement.c.id == t.version.c.statement_id)
 
 
 def _version(row: Any) -> VersionRow:
     name = NameVersion(row.name, row.version)
-    return VersionRow(name, row.kind, row.artifact_id, row.definition, _fact(row))
+    return VersionRow(name, row.kind, row.artifact_id, row.definition, fact_of(row))
 
 
 def bindings(connection: Connection, name: NameVersion) -> list[VersionRow]:
@@ -200,18 +180,18 @@ def all_versions(connection: Connection, kind: str | None = None) -> list[Versio
 def facts_about(connection: Connection, node: int) -> list[Fact]:
     """Every statement about a node, in ledger order."""
     query = (
-        select(*_FACT, *_SUBJECT)
+        select(*FACT, *_SUBJECT)
         .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
         .where(t.subject.c.node_id == node)
         .order_by(t.statement.c.id, t.subject.c.position)
     )
-    return [_fact(row) for row in connection.execute(query)]
+    return [fact_of(row) for row in connection.execute(query)]
 
 
 _FACTS_IN = Prepared(
     lambda among: select(
         t.statement.c.id,
-        *_FACT,
+        *FACT,
         null().label("subject_name"),
         null().label("subject_version"),
     ).where(among(t.statement.c.id))
@@ -220,7 +200,7 @@ _FACTS_IN = Prepared(
 
 def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact]]:
     """The statements of these rows, whatever they are about."""
-    return _all(connection, ids, _FACTS_IN, lambda row: (row.id, _fact(row)))
+    return _all(connection, ids, _FACTS_IN, lambda row: (row.id, fact_of(row)))
 
 
 def facts_of(
@@ -231,12 +211,12 @@ def facts_of(
         connection,
         nodes,
         lambda part: (
-            select(t.subject.c.node_id, *_FACT, *_SUBJECT)
+            select(t.subject.c.node_id, *FACT, *_SUBJECT)
             .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
             .where(t.subject.c.node_id.in_(part), t.statement.c.predicate_type == predicate_type)
             .order_by(t.statement.c.id, t.subject.c.position)
         ),
-        lambda row: (row.node_id, _fact(row)),
+        lambda row: (row.node_id, fact_of(row)),
     )
     found: dict[int, list[Fact]] = {}
     for node, fact in rows:
@@ -256,7 +236,7 @@ def _edges() -> Select[Any]:
             t.edge.c.relation,
             t.edge.c.input_name,
             t.edge.c.mark,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
@@ -267,7 +247,7 @@ def _edges() -> Select[Any]:
 
 def _edge(row: Any) -> EdgeRow:
     mark = Mark.EXACT if row.mark is None else Mark(row.mark)
-    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row), mark)
+    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, fact_of(row), mark)
 
 
 _INTO = Prepared(lambda among: _edges().where(among(t.edge.c.output_id)))
@@ -302,6 +282,12 @@ def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
         _CONTAINERS,
         _part,
     )
+
+
+def is_file(connection: Connection, blob: int) -> bool:
+    """Whether an artifact contains a blob."""
+    asked = select(t.manifest_entry.c.blob_id).where(t.manifest_entry.c.blob_id == blob).limit(1)
+    return connection.execute(asked).first() is not None
 
 
 def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
@@ -350,7 +336,7 @@ _STATUSES = Prepared(
             t.status.c.action,
             t.status.c.reason,
             t.status.c.issued,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.status.c.statement_id)
@@ -361,7 +347,7 @@ _STATUSES = Prepared(
 )
 _RELEASES = Prepared(
     lambda _: (
-        select(t.lifted.c.payload.label("lifts"), *_FACT)
+        select(t.lifted.c.payload.label("lifts"), *FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
@@ -372,7 +358,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
     """Every act of that kind with each of its targets, in ledger order."""
     return [
         StatusRow(
-            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, _fact(row)
+            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, fact_of(row)
         )
         for row in _STATUSES.one(connection, action=action)
     ]
@@ -382,7 +368,5 @@ def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
     found: dict[str, list[Fact]] = {}
     for row in _RELEASES.one(connection):
-        bundle = Digest("sha256", row.bundle)
-        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=times_of(row))
-        found.setdefault(row.lifts, []).append(fact)
+        found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from stemma_attestations import edges as said_edges
+from stemma_attestations.digest import NODES
 from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.names import split_name
 from stemma_attestations.statement import Statement
@@ -29,7 +30,7 @@ def write_subjects(connection: Connection, row: int, statement: Statement, nodes
     about = [
         (position, subject, digest)
         for position, subject in enumerate(statement.subjects)
-        if (digest := subject.digest("sha256") or subject.digest("gitCommit"))
+        if (digest := subject.first(*NODES))
     ]
     ids = nodes.of([digest for _, _, digest in about])
     rows: list[SubjectRow] = []
