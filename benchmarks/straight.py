@@ -22,7 +22,7 @@ from stemma_registry.catalogue import tables as t
 
 AT_ONCE = 100_000  # rows
 TIME = "2026-01-01T00:00:00Z"
-_LINEAGE = columns._CODES["urn:stemma:lineage:v0.1"]
+_LINEAGE = columns.CODES["urn:stemma:lineage:v0.1"]
 _INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 
 
@@ -83,7 +83,7 @@ def _statements(raw: sqlite3.Connection, shape: Graph, cuts: np.ndarray, signer:
 
 
 def _edges(raw: sqlite3.Connection, shape: Graph, cuts: np.ndarray) -> None:  # type: ignore[type-arg]
-    codes = [columns._CODES[word] for word in RELATIONS]
+    codes = [columns.CODES[word] for word in RELATIONS]
     said = np.searchsorted(cuts, np.arange(len(shape.source)), side="right")
     by_name = np.argsort(np.argsort(codes))[shape.relation]
     order = np.lexsort((by_name, shape.output, shape.source))  # of the table's key

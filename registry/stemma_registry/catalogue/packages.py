@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -15,9 +16,15 @@ from sqlalchemy import Connection, insert, select
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
 from stemma_attestations.packages import BadPackage, Package, key_of, parse
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
+
+_PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
+_KNOWN = (
+    "SELECT id FROM environment "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,7 @@ def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
     """Write down which packages a BOM lists; `row` is its statement's."""
     purls = sorted(set(_purls(bom)))
     if purls:
-        values = {"statement_id": row, "environment_id": _environment(connection, purls)}
-        connection.execute(insert(t.packaged).values(values))
+        bulk.run(connection, _PACKAGED, row=row, environment=_environment(connection, purls))
 
 
 def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
@@ -46,7 +52,7 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
         value = stack.pop()
         if isinstance(value, list):
             stack.extend(value)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             purl = value.get("purl")
             if isinstance(purl, str):
                 yield purl
@@ -54,11 +60,11 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _environment(connection: Connection, purls: list[str]) -> int:
-    digest = Digest.of(canonical.dumps(purls)).value
-    known = select(t.environment.c.id).where(t.is_one_of(t.environment.c.digest, [digest]))
-    found = connection.execute(known).scalar()
-    if found is not None:
-        return int(found)
+    digest = _listed(tuple(purls))
+    value = bytes.fromhex(digest)
+    found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
+    if found:
+        return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
     packages = set()
@@ -74,6 +80,12 @@ def _environment(connection: Connection, purls: list[str]) -> int:
     if links:
         connection.execute(insert(t.environment_package), links)
     return number
+
+
+@lru_cache(maxsize=16)
+def _listed(purls: tuple[str, ...]) -> str:
+    """The digest of a list of packages, hex: one BOM after another has the same."""
+    return Digest.of(canonical.dumps(list(purls))).value
 
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:
