@@ -28,7 +28,7 @@ HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, c
 CODES = columns.CODES
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0015"
+REVISION = "0013"
 
 metadata = MetaData(
     naming_convention={
