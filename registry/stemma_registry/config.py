@@ -17,15 +17,18 @@ class Limits:
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
     connect_seconds: float = 10.0  # to a database server
     project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
+    nodes_met: int = 300_000  # ids that a projection remembers: some 250 bytes each
     much_projected: int = 1_000  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
+    sidecar_worth: int = 50_000  # descendants of a trace that are worth making arrays
     sidecar_share: float = 0.02  # of the edges that may have come since, before it is made anew
     ancestors: int = 1_000_000  # states one verdict may visit
     criteria: int = 1_000  # believed statuses that stop by a criterion
     waiver_days: int = 366  # the longest that a waiver is made for
     names: int = 100  # of one artifact that is asked about by its digest
+    survivors: int = 1_000  # of what a plan lists as needing nothing
     paths: int = 10  # evidence paths that are listed
     judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
@@ -91,6 +94,12 @@ class Limits:
     tensor_header_bytes: int = 32 * 1024 * 1024  # of a file whose tensors are told apart
     tensor_tables: int = 10  # tables that are looked at for what is known of one file
     similar: int = 100_000  # artifacts that share tensors with one that is asked about
+    # A search for the artifact of an alias: how many are looked at, and how many files of theirs;
+    # of a Git tree also how much is read of one and of all. What is no LFS pointer is read.
+    alias_artifacts: int = 10_000
+    alias_files: int = 500_000
+    tree_bytes: int = 16 * 1024 * 1024
+    tree_search_bytes: int = 256 * 1024 * 1024
     import_bytes: int = 64 * 1024 * 1024  # of one document of another tool
     import_seconds: float = 60.0  # all that a tracking server is asked together
     import_pages: int = 1_000

@@ -19,6 +19,8 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
+from stemma_registry import aliased
+from stemma_registry.blobs.contract import Store
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.deployed import Wanted
@@ -27,7 +29,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
-from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.lineage.trace import CONTAINS, ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
@@ -45,10 +47,13 @@ class Target:
     digest: Digest
     name: NameVersion | None
     path: str | None = None
+    alias: str | None = None  # what the digest is, where it is another name of the artifact
 
     @property
     def label(self) -> str:
         """For people."""
+        if self.alias is not None:
+            return f"{self.alias} {self.digest.short}"
         if self.path is not None:
             return f"{self.path} ({self.digest.short})"
         return str(self.name) if self.name else self.digest.short
@@ -95,13 +100,15 @@ def preview(
     signer: Signer,
     include: Sequence[str] = (),
     artifact_only: bool = False,
+    store: Store | None = None,
 ) -> Preview:
     """What quarantining a reference (or a whole unknown digest) would do.
 
     An artifact takes its *exclusive* blobs along: those that no artifact
     outside the blast radius contains. Shared ones (a licence, a tokenizer) are
-    listed, and taken only where `include` names their paths. Raises NotFound,
-    BadDigest, Refused.
+    listed, and taken only where `include` names their paths. It also takes the
+    aliases along by which statements speak of it; `store` is where the bytes are
+    that some of them take. Raises NotFound, BadDigest, Refused.
     """
     view = replace(view, trust=view.trust.introducing(signer.certified))
     first, node = target_of(view, text)
@@ -113,7 +120,28 @@ def preview(
         unknown = set(include) - {row.path for row in files}
         if unknown:
             raise Refused(f"--include {min(unknown)!r:.80}: {first.label} has no such file")
-    warnings = []
+    others, warnings = aliases(view, store, node, first) if node is not None else ([], [])
+    found = previewed(view, [*targets, *others], shared, signer)
+    return replace(found, warnings=(*warnings, *found.warnings))
+
+
+def aliases(
+    view: Snapshot, store: Store | None, node: int, first: Target
+) -> tuple[list[Target], list[str]]:
+    """By what else statements speak of an artifact, and what of that is not its own."""
+    others = aliased.known(view, store, node)
+    warnings = [
+        f"{one.short} is the OMS root of {label} too, and what was made from it goes on"
+        for one, label in others.shared.items()
+    ]
+    return [Target(one, first.name, alias=what) for one, what in others.own.items()], warnings
+
+
+def previewed(
+    view: Snapshot, targets: Sequence[Target], shared: Sequence[Shared], signer: Signer
+) -> Preview:
+    """What quarantining these would do; `view` knows the signer. The first is what it is about."""
+    first, warnings = targets[0], []
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
             f"the trust root does not let {described(signer)} stop {first.label}: "
@@ -187,7 +215,7 @@ def descriptor(target: Target) -> ResourceDescriptor:
 def target_of(view: Snapshot, text: str) -> tuple[Target, int | None]:
     """The target of a reference, and its node if the registry knows it."""
     try:
-        found = resolve(view, text)
+        found = aliased.by_root(view, text) or resolve(view, text)
     except NotFound:
         try:
             # Bytes known to be bad can be stopped before they arrive.
@@ -280,8 +308,11 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
     found: set[int] = set()
-    for row in draft:
-        found |= trace(view, row.node_id, Direction.DOWN).nodes.keys()
+    starts = {row.node_id for row in draft}
+    if starts:
+        first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
+        walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
+        found = walked.nodes.keys() - {ORIGIN}
     quarantines = status.load(view, draft)
     digests = query.digests(view.connection, found)
     affected: dict[tuple[NameVersion, int], Affected] = {}

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_attestations.relations import KINDS
+from stemma_attestations.times import format_time
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from stemma_attestations.request import Stop
     from stemma_registry.describe import Described
     from stemma_registry.foreign.attached import Seen
 
 FILES_SHOWN = 20
+GIT_FORMATS = ("sha1", "sha256")
+POINTERS = ("all", "none", "attributes")
 
 
 @click.command("list")
@@ -40,6 +44,7 @@ def list_(session: Session, kind: str | None) -> None:
                     "assurance": str(row.assurance),
                     "signer": row.signer,
                     "quarantined": row.quarantined,
+                    "marks": list(row.marks),
                 }
                 for row in rows
             ]
@@ -57,7 +62,7 @@ def list_(session: Session, kind: str | None) -> None:
                 output.size(row.artifact.size),
                 row.digest.value[:12],
                 row.signer if row.assurance == "attested" else f"{row.signer} ({row.assurance})",
-                "quarantined" if row.quarantined else "-",
+                ", ".join(row.marks) or "-",
             ]
             for row in rows
         ],
@@ -66,17 +71,52 @@ def list_(session: Session, kind: str | None) -> None:
 
 @click.command()
 @click.argument("ref", metavar="REF")
+@click.option("--git-tree", is_flag=True, help="Only the Git tree that its files are.")
+@click.option("--object-format", "form", type=click.Choice(GIT_FORMATS), help="[default: sha1]")
+@click.option("--pointers", type=click.Choice(POINTERS), help="[default: attributes]")
 @pass_session
-def show(session: Session, ref: str) -> None:
-    """Show one artifact, file or commit: its names, files, inputs and status."""
+def show(
+    session: Session, ref: str, git_tree: bool, form: str | None, pointers: str | None
+) -> None:
+    """Show one artifact, file or commit: its names, files, inputs and status.
+
+    With --git-tree what `git rev-parse REV:PATH` says of the same files committed:
+    those that are LFS pointers there (--pointers: all, none, or as the artifact's
+    own .gitattributes says), the others as they are.
+    """
     from stemma_registry.describe import describe
 
+    if git_tree:
+        _show_tree(session, ref, form or "sha1", pointers or "attributes")
+        return
+    if form is not None or pointers is not None:
+        raise click.UsageError("--object-format and --pointers are of --git-tree")
     with session.view() as (registry, view):
         seen = describe(registry, view, ref)
     if session.json:
         output.document(_document(seen))
     else:
         _print(seen)
+
+
+def _show_tree(session: Session, ref: str, form: str, pointers: str) -> None:
+    from stemma_registry import aliased, trees
+
+    with session.view() as (registry, view):
+        found = aliased.resolve(view, registry.store, ref)
+        tree = trees.of_artifact(registry, view, found, form, trees.Pointers(pointers))
+    if session.json:
+        output.document(
+            {
+                "digest": str(found.digest),
+                "label": found.label,
+                "git_tree": tree.value,
+                "object_format": form,
+                "pointers": pointers,
+            }
+        )
+    else:
+        output.line(tree.value)
 
 
 @click.command()
@@ -220,8 +260,16 @@ def _document(seen: Described) -> dict[str, Any]:
         ],
         "contained_in": [{"name": name, "path": path} for name, path in seen.contained_in],
         "quarantines": [
-            {"target": s.target, "reason": s.reason, "by": s.by, "path": list(s.path)}
-            for s in seen.stops
+            {**_stop(stop), "path": list(stop.path), "mark": stop.mark} for stop in seen.stops
+        ],
+        "waived": [
+            {
+                **_stop(one.stop),
+                "waived_by": one.by,
+                "because": one.reason,
+                "until": format_time(one.until),
+            }
+            for one in seen.waived
         ],
         "erased": [
             {"path": path, "sha256": stone.blob.value, "believed": stone.believed, "is": stone.text}
@@ -230,13 +278,25 @@ def _document(seen: Described) -> dict[str, Any]:
     }
 
 
+def _said(stop: Stop) -> str:
+    return "stopped" if stop.mark != "quarantined" else stop.mark
+
+
+def _stop(stop: Stop) -> dict[str, str]:
+    return {"target": stop.target, "reason": stop.reason, "by": stop.by}
+
+
 def _print(seen: Described) -> None:
     output.line(f"{seen.found.label}")
     output.line(f"  digest   {seen.found.digest}")
     for row, worth, signer in seen.versions:
         output.line(f"  name     {row.name}  {row.kind}, {worth} by {signer}")
     for stop in seen.stops:
-        output.line(f"  STOPPED  {stop.target} is quarantined by {stop.by}: {stop.reason}")
+        output.line(f"  STOPPED  {stop.target} is {_said(stop)} by {stop.by}: {stop.reason}")
+    for let in seen.waived:
+        until = format_time(let.until)
+        output.line(f"  WAIVED   {let.stop.target} is {_said(let.stop)} by {let.stop.by}")
+        output.line(f"           let pass until {until} by {let.by}: {let.reason}")
     for path, stone in seen.erased:
         output.line(f"  ERASED   {path}: {stone.text}")
     if seen.provenance is not None:

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import admission, approval
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 
 # Predicate types that are worth a line without a table of their own.
@@ -55,13 +54,14 @@ def _asked(nodes: list[int]) -> Any:
     said, about = t.statement.c, t.subject.c
     return (
         select(
-            *(said.id, said.bundle, said.predicate_type, said.signer, said.n, said.time, *TIMES),
+            *(said.id, said.time, *FACT),
             *(about.node_id, about.name, about.version, about.path),
             *(t.status.c.action, t.status.c.reason, t.status.c.payload),
             t.version.c.kind,
             *(t.stage.c.stage, t.stage.c.action.label("moved"), t.stage.c.reason.label("because")),
             *(t.deployment.c.state, t.deployment.c.host, t.deployment.c.service),
             t.deployment.c.stage.label("runs_at"),
+            t.waiver.c.reason.label("waived"),
         )
         .select_from(t.statement)
         .join(t.subject, about.statement_id == said.id)
@@ -72,6 +72,7 @@ def _asked(nodes: list[int]) -> Any:
         )
         .outerjoin(t.stage, t.stage.c.statement_id == said.id)
         .outerjoin(t.deployment, t.deployment.c.statement_id == said.id)
+        .outerjoin(t.waiver, t.waiver.c.statement_id == said.id)
         .where(about.node_id.in_(nodes))
         .order_by(said.id, about.position)
     )
@@ -86,21 +87,21 @@ def _what(row: Any) -> str | None:
         return str(row.state)
     if row.kind is not None:
         return f"push {row.kind}"
+    if row.waived is not None:
+        return "waive"
     return _PLAIN.get(row.predicate_type)
 
 
 def _happened(row: Any, what: str) -> Happened:
-    bundle, signed = Digest("sha256", row.bundle), times_of(row)
-    kind = row.predicate_type
     spot = (row.host, row.service, row.runs_at)
     return Happened(
         order=row.id,
         node=row.node_id,
         what=what,
         path=row.path,
-        reason=row.reason or row.because or "",
+        reason=row.reason or row.because or row.waived or "",
         place=", ".join(part for part in spot if part),
         statement=row.payload,
         time=row.time,
-        fact=Fact(bundle, kind, row.signer, row.n, row.name, row.version, signed),
+        fact=fact_of(row, row.name, row.version),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma_attestations.windows import Window
+from stemma_registry import aliased
+from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.directory import identify
 from stemma_registry.errors import Refused
@@ -29,9 +31,14 @@ def is_range(text: str) -> bool:
 
 
 def start(
-    view: Snapshot, text: str, direction: Direction, window: Window, repository: Path = HERE
+    view: Snapshot,
+    store: Store,
+    text: str,
+    direction: Direction,
+    window: Window,
+    repository: Path = HERE,
 ) -> int | Origin:
-    """The node of a reference or of a path's bytes, or what leads to several.
+    """The node of a reference, an alias or a path's bytes, or what leads to several.
 
     `repository` is asked what commits are in a range, and for nothing else.
     Raises NotFound, Malformed, and Refused for a window of what is no signer.
@@ -47,7 +54,7 @@ def start(
     if commit_starts.is_revision(text):
         return commit_starts.start(view, text, direction, repository)
     if looks_like_reference(text):
-        return resolve(view, text).node
+        return aliased.start(view, store, text, direction)
     path = Path(text)
     digest = pointed(path)
     known = query.node_id(view.connection, digest) if digest is not None else None

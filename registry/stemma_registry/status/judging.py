@@ -13,13 +13,13 @@ from datetime import datetime
 from stemma_attestations import dating, distrusting, releasing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.distrusting import Rule
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Criterion, Distrusted
+from stemma_attestations.predicates.criterion import Criterion, Distrusted, Packaged
 from stemma_attestations.reasons import Edge
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
@@ -104,6 +104,15 @@ class Judged:
             if targets:
                 found.append(replace(said, targets=targets))
         return tuple(found)
+
+    @property
+    def unanswered(self) -> str | None:
+        """Why the feed alone cannot tell what is stopped: it has no BOMs."""
+        for said in self.believed:
+            if isinstance(said.criterion, Packaged):
+                told = f"{said.criterion.label} is stopped by {said.statement.short}"
+                return f"{told}, and what has it is only known where BOMs are"
+        return None
 
     @property
     def lifted(self) -> tuple[Said, ...]:
@@ -314,7 +323,7 @@ def _verified(
 def _targets(statement: Statement) -> tuple[Target, ...]:
     found = []
     for subject in statement.subjects:
-        digest = subject.digest("sha256") or subject.digest("gitCommit")
+        digest = subject.first(*NODES)
         if digest is None:
             continue
         name, path = subject_name(subject.name), subject.annotations.get("path")
