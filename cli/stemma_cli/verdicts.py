@@ -42,9 +42,9 @@ def report(verdict: Verdict, code: int, who: str = "") -> None:
     """A verdict for people: the first line says it, then come the steps."""
     output.line(headline(code, f"{who}{verdict.resource}"))
     source = verdict.policy.source
-    if "gitCommit" in source:
-        where = f" of {source['repository']}" if "repository" in source else ""
-        output.line(f"  policy {source['path']}{where}, commit {source['gitCommit'][:12]}")
+    if "repository" in source:
+        said = f"{source['path']} of {source['repository']}, commit {source['gitCommit'][:12]}"
+        output.line(f"  policy {said}")
     for step in verdict.steps:
         output.line(f"  {output.mark(str(step.outcome))} {step.number} {step.title}")
         for detail in step.details:

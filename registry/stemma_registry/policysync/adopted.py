@@ -43,8 +43,7 @@ class Adopted:
     def source(self) -> dict[str, str]:
         """What a verdict cites."""
         path = f"{self.path}/policy.yaml" if self.path else "policy.yaml"
-        named = {"repository": self.repository} if self.repository else {}
-        return {"gitCommit": self.commit, "path": path, **named}
+        return {"gitCommit": self.commit, "path": path, "repository": self.repository or "unnamed"}
 
 
 def read(home: Home) -> Adopted | None:
