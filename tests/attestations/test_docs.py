@@ -24,6 +24,7 @@ from stemma_attestations import (
     policy_file,
     policy_input,
     policy_rego,
+    quarantine_request,
     statement,
     yaml_strict,
 )
@@ -44,6 +45,7 @@ from stemma_attestations.predicates import (
     dossier,
     imported,
     lineage,
+    policy_sync,
     provenance,
     record_index,
     signature,
@@ -168,6 +170,9 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "waiver.md": [
         ("statements/waiver.json", check_statement(of_predicate(waiver.parse), waiver.TYPE))
     ],
+    "policy-sync.md": [
+        ("statements/policy-sync.json", check_statement(policy_sync.parse, policy_sync.TYPE))
+    ],
     "admission.md": [
         (
             "statements/admission.json",
@@ -235,6 +240,7 @@ NAMES = {
     "approval.md": [approval.TYPE],
     "record-index.md": [record_index.TYPE],
     "admission.md": [admission.TYPE],
+    "policy-sync.md": [policy_sync.TYPE, policy_sync.POLICY, quarantine_request.FORMAT],
     "waiver.md": [waiver.TYPE],
     "deployment.md": [deployment.TYPE, *deployment.STATES],
     "stage.md": [stage.TYPE, stage.PROMOTE, stage.ROLLBACK],

@@ -320,6 +320,22 @@ def test_a_comment_of_many(bench: Bench) -> None:
     assert "**Verified**: 1 pointer" in markdown.comment([one], [])
 
 
+def test_nothing_of_the_repository_runs(bench: Bench) -> None:
+    marker = bench.folder / "ran"
+    evil = bench.folder / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    evil.chmod(0o755)
+    bench.commit({".gitattributes": "* diff=x filter=x\n", "m.bin": pointer(WEIGHTS)})
+    with (bench.checkout.root / ".git" / "config").open("a") as config:
+        config.write(
+            f"[core]\n\tfsmonitor = {evil}\n[diff]\n\texternal = {evil}\n"
+            f'[diff "x"]\n\tcommand = {evil}\n\ttextconv = {evil}\n'
+            f'[filter "x"]\n\tclean = {evil}\n\tsmudge = {evil}\n'
+        )
+    assert bench.asked("HEAD^..HEAD") == [("m.bin", State.VERIFIED)]
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize("name", ["github-pointers.yml", "gitlab-pointers.yml"])
 def test_the_jobs_of_forges(bench: Bench, name: str) -> None:
     """Their own commands, run on a pull request that is good and on one that is not."""

@@ -20,13 +20,16 @@ from stemma_attestations.predicates import policy_sync as predicate
 from stemma_attestations.predicates.policy_sync import POLICY
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import TrustRoot
-from stemma_cli import exits
+from stemma_cli import exits, verdicts
 from stemma_registry import gate, policy_source
+from stemma_registry.config import Home
 from stemma_registry.errors import Damaged, NotFound, Overtaken, Refused
 from stemma_registry.gate import Terms
 from stemma_registry.policysync import adopted, place, recorded, syncing
 from stemma_registry.policysync.syncing import Desk, Synced
+from stemma_registry.signing import KeySigner
 from stemma_registry.trust import file as trust_file
+from tests.git.hosts import host
 from tests.git.repositories import FORMATS, Checkout
 from tests.programs import require_program
 from tests.registry.stores import Disk
@@ -124,7 +127,9 @@ def refused(bench: Bench, kind: type[Exception], match: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_signed_commit_is_taken_and_cited(tmp_path: Path, form: str) -> None:
+def test_a_signed_commit_is_taken_and_cited(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     bench = Bench(Disk(tmp_path / "world"), Checkout.make(tmp_path / "policy", form), tmp_path)
     bench.person("ada")
     world = bench.world
@@ -155,6 +160,8 @@ def test_a_signed_commit_is_taken_and_cited(tmp_path: Path, form: str) -> None:
         world.push("models/n:1", {"n": b"n"}, kind="model")
     with world.view() as view:
         verdict = gate.verify_reference(world.registry, view, "models/n:1", terms=Terms(policy))
+    verdicts.report(verdict, 0)
+    assert f"policy policy.yaml of {NAME}, commit {commit[:12]}" in capsys.readouterr().out
     cited = gate.predicate(verdict)["policy"]["annotations"]
     assert (cited["gitCommit"], cited["repository"]) == (commit, NAME)
 
@@ -213,6 +220,43 @@ def test_who_may_sign(bench: Bench) -> None:
     bench.tag("ada", "v1")
     assert [one.voice.kind for one in bench.sync().heard] == ["tag"]
     assert commit
+
+
+def test_another_machine_needs_no_key(bench: Bench) -> None:
+    """It judges the commit by itself, finds the record, and adopts; its pin stays its own."""
+    bench.commit("ada", {"policy.yaml": OPEN, "trust.yaml": bench.trust + b"# new\n"})
+    first = bench.sync()
+    assert first.trust_changed
+    home = Home(bench.folder / "other-home")
+    home.path.mkdir()
+    home.configuration.write_text("trust: trust-here.yaml\n")
+
+    def no_key() -> KeySigner:
+        raise AssertionError("nothing is to be signed")
+
+    registry = replace(bench.world.registry, home=home)
+    desk = replace(bench.desk, registry=registry, signer=no_key)
+    with place.at(f"{bench.checkout.root}@main", NAME) as at:
+        done = syncing.sync(desk, at, "")
+    assert (done.entry, done.adopted, done.pinned) == (None, True, True)
+    assert policy_source.chosen(None, home).digest == Digest.of(OPEN)
+    assert not home.trust.exists()
+    home.configuration.write_text("policy: builtin\n")
+    assert policy_source.chosen(None, home).source == {}
+    home.configuration.write_text("policy: synced\n")
+    assert policy_source.chosen_bytes(None, home) == OPEN
+
+
+def test_from_a_host(bench: Bench) -> None:
+    """Fetched with its history and its tags."""
+    first = bench.commit("ada", {"policy.yaml": OPEN})
+    bench.sync(first)
+    bench.commit(None, {"policy.yaml": ALLOW})
+    bench.tag("ada", "v2")
+    with host(bench.folder) as base, place.at(f"{base}/policy/.git@main", NAME) as at:
+        assert at.url == f"{base}/policy/.git"
+        done = syncing.sync(bench.desk, at, "")
+    assert [one.voice.kind for one in done.heard] == ["tag"]
 
 
 def test_two_of_them(bench: Bench) -> None:
