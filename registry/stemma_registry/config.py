@@ -116,6 +116,16 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    # Tags that are read, of so many bytes each; so many may be unreadable. Files of a folder that
+    # is held against a manifest, and bytes of them that are hashed.
+    tags: int = 200_000
+    tag_bytes: int = 64 * 1024
+    tags_unread: int = 100
+    tag_folder_files: int = 10_000
+    tag_folder_bytes: int = 256 * 1024 * 1024
+    git_sign_seconds: float = 300.0  # somebody may have to type a passphrase
+    tag_skew_seconds: float = 300.0  # how far ahead a tagger's clock may be
+    tag_document_bytes: int = 32 * 1024 * 1024  # of tag objects that are recorded together
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -206,6 +216,11 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def tags(self) -> Path:
+        """What is known of the tag objects of repositories, mode 0700."""
+        return self.path / "tags"
 
     @property
     def rechecks(self) -> Path:

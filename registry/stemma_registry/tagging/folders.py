@@ -1,0 +1,78 @@
+"""Which artifact a commit itself holds under a name: a folder, its Git LFS pointers followed.
+
+Where the folder is, GTO's `artifacts.yaml` says; else it is the folder of that name. No byte that
+a pointer stands for is read: it names its SHA-256 and its size.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from stemma_attestations import gitobject, yaml_strict
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadDocument, Malformed
+from stemma_attestations.manifest import Entry, Manifest
+from stemma_registry.config import LIMITS
+from stemma_registry.errors import Damaged, NotFound, Refused
+from stemma_registry.gitrepo.repository import File, Repository
+
+ANNOTATIONS = "artifacts.yaml"
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ .*\n)*?"
+    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n\Z"
+)
+_MAX_POINTER = 1_024
+
+
+def manifest_of(repository: Repository, commit: str, name: str) -> Digest | None:
+    """The digest of what a commit holds under a name; None where that is no artifact.
+
+    Raises Unavailable.
+    """
+    try:
+        path = _path(repository, commit, name)
+        if path is None:
+            return None
+        mode, found = repository.at(commit, path)
+        if mode == gitobject.TREE:
+            files = repository.files(found)
+        else:
+            files = [File(posixpath.basename(path), mode, found)]
+        return _manifest(repository, files)
+    except (NotFound, Damaged, Refused, Malformed):
+        return None
+
+
+def _path(repository: Repository, commit: str, name: str) -> str | None:
+    """Where it is, inside the repository."""
+    path = name
+    try:
+        raw = repository.blob(repository.at(commit, ANNOTATIONS)[1], yaml_strict.MAX_BYTES)
+        document = yaml_strict.load(raw, BadDocument)
+        entry = document.get(name) if isinstance(document, dict) else None
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            path = entry["path"]
+    except (NotFound, Damaged, Refused, BadDocument):
+        pass  # then nothing is said, and the folder of that name is looked at
+    clean = posixpath.normpath(path)
+    inside = not posixpath.isabs(clean) and clean.split("/")[0] not in ("..", ".")
+    return clean if inside else None
+
+
+def _manifest(repository: Repository, files: list[File]) -> Digest | None:
+    if not files or len(files) > LIMITS.tag_folder_files:
+        return None
+    entries, left = [], LIMITS.tag_folder_bytes
+    for file in files:
+        if file.mode not in (gitobject.BLOB, gitobject.EXECUTABLE):
+            return None
+        data = repository.blob(file.id, min(left, LIMITS.git_object_bytes))
+        left -= len(data)
+        pointer = _POINTER.match(data) if len(data) <= _MAX_POINTER else None
+        if pointer is None:
+            entries.append(Entry(file.path, len(data), Digest.of(data)))
+        else:
+            oid = Digest("sha256", pointer.group(1).decode())
+            entries.append(Entry(file.path, int(pointer.group(2)), oid))
+    return Manifest.of(entries).digest
