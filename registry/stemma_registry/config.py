@@ -20,6 +20,8 @@ class Limits:
     much_projected: int = 1_000  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
+    sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
+    sidecar_share: float = 0.02  # of the edges that may have come since, before it is made anew
     ancestors: int = 1_000_000  # states one verdict may visit
     criteria: int = 1_000  # believed statuses that stop by a criterion
     waiver_days: int = 366  # the longest that a waiver is made for

@@ -16,7 +16,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.names import NameVersion, check_name, is_stage
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import climb, nodes, query
 from stemma_registry.catalogue.climb import Called
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
@@ -150,7 +150,7 @@ def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | Non
 def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resolved:
     if scheme == "sha256" and len(prefix) < MIN_PREFIX:
         raise BadDigest(f"{text}: write at least {MIN_PREFIX} hex digits")
-    found = query.nodes_by_prefix(snapshot.connection, scheme, prefix, 2)
+    found = nodes.by_prefix(snapshot.connection, scheme, prefix, 2)
     if not found:
         raise NotFound(f"nothing has the digest {text}")
     if len(found) > 1:

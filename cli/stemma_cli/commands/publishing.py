@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from stemma_attestations.relations import BUILDS, KINDS
-from stemma_cli import output
+from stemma_cli import durations, output
 from stemma_cli.commands import indexing
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
@@ -251,11 +251,10 @@ def _question(
     session: Session, ref: str, policy: str | None, stage: str | None, max_age: str | None
 ) -> Question:
     """What `verify` would be asked."""
-    from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
     from stemma_registry.serving.asking import Question
 
-    limit = parse_duration(max_age) if max_age is not None else None
+    limit = durations.given(max_age)
     return Question(ref, terms=Terms(session.policy(policy), stage, max_age=limit))
 
 

@@ -19,7 +19,7 @@ from stemma_attestations.predicates.waiver import Waiver
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import halts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.rows import Fact
@@ -73,9 +73,11 @@ def project_status(connection: Connection, row: int, statement: Statement) -> No
         # Somebody meant to stop something, and we cannot tell what: never ignored.
         values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
         connection.execute(insert(t.status).values({**key, **values}))
+        halts.of_status(connection, row, UNKNOWN)
         return
     values = {"action": view.action, "reason": view.reason, "issued": view.issued}
     connection.execute(insert(t.status).values({**key, **values}))
+    halts.of_status(connection, row, view.action)
     if view.criterion is not None:
         project_criterion(connection, row, view.criterion)
     for digest in sorted(set(view.releases)):
