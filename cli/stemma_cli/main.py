@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "promote": ("staging", "Put something at a stage, if the gate says yes for that stage."),
     "rollback": ("staging", "Put the last version back that verifies now."),
     "stages": ("staging", "List what is at which stage, since when and by whom."),
+    "tags": ("tagging", "Read, write and follow Git tags that name versions and stages."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
     "import": ("importing", "Take in what other tools wrote and nobody signed, as claims."),
     "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),

@@ -47,9 +47,7 @@ def create(
             command, capture_output=True, timeout=LIMITS.git_sign_seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(
-            f"git tag has not ended within {LIMITS.git_sign_seconds:g} s"
-        ) from error
+        raise Unavailable(f"git tag has not ended within {LIMITS.git_sign_seconds:g} s") from error
     except OSError as error:
         raise Refused(f"git tag cannot be started ({error})") from error
     if done.returncode:

@@ -1,0 +1,313 @@
+"""Tags that the real git made and ssh-keygen signed, brought into a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemma_registry.errors import NotFound
+from stemma_registry.gitrepo.repository import Repository
+from stemma_registry.tagging import folders
+from tests.git.tagged import Tagged, result
+
+M = "models/m"
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Tagged:
+    return Tagged(tmp_path)
+
+
+def test_a_signed_tag_names_what_was_built_from_its_commit(tagged: Tagged) -> None:
+    tagged.built(f"{M}:run-1")
+    tagged.tag(f"{M}@v1.0.0")
+    done = tagged.sync(dry_run=True)
+    assert result(done, f"{M}@v1.0.0").outcome == "bound"
+    assert done.entries == []
+    assert tagged.world.code(f"{M}:v1.0.0") == 3
+    done = tagged.sync()
+    assert result(done, f"{M}@v1.0.0").outcome == "bound"
+    assert result(done, f"{M}@v1.0.0").principal == "ada"
+    assert len(done.entries) == 2
+    assert tagged.world.verify(f"{M}:v1.0.0").passed
+    again = tagged.sync()
+    assert (again.plan.results, again.plan.settled, again.entries) == ([], 1, [])
+
+
+def test_a_stage_is_moved_by_the_gate_and_by_the_last_word(tagged: Tagged) -> None:
+    first = tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:v2.0.0", "two")
+    tagged.tag(f"{M}@v1.0.0", first)
+    tagged.tag(f"{M}@v2.0.0")
+    tagged.tag(f"{M}#prod#1", first)
+    tagged.tag(f"{M}#prod#2")
+    assert tagged.outcomes() == {
+        f"{M}@v1.0.0": "agrees",
+        f"{M}@v2.0.0": "agrees",
+        f"{M}#prod#1": "passed",
+        f"{M}#prod#2": "promoted",
+    }
+    assert tagged.at(M) == "v2.0.0"
+    tagged.tag(f"{M}#prod#3", first)
+    assert tagged.outcomes() == {f"{M}#prod#3": "promoted"}
+    assert tagged.at(M) == "v1.0.0"
+    tagged.tag(f"{M}#prod!#4", first)
+    assert tagged.outcomes() == {f"{M}#prod!#4": "rolled-back"}
+    assert tagged.at(M) == "v2.0.0"
+    tagged.world.rebuild()
+    assert tagged.outcomes() == {}
+
+
+def test_what_the_gate_refuses_is_not_moved_and_is_asked_again(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tagged.tag(f"{M}@v1.0.0")
+    tagged.tag(f"{M}#prod#1")
+    tagged.world.quarantine(f"{M}:v1.0.0")
+    done = tagged.sync()
+    assert result(done, f"{M}#prod#1").outcome == "refused"
+    assert "quarantined" in result(done, f"{M}#prod#1").reason
+    assert tagged.at(M) is None
+    tagged.world.release(f"{M}:v1.0.0")
+    assert tagged.outcomes() == {f"{M}#prod#1": "promoted"}
+
+
+def test_unsigned_and_strangers_tags_are_claims_and_move_nothing(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tagged.trust("bob", ("other/*",))
+    tagged.tag(f"{M}@v1.0.1", by=None)
+    tagged.tag(f"{M}#prod#1", by=None)
+    tagged.tag(f"{M}#prod#2", by="stranger")
+    tagged.tag(f"{M}#prod#3", by="bob")
+    tagged.checkout.git("tag", f"{M}@v1.0.2")
+    done = tagged.sync()
+    assert {one.outcome for one in done.plan.results} == {"claimed"}
+    assert tagged.at(M) is None
+    for version in ("v1.0.1", "v1.0.2"):
+        assert tagged.world.code(f"{M}:{version}") == 3
+    assert tagged.world.code(f"{M}:v1.0.0") == 0
+    assert tagged.outcomes() == {}
+    # Whoever is let to say so later is heard then.
+    tagged.trust("stranger")
+    assert tagged.outcomes() == {f"{M}#prod#2": "promoted"}
+
+
+def test_a_claim_keeps_nobodys_place(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tagged.tag(f"{M}@v1.0.0", by=None)
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "claimed"}
+    tagged.checkout.git("tag", "-d", f"{M}@v1.0.0")
+    tagged.tag(f"{M}@v1.0.0")
+    done = tagged.sync()
+    assert result(done, f"{M}@v1.0.0").outcome == "agrees"
+    assert done.plan.gone == []
+
+
+def test_a_tag_that_moved_or_went_away_is_told_and_changes_nothing(tagged: Tagged) -> None:
+    first = tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:v2.0.0", "two")
+    tagged.tag(f"{M}@v1.0.0", first)
+    tagged.tag(f"{M}@v2.0.0")
+    tagged.tag(f"{M}#prod#1", first)
+    tagged.tag(f"{M}#prod#2")
+    tagged.sync()
+    tagged.checkout.git("tag", "-d", f"{M}#prod#2", f"{M}@v1.0.0")
+    tagged.tag(f"{M}@v1.0.0")
+    done = tagged.sync()
+    assert [seen.tag for seen in done.plan.gone] == [f"{M}#prod#2"]
+    assert {one.tag.name: one.outcome for one in done.plan.results} == {f"{M}@v1.0.0": "moved"}
+    assert done.entries == []
+    assert tagged.at(M) == "v2.0.0"
+
+
+def test_an_old_tag_that_comes_back_moves_nothing(tagged: Tagged) -> None:
+    first = tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:v2.0.0", "two")
+    tagged.tag(f"{M}@v1.0.0", first)
+    tagged.tag(f"{M}@v2.0.0")
+    old = tagged.tag(f"{M}#prod#1", first)
+    tagged.checkout.git("tag", "-d", f"{M}#prod#1")
+    tagged.tag(f"{M}#prod#2")
+    tagged.sync()
+    assert tagged.at(M) == "v2.0.0"
+    tagged.checkout.git("update-ref", f"refs/tags/{M}#prod#1", old)
+    tagged.checkout.git("update-ref", f"refs/tags/{M}#prod#9", old)
+    assert tagged.outcomes() == {f"{M}#prod#1": "passed", f"{M}#prod#9": "ignored"}
+    assert tagged.at(M) == "v2.0.0"
+
+
+def test_a_stage_that_was_moved_by_hand_is_not_moved_back(tagged: Tagged, tmp_path: Path) -> None:
+    first = tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:v2.0.0", "two")
+    tagged.tag(f"{M}@v1.0.0", first)
+    tagged.tag(f"{M}@v2.0.0")
+    tagged.tag(f"{M}#prod#1", first)
+    tagged.sync()
+    tagged.tag(f"{M}#prod#2")
+    tagged.sync()
+    # Another machine, which remembers nothing: the ledger does.
+    for path in tagged.world.home.tags.iterdir():
+        path.unlink()
+    tagged.checkout.git("tag", "-d", f"{M}#prod#2")
+    assert tagged.outcomes() == {}
+    assert tagged.at(M) == "v2.0.0"
+
+
+def test_taking_a_version_back_retires_its_name(tagged: Tagged) -> None:
+    tagged.built(f"{M}:run-1")
+    tagged.tag(f"{M}@v1.0.0")
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "bound"}
+    tagged.tag(f"{M}@v1.0.0!")
+    assert tagged.outcomes() == {f"{M}@v1.0.0!": "retired"}
+    assert tagged.world.code(f"{M}:v1.0.0") == 11
+    assert tagged.world.code(f"{M}:run-1") == 0
+    tagged.tag(f"{M}@v1.0.0#3")
+    assert tagged.outcomes() == {f"{M}@v1.0.0#3": "refused"}
+    tagged.tag(f"{M}@v3.0.0")
+    tagged.tag(f"{M}@v3.0.0!")
+    assert tagged.outcomes() == {
+        f"{M}@v1.0.0#3": "refused",
+        f"{M}@v3.0.0": "passed",
+        f"{M}@v3.0.0!": "passed",
+    }
+
+
+def test_what_cannot_be_told_is_unresolved(tagged: Tagged) -> None:
+    tagged.built(f"{M}:a", "one")
+    tagged.world.push(f"{M}:b", {"m.bin": b"other"}, kind="model", build="train")
+    tagged.tag(f"{M}@v1.0.0")
+    bare = tagged.checkout.commit("nothing was built")
+    tagged.tag(f"{M}@v2.0.0")
+    tagged.tag(f"{M}#prod#1", bare)
+    tagged.tag("a/b=m@v1.0.0")
+    done = tagged.sync()
+    assert {one.outcome for one in done.plan.results} == {"unresolved"}
+    assert "2 artifacts" in result(done, f"{M}@v1.0.0").reason
+    assert done.entries == []
+
+
+def test_names_are_immutable(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:run-2", "two")
+    tagged.tag(f"{M}@v1.0.0")
+    done = tagged.sync()
+    assert result(done, f"{M}@v1.0.0").outcome == "unresolved"
+    assert "immutable" in result(done, f"{M}@v1.0.0").reason
+
+
+def test_provenance_of_a_stranger_resolves_nothing(tagged: Tagged) -> None:
+    tagged.checkout.commit("make", train__py="x")
+    tagged.world.push(f"{M}:evil", {"m.bin": b"evil"}, kind="model", build="train", by="stranger")
+    tagged.tag(f"{M}@v1.0.0")
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "unresolved"}
+
+
+def test_who_may_speak_for_another_name_launders_nothing(tagged: Tagged) -> None:
+    """Provenance about x/* is none about models/*, whatever the tag says."""
+    tagged.world.trust_also("builder", ("x/*",))
+    tagged.checkout.commit("make", train__py="x")
+    tagged.world.push("x/m:1", {"m.bin": b"theirs"}, kind="model", build="train", by="builder")
+    tagged.tag(f"{M}@v1.0.0")
+    tagged.tag("x/m@v1.0.0")
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "unresolved", "x/m@v1.0.0": "bound"}
+
+
+def test_a_dirty_build_stays_one_under_its_new_name(tagged: Tagged) -> None:
+    tagged.checkout.commit("make", train__py="x")
+    (tagged.checkout.root / "train.py").write_text("changed")
+    tagged.world.push(f"{M}:run", {"m.bin": b"dirty"}, kind="model", build="train")
+    tagged.tag(f"{M}@v1.0.0")
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "bound"}
+    assert tagged.world.code(f"{M}:v1.0.0") == tagged.world.code(f"{M}:run") == 10
+
+
+def test_what_is_upstream_stays_upstream(tagged: Tagged) -> None:
+    tagged.world.push("data/d:1")
+    tagged.checkout.commit("make", train__py="x")
+    tagged.world.push(f"{M}:run", {"m.bin": b"w"}, "trained-on=data/d:1", kind="model")
+    tagged.tag(f"{M}@v1.0.0")
+    tagged.sync()
+    tagged.world.quarantine("data/d:1")
+    assert tagged.world.code(f"{M}:v1.0.0") == 11
+
+
+def test_a_key_that_may_not_say_so_syncs_nothing(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tagged.tag(f"{M}@v1.0.0", by=None)
+    tagged.tag(f"{M}#prod#1")
+    done = tagged.sync(by="nobody")
+    assert {one.outcome for one in done.plan.results} == {"refused"}
+    assert done.entries == []
+
+
+def test_odd_tags_are_ignored(tagged: Tagged) -> None:
+    git = tagged.checkout.git
+    tagged.built(f"{M}:v1.0.0")
+    tagged.tag(f"{M}#dev#1")
+    ours = tagged.settings("ada")
+    git(*ours, "tag", "-s", "-m", "nested", f"{M}#prod#2", f"refs/tags/{M}#dev#1")
+    git(*ours, "tag", "-s", "-m", "tree", f"{M}#prod#3", "HEAD^{tree}")
+    git(*ours, "tag", "-s", "-m", "blob", f"{M}#prod#4", "HEAD:train.py")
+    git("update-ref", f"refs/tags/{M}@v9.0.0", git("rev-parse", "HEAD^{tree}"))
+    for odd in ("x", "UPPER@v1.0.0", f"{M}@1.0.0", f"{M}#prod#x", "ünï@v1.0.0", "a'b@v1.0.0"):
+        git("update-ref", f"refs/tags/{odd}", "HEAD")
+    found = tagged.outcomes()
+    assert {tag for tag, outcome in found.items() if outcome == "ignored"} == {
+        f"{M}#prod#2",
+        f"{M}#prod#3",
+        f"{M}#prod#4",
+        f"{M}@v9.0.0",
+    }
+    assert set(found) - {f"{M}#dev#1"} == {t for t, o in found.items() if o == "ignored"}
+    assert tagged.at(M) is None
+
+
+def test_a_tag_of_the_future_does_not_count(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tagged.minutes = 3_000_000_000 // 60
+    tagged.tag(f"{M}#prod#1")
+    assert tagged.outcomes() == {f"{M}#prod#1": "claimed"}
+
+
+def test_a_changed_tag_object_is_no_signature(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tag = tagged.tag(f"{M}#dev#1")
+    raw = tagged.checkout.git("cat-file", "tag", tag)
+    forged = raw.replace(f"tag {M}#dev#1", f"tag {M}#prod#1").encode() + b"\n"
+    made = tagged.checkout.git("hash-object", "-t", "tag", "-w", "--stdin", stdin=forged)
+    tagged.checkout.git("update-ref", f"refs/tags/{M}#prod#1", made)
+    assert tagged.outcomes()[f"{M}#prod#1"] == "claimed"
+    assert tagged.at(M) is None
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_a_folder_of_the_commit_is_the_artifact(tmp_path: Path, object_format: str) -> None:
+    """With and without `artifacts.yaml`, and through the pointers of Git LFS."""
+    tagged = Tagged(tmp_path, object_format)
+    pushed = tagged.world.push(f"{M}:run", {"m.bin": b"weights", "c.json": b"{}"}, kind="model")
+    oid = next(e for e in pushed.manifest.entries if e.path == "m.bin").sha256.value
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n"
+    tagged.checkout.commit("held", **{"models___m___m__bin": pointer, "models___m___c__json": "{}"})
+    tagged.tag(f"{M}@v1.0.0")
+    tagged.checkout.git("mv", "models/m", "elsewhere")
+    tagged.checkout.commit("moved", artifacts__yaml="models/m:\n  path: elsewhere\n  type: model\n")
+    tagged.tag(f"{M}@v1.1.0")
+    tagged.checkout.commit("changed", elsewhere___c__json="{ }")
+    tagged.tag(f"{M}@v2.0.0")
+    assert tagged.outcomes() == {
+        f"{M}@v1.0.0": "bound",
+        f"{M}@v1.1.0": "bound",
+        f"{M}@v2.0.0": "unresolved",
+    }
+    assert tagged.world.code(f"{M}:v1.0.0") == tagged.world.code(f"{M}:run")
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc", ".", "..", "a/../..", "link"])
+def test_paths_that_lead_elsewhere_are_no_artifact(tmp_path: Path, path: str) -> None:
+    tagged = Tagged(tmp_path)
+    (tagged.checkout.root / "link").symlink_to("/etc/hostname")
+    commit = tagged.checkout.commit("odd", artifacts__yaml=f"m:\n  path: {path}\n")
+    with Repository.open(tagged.checkout.root) as repository:
+        assert folders.manifest_of(repository, commit, "m") is None
+        with pytest.raises(NotFound):
+            repository.at(commit, "nothing")
