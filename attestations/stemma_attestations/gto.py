@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from stemma_attestations.errors import BadName
 from stemma_attestations.names import NameVersion, check_name, check_version, is_stage
@@ -76,6 +77,7 @@ class Said:
         return self.stage
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(tag: str) -> Said | None:
     """What a tag says, by its name without `refs/tags/`; None for one of no such form."""
     match = _TAG.match(tag) if len(tag) <= MAX_TAG else None

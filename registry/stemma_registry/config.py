@@ -118,11 +118,10 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
-    # Tags that are read, of so many bytes each; so many may be unreadable. Files of a folder that
-    # is held against a manifest, and bytes of them that are hashed.
+    # Tags that are read, of so many bytes each. Files of a folder that is held against a
+    # manifest, and bytes of them that are hashed.
     tags: int = 200_000
     tag_bytes: int = 64 * 1024
-    tags_unread: int = 100
     tag_folder_files: int = 10_000
     tag_folder_bytes: int = 256 * 1024 * 1024
     git_sign_seconds: float = 300.0  # somebody may have to type a passphrase

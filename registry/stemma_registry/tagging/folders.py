@@ -6,15 +6,20 @@ a pointer stands for is read: it names its SHA-256 and its size.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import posixpath
 import re
+from collections.abc import Iterable, Mapping
 
 from stemma_attestations import gitobject, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDocument, Malformed
+from stemma_attestations.gitobject import BadObject, TreeEntry
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Damaged, NotFound, Refused
+from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import File, Repository
 
 ANNOTATIONS = "artifacts.yaml"
@@ -23,16 +28,33 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n\Z"
 )
 _MAX_POINTER = 1_024
+Root = Mapping[bytes, TreeEntry]
 
 
-def manifest_of(repository: Repository, commit: str, name: str) -> Digest | None:
+def roots_of(repository: Repository, commits: Iterable[str]) -> dict[str, Root]:
+    """The top folder of each commit, by few calls of Git; without those that cannot be read."""
+    trees: dict[str, str] = {}
+    for name, found in bulk.read(repository, commits, LIMITS.git_object_bytes):
+        if found.kind == "commit":
+            with contextlib.suppress(BadObject):
+                trees[name] = gitobject.commit(found.data).tree
+    roots: dict[str, Root] = {}
+    for name, found in bulk.read(repository, trees.values(), LIMITS.git_object_bytes):
+        if found.kind == "tree":
+            with contextlib.suppress(BadObject):
+                entries = gitobject.tree(found.data, repository.object_format)
+                roots[name] = {entry.name: entry for entry in entries}
+    return {commit: roots[tree] for commit, tree in trees.items() if tree in roots}
+
+
+def manifest_of(repository: Repository, commit: str, root: Root, name: str) -> Digest | None:
     """The digest of what a commit holds under a name; None where that is no artifact.
 
     Raises Unavailable.
     """
     try:
-        path = _path(repository, commit, name)
-        if path is None:
+        path = _path(repository, root, name)
+        if path is None or os.fsencode(path.split("/")[0]) not in root:
             return None
         mode, found = repository.at(commit, path)
         if mode == gitobject.TREE:
@@ -44,15 +66,16 @@ def manifest_of(repository: Repository, commit: str, name: str) -> Digest | None
         return None
 
 
-def _path(repository: Repository, commit: str, name: str) -> str | None:
+def _path(repository: Repository, root: Root, name: str) -> str | None:
     """Where it is, inside the repository."""
-    path = name
+    path, listed = name, root.get(ANNOTATIONS.encode())
     try:
-        raw = repository.blob(repository.at(commit, ANNOTATIONS)[1], yaml_strict.MAX_BYTES)
-        document = yaml_strict.load(raw, BadDocument)
-        entry = document.get(name) if isinstance(document, dict) else None
-        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
-            path = entry["path"]
+        if listed is not None:
+            raw = repository.blob(listed.id, yaml_strict.MAX_BYTES)
+            document = yaml_strict.load(raw, BadDocument)
+            entry = document.get(name) if isinstance(document, dict) else None
+            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+                path = entry["path"]
     except (NotFound, Damaged, Refused, BadDocument):
         pass  # then nothing is said, and the folder of that name is looked at
     clean = posixpath.normpath(path)

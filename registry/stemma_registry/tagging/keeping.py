@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from stemma_attestations import json_strict
@@ -39,6 +39,19 @@ class Fact:
     signer: str | None = None
     fault: str = ""
 
+    @property
+    def values(self) -> list[Any]:
+        """The fields, in their order."""
+        return [
+            self.name,
+            self.commit,
+            self.time,
+            self.tagger,
+            self.signed,
+            self.signer,
+            self.fault,
+        ]
+
 
 class Keeper:
     """The facts of one repository, as one trust root's keys verify them."""
@@ -52,7 +65,7 @@ class Keeper:
 
     def recall(self, name: str) -> Fact | None:
         """What is known of the object of that id."""
-        fact = self._known.get(name)
+        fact = self._used.get(name) or self._known.get(name)
         if fact is not None:
             self._used[name] = fact
         return fact
@@ -78,7 +91,7 @@ class Keeper:
             return
         document = {
             "format": FORMAT,
-            "objects": {name: list(asdict(fact).values()) for name, fact in self._used.items()},
+            "objects": {name: fact.values for name, fact in self._used.items()},
             "folders": self._folders,
         }
         with contextlib.suppress(OSError):
@@ -88,6 +101,7 @@ class Keeper:
             try:
                 work.write_text(json.dumps(document, ensure_ascii=True))
                 os.replace(work, self._path)
+                self._changed, self._known = False, dict(self._used)
             finally:
                 work.unlink(missing_ok=True)
 

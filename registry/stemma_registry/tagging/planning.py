@@ -38,7 +38,6 @@ from stemma_attestations.predicates.tags import (
 from stemma_attestations.trust import described
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
-from stemma_registry.measures import retiring
 from stemma_registry.registry import Snapshot
 from stemma_registry.signing import Signer
 from stemma_registry.stages import holding
@@ -123,8 +122,11 @@ class Planner:
                 why = f"it was {was.id[:12]} at commit {was.commit[:12]}, and {was.outcome}"
                 results.append(Result(tag, MOVED, why))
                 continue
+            if self.known.is_settled(tag.name, tag.id):
+                settled += 1
+                continue
             against = self._against(tag)
-            if self.known.is_final(tag.name, tag.id, counts=not against):
+            if against and self.known.is_claimed(tag.name, tag.id):
                 settled += 1
                 continue
             results.append(self._judged(tag, against))
@@ -168,6 +170,8 @@ class Planner:
 
     def names(self, plan: Plan, resolver: Resolver) -> None:
         """What becomes of the tags about versions, oldest first."""
+        if not _counting(plan.results, Act.REGISTER, Act.DEREGISTER):
+            return
         taken_back = self._taken_back(plan.results)
         planned: dict[NameVersion, Candidate] = {}
         for one in _counting(plan.results, Act.REGISTER):
@@ -200,19 +204,17 @@ class Planner:
     ) -> None:
         name, commit = one.tag.said.bound, one.tag.commit
         bound = planned.get(name) or resolver.bound(name)
-        try:
-            retiring.refuse(self.view, name)
-        except Refused as error:
-            one.become(REFUSED, str(error))
+        retired = resolver.retired(name)
+        if retired:
+            one.become(REFUSED, retired)
             return
         try:
-            found = resolver.find(name.name, commit)
-        except Refused as error:
             # Of several that were built from the commit one may have the name already.
-            if bound is None or bound not in resolver.built_from(name.name, commit):
-                one.become(UNRESOLVED, str(error))
-                return
-            found = bound
+            known = bound is not None and bound in resolver.built_from(name.name, commit)
+            found = bound if known and bound else resolver.find(name.name, commit)
+        except Refused as error:
+            one.become(UNRESOLVED, str(error))
+            return
         if bound is not None and bound != found:
             have = f"{name} is {bound.digest.short}, and names are immutable"
             one.become(UNRESOLVED, f"{have}; commit {commit[:12]} is of {found.digest.short}")
@@ -234,9 +236,7 @@ class Planner:
         if bound is None:
             one.become(PASSED, f"nothing is named {name}")
             return
-        try:
-            retiring.refuse(self.view, name)
-        except Refused:
+        if resolver.retired(name):
             one.become(AGREES, f"{name} is retired already")
             return
         try:
@@ -260,6 +260,8 @@ class Planner:
                 groups.setdefault((one.tag.said.name, one.tag.said.place), []).append(one)
             except BadName as error:
                 one.become(UNRESOLVED, str(error))
+        if not groups:
+            return
         versions = self._versions(plan.results)
         # Of each NAME#STAGE the latest that was followed, or passed over for one that was.
         followed = {

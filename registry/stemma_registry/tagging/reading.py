@@ -5,16 +5,16 @@ One call of Git lists the refs, and one process hands over the objects that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stemma_attestations import gitobject, gto
 from stemma_attestations.gitobject import Signed
 from stemma_attestations.gto import Said
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import Damaged, NotFound, Refused
-from stemma_registry.gitrepo import program
+from stemma_registry.errors import Refused
+from stemma_registry.gitrepo import bulk, program
 from stemma_registry.gitrepo.capturing import public_url
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.tagging.keeping import Fact, Keeper
@@ -61,48 +61,57 @@ def read(repository: Repository, signer_of: SignerOf, keeper: Keeper) -> Listed:
     refs = repository.refs(PREFIX)
     if len(refs) > LIMITS.tags:
         raise Refused(f"{len(refs)} tags, at most {LIMITS.tags} are read")
-    found, others, unread = [], 0, 0
-    for ref in refs:
-        name = ref.name.removeprefix(PREFIX)
-        said = gto.parse(name)
-        if said is None:
-            others += 1
-            continue
-        fact = keeper.recall(ref.id)
-        if fact is None:
-            fact, keep = _fact(repository, ref.id, signer_of)
-            unread += not keep
-            if unread > LIMITS.tags_unread:
-                raise Refused(f"more than {LIMITS.tags_unread} tags cannot be read: {fact.fault}")
-            if keep:
-                keeper.note(ref.id, fact)
+    told = [(ref.name.removeprefix(PREFIX), ref.id) for ref in refs]
+    meant = [(name, id_, said) for name, id_ in told if (said := gto.parse(name)) is not None]
+    unknown = [id_ for _, id_, _ in meant if keeper.recall(id_) is None]
+    passing = _learn(repository, unknown, signer_of, keeper)
+    found = []
+    for name, id_, said in meant:
+        fact = keeper.recall(id_) or passing[id_]
         fault = fact.fault
         if not fault and fact.name not in (None, name):
             fault = f"it is the tag {fact.name!r:.80} under another name"
-        found.append(Tag(name, ref.id, said, fact, fault))
-    return Listed(tuple(sorted(found, key=lambda tag: tag.order)), others)
+        found.append(Tag(name, id_, said, fact, fault))
+    found.sort(key=lambda tag: tag.order)
+    return Listed(tuple(found), len(refs) - len(meant))
 
 
-def _fact(repository: Repository, name: str, signer_of: SignerOf) -> tuple[Fact, bool]:
-    """What an object says, and whether that holds for ever."""
+def _learn(
+    repository: Repository, names: Sequence[str], signer_of: SignerOf, keeper: Keeper
+) -> dict[str, Fact]:
+    """Look at objects: what holds for ever is kept, the rest returned."""
+    read = dict(bulk.read(repository, names, LIMITS.tag_bytes))
+    facts = {name: _fact(name, found, signer_of) for name, found in read.items()}
+    there = bulk.kinds(repository, (fact.commit for fact in facts.values() if fact.commit))
+    passing = {}
+    for name, fact in facts.items():
+        if read[name].fault:
+            passing[name] = fact
+        elif fact.commit and there.get(fact.commit, ("", 0))[0] != "commit":
+            why = f"the repository has no commit {fact.commit[:12]}"
+            passing[name] = replace(fact, fault=why)
+        else:
+            keeper.note(name, fact)
+    return passing
+
+
+def _fact(name: str, found: bulk.Found, signer_of: SignerOf) -> Fact:
+    """What an object says."""
+    if found.fault:
+        return Fact(None, "", fault=found.fault)
     try:
-        kind, data = repository.read(name, LIMITS.tag_bytes)
-        if kind == "commit":
-            gitobject.commit(data)
-            return Fact(None, name), True
-        if kind != "tag":
-            return Fact(None, "", fault=f"it points to a {kind}, not to a commit"), True
-        tag = gitobject.tag(data)
-        if tag.kind != "commit":
-            return Fact(tag.name, "", fault=f"it points to a {tag.kind}, not to a commit"), True
-        repository.commit(tag.object)
+        if found.kind == "commit":
+            gitobject.commit(found.data)
+            return Fact(None, name)
+        if found.kind != "tag":
+            return Fact(None, "", fault=f"it points to a {found.kind}, not to a commit")
+        tag = gitobject.tag(found.data)
     except gitobject.BadObject as error:
-        return Fact(None, "", fault=str(error)), True
-    except (NotFound, Damaged, Refused) as error:
-        return Fact(None, "", fault=str(error)), False
+        return Fact(None, "", fault=str(error))
+    if tag.kind != "commit":
+        return Fact(tag.name, "", fault=f"it points to a {tag.kind}, not to a commit")
     signer = signer_of(tag.signed) if tag.signed is not None else None
-    signed = tag.signed is not None
-    return Fact(tag.name, tag.object, tag.time, tag.tagger, signed, signer), True
+    return Fact(tag.name, tag.object, tag.time, tag.tagger, tag.signed is not None, signer)
 
 
 def name_of(repository: Repository, path: Path) -> str:

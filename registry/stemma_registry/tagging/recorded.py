@@ -47,10 +47,15 @@ class Known:
                 found.append(Counted(seen, said, order))
         return sorted(found, key=lambda one: one.order)
 
-    def is_final(self, tag: str, name: str, *, counts: bool) -> bool:
-        """Whether nothing more comes of a tag: a claim may be signed by one who counts by now."""
+    def is_settled(self, tag: str, name: str) -> bool:
+        """Whether nothing more comes of a tag, which counted."""
         seen = self.tags.get(tag)
-        return seen is not None and seen.id == name and not (counts and seen.outcome == CLAIMED)
+        return seen is not None and seen.id == name and seen.outcome != CLAIMED
+
+    def is_claimed(self, tag: str, name: str) -> bool:
+        """Whether it is noted as a claim: its signer may count by now."""
+        seen = self.tags.get(tag)
+        return seen is not None and seen.id == name and seen.outcome == CLAIMED
 
     def moved(self, tag: str, name: str) -> Seen | None:
         """What a tag was that counted, where it is something else now."""

@@ -14,16 +14,18 @@ from stemma_attestations.edges import is_claim
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import mlbom, provenance
+from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.predicates.provenance import Provenance
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.contract import get_bytes
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue.rows import Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
-from stemma_registry.reference import binding, worth
+from stemma_registry.lineage import retired
+from stemma_registry.reference import worth
 from stemma_registry.registry import Registry, Snapshot
 
 BUILT_FROM = "built-from"
@@ -48,7 +50,10 @@ class Resolver:
         self.registry, self.view, self._held = registry, view, held
         self._made = _made(view, commits)
         self._facts = cache(lambda node: query.facts_about(view.connection, node))
+        self._rows = cache(self._versions)
         self.bound = cache(self._bound)
+        criteria = acts.criteria(view.connection)
+        self._any_retired = any(isinstance(row.of, Retired) for row in criteria)
 
     def find(self, name: str, commit: str) -> Candidate:
         """The one artifact that NAME at a commit is. Raises Refused where none or several are."""
@@ -86,17 +91,28 @@ class Resolver:
         return said is Assurance.ATTESTED and trust.supports(*about)
 
     def _bound(self, name: NameVersion) -> Candidate | None:
-        """What NAME:VERSION means already, on a word that is believed."""
-        row = binding(self.view, name)
-        if row is None or worth(self.view, row) is not Assurance.ATTESTED:
-            return None
-        digest = query.digests(self.view.connection, [row.artifact_id])[row.artifact_id]
-        return Candidate(row.artifact_id, digest)
+        """What NAME:VERSION means already: the first binding on a word that is believed."""
+        for row in self._rows(name.name).get(name.version, ()):
+            if worth(self.view, row) is Assurance.ATTESTED:
+                found = query.digests(self.view.connection, [row.artifact_id])
+                return Candidate(row.artifact_id, found[row.artifact_id])
+        return None
+
+    def _versions(self, name: str) -> dict[str, list[VersionRow]]:
+        found: dict[str, list[VersionRow]] = {}
+        for row in query.versions_named(self.view.connection, name):
+            found.setdefault(row.name.version, []).append(row)
+        return found
+
+    def retired(self, name: NameVersion) -> str:
+        """Why a name means nothing any more, if it does not."""
+        stops = retired.stops(self.view, name) if self._any_retired else ()
+        return "; ".join(f"{stop.target} is {stop.reason} (by {stop.by})" for stop in stops)
 
     def version(self, name: str, commit: str) -> NameVersion:
         """The one version of NAME that is what a commit leads to. Raises Refused."""
         one = self.find(name, commit)
-        rows = query.versions_named(self.view.connection, name)
+        rows = (row for each in self._rows(name).values() for row in each)
         found = {row.name for row in rows if row.artifact_id == one.node}
         found = {version for version in found if self.bound(version) == one}
         if len(found) != 1:
@@ -105,7 +121,7 @@ class Resolver:
         return found.pop()
 
     def _named(self, name: str) -> set[int]:
-        rows = query.versions_named(self.view.connection, name)
+        rows = (row for each in self._rows(name).values() for row in each)
         return {row.artifact_id for row in rows if worth(self.view, row) is Assurance.ATTESTED}
 
     def said(self, name: str, commit: str, one: Candidate) -> list[Statement]:

@@ -8,8 +8,9 @@ again, and finds what it had done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
@@ -23,8 +24,9 @@ from stemma_attestations.predicates.tags import CLAIMED, PROMOTED
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import NotFound, Overtaken, Refused
+from stemma_registry.errors import Damaged, NotFound, Overtaken, Refused
 from stemma_registry.gate import Terms
+from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.measures import retiring
@@ -42,7 +44,7 @@ from stemma_registry.tagging.planning import (
     Result,
 )
 from stemma_registry.tagging.reading import PREFIX, Listed
-from stemma_registry.tagging.resolving import BUILT_FROM, Resolver
+from stemma_registry.tagging.resolving import BUILT_FROM, Held, Resolver
 
 BUILDER = "urn:stemma:builder:tags:v0.1"
 SOURCE = "git-tags"
@@ -95,7 +97,7 @@ def _plan(desk: Desk, asked: Asked, view: Snapshot) -> tuple[Plan, _Again]:
     gone = known.gone(tag.name for tag in asked.tags.tags)
     plan = Plan(view.n, results, settled, gone)
     commits = {one.tag.commit for one in results if one.outcome == UNRESOLVED}
-    resolver = Resolver(desk.registry, view, commits, _held(asked))
+    resolver = Resolver(desk.registry, view, commits, _held(asked, commits))
     planner.names(plan, resolver)
     said: _Again = {}
     for one in plan.bind:
@@ -112,14 +114,16 @@ def _plan(desk: Desk, asked: Asked, view: Snapshot) -> tuple[Plan, _Again]:
     return plan, said
 
 
-def _held(asked: Asked) -> Callable[[str, str], Digest | None]:
+def _held(asked: Asked, commits: Collection[str]) -> Held:
     """What a commit holds under a name, looked at once for ever."""
+    roots = cache(lambda: folders.roots_of(asked.repository, commits))
 
     def held(commit: str, name: str) -> Digest | None:
         known = asked.keeper.folders.get(f"{commit} {name}")
         if known is not None:
             return Digest("sha256", known) if known else None
-        found = folders.manifest_of(asked.repository, commit, name)
+        root = roots().get(commit, {})
+        found = folders.manifest_of(asked.repository, commit, root, name)
         asked.keeper.note_folder(commit, name, found)
         return found
 
@@ -264,12 +268,10 @@ def _documents(
     """The refs and tag objects as `git for-each-ref` and `git cat-file --batch` write them."""
     part: list[Result] = []
     refs, objects, size = list[bytes](), list[bytes](), 0
+    raw = _objects(repository, results)
     for one in results:
         line = f"{one.tag.id} {PREFIX}{one.tag.name}\n".encode()
-        found = b""
-        if one.tag.fact.name is not None:
-            kind, data = repository.read(one.tag.id, LIMITS.tag_bytes)
-            found = f"{one.tag.id} {kind} {len(data)}\n".encode() + data + b"\n"
+        found = raw.get(one.tag.id, b"")
         if part and (
             len(part) == predicate.MAX_TAGS
             or size + len(line) + len(found) > LIMITS.tag_document_bytes
@@ -282,6 +284,17 @@ def _documents(
         size += len(line) + len(found)
     if part:
         yield part, b"".join((*refs, b"\n", *objects))
+
+
+def _objects(repository: Repository, results: Sequence[Result]) -> dict[str, bytes]:
+    """Tag objects, each with its header. Raises Damaged where one cannot be read any more."""
+    names = [one.tag.id for one in results if one.tag.fact.name is not None]
+    objects = {}
+    for name, found in bulk.read(repository, names, LIMITS.tag_bytes):
+        if found.fault:
+            raise Damaged(found.fault)
+        objects[name] = f"{name} {found.kind} {len(found.data)}\n".encode() + found.data + b"\n"
+    return objects
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:
