@@ -26,6 +26,9 @@ LENGTHS: Mapping[str, tuple[int, ...]] = {
 }
 # Collisions are cheap here: they are read and compared, but never count as a match.
 WEAK = frozenset({"sha1", "md5"})
+# What a node of the graph is known by: the first of these that a descriptor has. A tree is what
+# is meant only where neither bytes nor a commit are.
+NODES = ("sha256", "gitCommit", "gitTree")
 _SHA1_DIGITS = 40
 _HEX = re.compile(r"[0-9a-f]+\Z")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates.provenance import Input, check_input
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -62,9 +62,9 @@ def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
     if end is None or end.value not in about:
         raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
     descriptor = ResourceDescriptor.parse(obj.get("input"))
-    digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
+    digest = descriptor.first(*NODES)
     if digest is None:
-        raise BadStatement("an edge's input has a sha256 or gitCommit digest")
+        raise BadStatement("an edge's input has a sha256, gitCommit or gitTree digest")
     return Edge(end, Input(obj["relation"], digest, descriptor.name))
 
 

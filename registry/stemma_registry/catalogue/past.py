@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, event, select, text
 
-from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import aliases, bulk
 from stemma_registry.catalogue import tables as t
 
 # Of these, later rows answer nothing that an earlier question could ask: what is in them is
@@ -64,6 +64,11 @@ _OWN = {
     "manifest_entry": _ARTIFACT,
     # A name is bound when both the statement and the artifact are there.
     "version": f"statement_id <= {{last}} AND {_ARTIFACT}",
+    # What a statement is about by the files that it lists is known when those are there.
+    "subject": (
+        f"statement_id <= {{last}} AND (position < {aliases.FIRST} OR NOT EXISTS "  # noqa: S608
+        "(SELECT 1 FROM {schema}.artifact a WHERE a.id = x.node_id AND a.n > {n}))"
+    ),
     "node": " OR ".join(_KNOWN),
 }
 # What a later entry changed about an earlier statement: its key came late.

@@ -18,7 +18,7 @@ from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.errors import (
     BadBundle,
@@ -42,6 +42,7 @@ from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
     acts,
+    aliases,
     bulk,
     collection,
     dated_facts,
@@ -154,6 +155,7 @@ class Projector:
         )
         halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
+        aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
         """Bind names by statements that came before the artifact: whoever brought them early.
@@ -255,10 +257,7 @@ class Projector:
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
-        about = [
-            subject.digest("sha256") or subject.digest("gitCommit")
-            for subject in statement.subjects
-        ]
+        about = [subject.first(*NODES) for subject in statement.subjects]
         nodes = self.nodes.all(digest for digest in about if digest is not None)
         for position, (subject, digest) in enumerate(zip(statement.subjects, about, strict=True)):
             if digest is None:
@@ -293,6 +292,8 @@ class Projector:
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
                 stages.project(self.connection, row, statement, said, self.nodes.one(said.artifact))
+            elif statement.predicate_type in aliases.TYPES:
+                aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
         except BadStatement:

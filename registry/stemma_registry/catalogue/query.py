@@ -24,8 +24,9 @@ from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
+from stemma_registry.catalogue import facts
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
     EdgeRow,
@@ -61,35 +62,14 @@ def _all(
     return [make(row) for rows in found for row in rows.all()]
 
 
-_FACT = (
-    t.statement.c.bundle,
-    t.statement.c.predicate_type,
-    t.statement.c.signer,
-    *TIMES,
-    t.statement.c.n,
-)
-
-
-def _fact(row: Any) -> Fact:
-    return Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        row.subject_name,
-        row.subject_version,
-        times_of(row),
-    )
-
-
 def facts_select(*columns: Any) -> Select[Any]:
     """A query for these columns and what `fact_of` reads; what it selects from is the caller's."""
-    return select(*columns, *_FACT, *_SUBJECT)
+    return select(*columns, *FACT, *_SUBJECT)
 
 
 def fact_of(row: Any) -> Fact:
     """The statement of a row of `facts_select`."""
-    return _fact(row)
+    return facts.fact_of(row, row.subject_name, row.subject_version)
 
 
 _SUBJECT = (
@@ -153,13 +133,13 @@ def _versions() -> Select[Any]:
         t.version.c.definition,
         t.version.c.name.label("subject_name"),
         t.version.c.version.label("subject_version"),
-        *_FACT,
+        *FACT,
     ).join(t.statement, t.statement.c.id == t.version.c.statement_id)
 
 
 def _version(row: Any) -> VersionRow:
     name = NameVersion(row.name, row.version)
-    return VersionRow(name, row.kind, row.artifact_id, row.definition, _fact(row))
+    return VersionRow(name, row.kind, row.artifact_id, row.definition, fact_of(row))
 
 
 def bindings(connection: Connection, name: NameVersion) -> list[VersionRow]:
@@ -206,12 +186,12 @@ def all_versions(connection: Connection, kind: str | None = None) -> list[Versio
 def facts_about(connection: Connection, node: int) -> list[Fact]:
     """Every statement about a node, in ledger order."""
     query = (
-        select(*_FACT, *_SUBJECT)
+        select(*FACT, *_SUBJECT)
         .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
         .where(t.subject.c.node_id == node)
         .order_by(t.statement.c.id, t.subject.c.position)
     )
-    return [_fact(row) for row in connection.execute(query)]
+    return [fact_of(row) for row in connection.execute(query)]
 
 
 def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact]]:
@@ -222,11 +202,11 @@ def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact
         ids,
         lambda part: select(
             t.statement.c.id,
-            *_FACT,
+            *FACT,
             nothing.label("subject_name"),
             nothing.label("subject_version"),
         ).where(t.statement.c.id.in_(part)),
-        lambda row: (row.id, _fact(row)),
+        lambda row: (row.id, fact_of(row)),
     )
 
 
@@ -238,12 +218,12 @@ def facts_of(
         connection,
         nodes,
         lambda part: (
-            select(t.subject.c.node_id, *_FACT, *_SUBJECT)
+            select(t.subject.c.node_id, *FACT, *_SUBJECT)
             .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
             .where(t.subject.c.node_id.in_(part), t.statement.c.predicate_type == predicate_type)
             .order_by(t.statement.c.id, t.subject.c.position)
         ),
-        lambda row: (row.node_id, _fact(row)),
+        lambda row: (row.node_id, fact_of(row)),
     )
     found: dict[int, list[Fact]] = {}
     for node, fact in rows:
@@ -263,7 +243,7 @@ def _edges() -> Select[Any]:
             t.edge.c.relation,
             t.edge.c.input_name,
             t.edge.c.mark,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
@@ -274,7 +254,7 @@ def _edges() -> Select[Any]:
 
 def _edge(row: Any) -> EdgeRow:
     mark = Mark.EXACT if row.mark is None else Mark(row.mark)
-    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row), mark)
+    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, fact_of(row), mark)
 
 
 _INTO = _edges().where(t.edge.c.output_id.in_(_IDS))
@@ -309,6 +289,12 @@ def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
         _CONTAINERS,
         _part,
     )
+
+
+def is_file(connection: Connection, blob: int) -> bool:
+    """Whether an artifact contains a blob."""
+    asked = select(t.manifest_entry.c.blob_id).where(t.manifest_entry.c.blob_id == blob).limit(1)
+    return connection.execute(asked).first() is not None
 
 
 def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
@@ -354,7 +340,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
             t.status.c.action,
             t.status.c.reason,
             t.status.c.issued,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.status.c.statement_id)
@@ -364,7 +350,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
     )
     return [
         StatusRow(
-            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, _fact(row)
+            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, fact_of(row)
         )
         for row in connection.execute(query)
     ]
@@ -373,13 +359,11 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
 def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
     query = (
-        select(t.lifted.c.payload.label("lifts"), *_FACT)
+        select(t.lifted.c.payload.label("lifts"), *FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
     found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
-        bundle = Digest("sha256", row.bundle)
-        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=times_of(row))
-        found.setdefault(row.lifts, []).append(fact)
+        found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found
