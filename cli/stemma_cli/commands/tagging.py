@@ -162,7 +162,8 @@ def _print(done: Synced, name: str, dry_run: bool) -> None:
         output.line(f"  and {len(loud) - SHOWN} more")
     found = counts(plan.results)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.items()))
-    entries = f", ledger entries {', '.join(map(str, done.entries))}" if done.entries else ""
+    entry = "entries" if len(done.entries) > 1 else "entry"
+    entries = f", ledger {entry} {', '.join(map(str, done.entries))}" if done.entries else ""
     would = " (nothing was written)" if dry_run else entries
     output.line(f"{name}: {told or 'nothing new'}, {plan.settled} settled before{would}")
 
