@@ -6,9 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadName
+from stemma_attestations.predicates import tags
+from stemma_attestations.predicates.tags import Seen
+from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.care.audit import audit
+from stemma_registry.care.replicate import replicate
+from stemma_registry.care.uploads import Uploads
+from stemma_registry.errors import AlreadyThere, NotFound, Refused
+from stemma_registry.foreign.attest import signed_event
+from stemma_registry.gate import TERMS
 from stemma_registry.gitrepo.repository import Repository
-from stemma_registry.tagging import folders
-from tests.git.tagged import Tagged, result
+from stemma_registry.registry import record
+from stemma_registry.stages import promoting
+from stemma_registry.stages.promoting import Desk
+from stemma_registry.tagging import creating, folders, listing, reading, signatures, syncing
+from stemma_registry.tagging.keeping import Keeper
+from tests.git.tagged import SCOPE, Tagged, result
+from tests.registry.collecting import gc
 
 M = "models/m"
 
@@ -309,3 +325,128 @@ def test_paths_that_lead_elsewhere_are_no_artifact(tmp_path: Path, path: str) ->
     with Repository.open(tagged.checkout.root) as repository:
         root = folders.roots_of(repository, [commit])[commit]
         assert folders.manifest_of(repository, commit, root, "m") is None
+
+
+def test_a_strangers_record_neither_settles_nor_forbids(tagged: Tagged) -> None:
+    """Whoever can append a record of the tag, of another object or a later time."""
+    tagged.built(f"{M}:v1.0.0")
+    commit = tagged.checkout.git("rev-parse", "HEAD")
+    seen = [
+        Seen(f"{M}@v1.0.0", "ab" * 20, commit, tags.BOUND, 1, "x", "ada"),
+        Seen(f"{M}#prod#9", "cd" * 20, commit, tags.PROMOTED, 2_000_000_000, "x", "ada"),
+    ]
+    world, stranger = tagged.world, tagged.world.signer("stranger")
+    uploads = Uploads.begin(world.registry.store, world.registry.catalogue)
+    statement = tags.build(SCOPE, Digest.of(b""), seen)
+    event = signed_event(uploads, stranger, statement)
+    record(world.registry, world.trust, stranger, world.now, lambda: [event], uploads)
+    tagged.tag(f"{M}@v1.0.0")
+    tagged.tag(f"{M}#prod#1")
+    done = tagged.sync()
+    assert {one.tag.name: one.outcome for one in done.plan.results} == {
+        f"{M}@v1.0.0": "agrees",
+        f"{M}#prod#1": "promoted",
+    }
+    assert done.plan.gone == []
+
+
+def test_a_sync_that_was_cut_off_is_done_again(
+    tagged: Tagged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the promotion and the record the stage was moved on by hand."""
+    first = tagged.built(f"{M}:v1.0.0", "one")
+    tagged.built(f"{M}:v2.0.0", "two")
+    tagged.tag(f"{M}@v1.0.0", first)
+    tagged.tag(f"{M}#prod#1", first)
+    with monkeypatch.context() as patch:
+        patch.setattr(syncing._Work, "record", lambda _: None)
+        tagged.sync()
+    world = tagged.world
+    desk = Desk(world.registry, world.trust, world.signer("owner"), world.now)
+    promoting.promote(desk, f"{M}:v2.0.0", "prod", TERMS)
+    assert tagged.outcomes()[f"{M}#prod#1"] == "promoted"
+    assert tagged.at(M) == "v2.0.0"
+
+
+def test_evidence_stays_with_the_ledger(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tag = tagged.tag(f"{M}@v1.0.0")
+    tagged.tag(f"{M}@v1.0.1", by=None)
+    tagged.sync()
+    world = tagged.world
+    gc(world)
+    replica = MemoryStore()
+    replicate(world.store, replica, world.home, world.trust)
+    assert audit(replica, world.home, world.trust).whole
+    wanted = tagged.checkout.git("cat-file", "tag", tag).encode()
+    found = [blob for blob in replica.blobs() if wanted in b"".join(replica.chunks(blob))]
+    assert len(found) == 1
+    document = b"".join(replica.chunks(found[0]))
+    assert document.startswith(f"{tag} refs/tags/{M}@v1.0.0\n".encode())
+
+
+def test_create_signs_by_the_users_own_git(tagged: Tagged) -> None:
+    commit = tagged.built(f"{M}:v1.0.0")
+    git, key = tagged.checkout.git, tagged.key("ada")[0]
+    for setting in ("user.name=Ada", "user.email=a@example.org", "gpg.format=ssh"):
+        git("config", *setting.split("="))
+    git("config", "user.signingKey", f"{key}.pub")
+    with Repository.open(tagged.checkout.root) as repository:
+        made = [
+            creating.create(repository, wanted, revision, None, sign=True)
+            for wanted, revision in ((f"{M}@v1.0.0", "HEAD"), (f"{M}#prod", commit))
+        ]
+        assert [one.tag for one in made] == [f"{M}@v1.0.0", f"{M}#prod#1"]
+        with pytest.raises(AlreadyThere):
+            creating.create(repository, f"{M}@v1.0.0", "HEAD", None, sign=False)
+        with pytest.raises(BadName):
+            creating.create(repository, "-d", "HEAD", None, sign=False)
+        with pytest.raises(NotFound):
+            creating.create(repository, f"{M}@v2.0.0", "--all", None, sign=False)
+        git("config", "user.signingKey", "/nowhere")
+        with pytest.raises(Refused, match="git tag"):
+            creating.create(repository, f"{M}@v2.0.0", "HEAD", None, sign=True)
+        assert len(repository.refs("refs/tags/")) == 2
+    assert tagged.outcomes() == {f"{M}@v1.0.0": "agrees", f"{M}#prod#1": "promoted"}
+
+
+def test_the_list_is_that_of_gto(tagged: Tagged) -> None:
+    first, second = tagged.checkout.commit("1"), tagged.checkout.commit("2")
+    for tag, commit, by in (
+        ("m@v1.0.0", first, "ada"),
+        ("m@v2.0.0", second, None),
+        ("m#dev#1", second, "stranger"),
+        ("m#prod#2", second, "ada"),
+        ("m#prod#3", first, "ada"),
+        ("m#prod!#4", first, "ada"),
+        ("n@v1.0.0", first, "ada"),
+        ("n@v1.0.0!", first, "ada"),
+        ("o#prod#1", first, "ada"),
+        ("o@deprecated", first, "ada"),
+    ):
+        tagged.tag(tag, commit, by)
+    tagged.checkout.git("tag", "m@v3.0.0", first)
+    world = tagged.world
+    with Repository.open(tagged.checkout.root) as repository:
+        keeper = Keeper(world.home, SCOPE, world.trust.digest)
+        found = reading.read(repository, signatures.by_keys_of(world.trust), keeper)
+    m, n, o = listing.fold(found.tags)
+    told = [(v.version, listing.signer(v.tag, world.trust.label)) for v in m.versions]
+    assert told == [("v1.0.0", "ada"), ("v2.0.0", "unsigned")]
+    stages = {s: listing.signer(t, world.trust.label) for s, t in m.versions[1].stages.items()}
+    assert stages == {"dev": "not listed", "prod": "ada"}
+    assert (n.name, n.versions, o.deprecated) == ("n", [], True)
+    assert [(v.version, v.commit, list(v.stages)) for v in o.versions] == [(None, first, ["prod"])]
+
+
+def test_facts_that_somebody_else_may_write_are_not_read(tagged: Tagged) -> None:
+    tagged.built(f"{M}:v1.0.0")
+    tag = tagged.tag(f"{M}#prod#1", by="stranger")
+    tagged.sync(dry_run=True)
+    (path,) = tagged.world.home.tags.iterdir()
+    signer = tagged.key("ada")[1].id
+    forged = path.read_text().replace("true, null", f'true, "{signer}"')
+    path.write_text(forged)
+    path.chmod(0o666)
+    assert tag in forged
+    assert tagged.outcomes() == {f"{M}#prod#1": "claimed"}

@@ -33,7 +33,9 @@ class Nodes:
     def all(self, digests: Iterable[Digest]) -> dict[Digest, int]:
         """The ids of nodes, made where they are new."""
         wanted = set(digests)
-        new = sorted(wanted - self.met.keys(), key=attrgetter("value", "algorithm"))
+        # Not `wanted - self.met.keys()`, which walks through all that was ever met.
+        unmet = (digest for digest in wanted if digest not in self.met)
+        new = sorted(unmet, key=attrgetter("value", "algorithm"))
         for start in range(0, len(new), _AT_ONCE):
             self._look_up(new[start : start + _AT_ONCE])
         missing = [digest for digest in new if digest not in self.met]

@@ -39,20 +39,32 @@ def create(
     commit = repository.resolve(revision)
     said = gto.parse(tag)
     text = message or f"{said.act if said else 'tag'} {tag}"
-    where = str(repository.worktree or repository.directory)
     how = "--sign" if sign else "--annotate"
-    command = [program.located(), "-C", where, "tag", how, "-m", text, "--", tag, commit]
+    heard = _git(repository, "tag", how, "-m", text, "--", tag, commit)
+    made = [ref for ref in repository.refs(PREFIX + tag) if ref.name == PREFIX + tag]
+    if not made or made[0].peeled != commit:
+        raise NotFound(f"git tag ended well, and there is no tag {tag} of {commit[:12]}")
+    if sign and repository.tag(made[0].id).signed is None:
+        # Git 2.39 does so where it finds no key of SSH, and ends well.
+        _git(repository, "update-ref", "-d", PREFIX + tag, made[0].id)
+        raise Refused(f"git tag signed nothing ({heard or 'see user.signingKey'}); no tag was made")
+    return Created(tag, made[0].id, commit)
+
+
+def _git(repository: Repository, *arguments: str) -> str:
+    """One call as the user's; what it says on stderr, for people."""
+    where = str(repository.worktree or repository.directory)
+    command = [program.located(), "-C", where, *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - what the user asked for
             command, capture_output=True, timeout=LIMITS.git_sign_seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"git tag has not ended within {LIMITS.git_sign_seconds:g} s") from error
+        within = f"{LIMITS.git_sign_seconds:g} s"
+        raise Unavailable(f"git {arguments[0]} has not ended within {within}") from error
     except OSError as error:
-        raise Refused(f"git tag cannot be started ({error})") from error
+        raise Refused(f"git {arguments[0]} cannot be started ({error})") from error
+    said = program.said(done.stderr)
     if done.returncode:
-        raise Refused(f"git tag: {program.said(done.stderr) or f'ended with {done.returncode}'}")
-    made = [ref for ref in repository.refs(PREFIX + tag) if ref.name == PREFIX + tag]
-    if not made or made[0].peeled != commit:
-        raise NotFound(f"git tag ended well, and there is no tag {tag} of {commit[:12]}")
-    return Created(tag, made[0].id, commit)
+        raise Refused(f"git {arguments[0]}: {said or f'ended with {done.returncode}'}")
+    return said
