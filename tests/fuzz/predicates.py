@@ -23,6 +23,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    tags,
     verdict,
 )
 from stemma_attestations.statement import Statement
@@ -85,6 +86,12 @@ def _imported(statement: Statement) -> None:
         assert set(again.edges) == set(view.edges)
 
 
+def _tags(statement: Statement) -> None:
+    view = tags.parse(_as(statement, tags.TYPE))
+    again = tags.parse(tags.build(view.repository, view.document, view.tags))
+    assert sorted(again.tags, key=str) == sorted(view.tags, key=str)
+
+
 def _edges(statement: Statement) -> None:
     """Of whatever type it says it is, and as each of the types that give edges."""
     for kind in (statement.predicate_type, *sorted(edges._READERS)):
@@ -144,7 +151,7 @@ def _mlbom(statement: Statement) -> None:
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
     *(_dossier, _checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
-    *(_imported, _edges),
+    *(_imported, _edges, _tags),
 )
 
 
