@@ -116,6 +116,13 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    # The ledger as a repository: commits between two moves of the branch, how long the last of
+    # them may take, entries that are read of one, how long Git may list them, and signed heads.
+    ledger_export_commits: int = 50_000
+    ledger_export_seconds: float = 3600.0
+    ledger_commits: int = 20_000_000
+    ledger_list_seconds: float = 600.0
+    ledger_checkpoints: int = 100
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
