@@ -116,6 +116,9 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
+    git_fetch_bytes: int = 8 * 1024**3
+    git_fetch_memory: int = 4 * 1024**3
     # The ledger as a repository: commits between two moves of the branch, how long the last of
     # them may take, entries that are read of one, how long Git may list them, and signed heads.
     ledger_export_commits: int = 50_000

@@ -109,7 +109,7 @@ class _Export:
                 feed.add(render(entry, blobs))
                 self.done.n, self.done.entry = entry.n, entry.digest
                 if self.progress is not None:
-                    self.progress.advance(1)
+                    self.progress(1)
             moved = feed.end()
         finally:
             feed.abandon()
