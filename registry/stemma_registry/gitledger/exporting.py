@@ -78,7 +78,7 @@ def export(
     LedgerBroken, Damaged where a statement is lost, Unavailable.
     """
     signed, seen = _signed(store), heads.read_seen(home.heads, store)
-    with _target(folder, object_format) as repository:
+    with _target(folder.absolute(), object_format) as repository:
         run = _Export(store, trust, home, repository, progress)
         done = run.to_head()
         heads.check_seen(store, Head(done.n, done.entry), seen)
