@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _STALE_OK = click.option(
     "--stale-ok", is_flag=True, help="It may end before the head that was seen here before."
 )
-_TRUST = click.option("--trust-root", metavar="SOURCE", help="FILE or sha256:DIGEST, else the home's.")
+_TRUST = click.option(
+    "--trust-root", metavar="SOURCE", help="FILE or sha256:DIGEST, else the home's."
+)
 
 
 @click.group()

@@ -210,7 +210,7 @@ class _Export:
         run = ("hash-object", "-t", "tag", "-w", "--stdin")
         made = program.run(self.repository.directory, *run, stdin=data).decode().strip()
         lines = [f"update {name} {made} {present.get(name, '0' * len(made))}"]
-        lines += [f"delete {old} {id}" for old, id in present.items() if old != name]
+        lines += [f"delete {old} {tag}" for old, tag in present.items() if old != name]
         with contextlib.suppress(Refused):  # somebody who exports too was first: theirs is as good
             program.run(
                 self.repository.directory,
@@ -223,6 +223,8 @@ class _Export:
         entry = read_entry(self.store, signed.n)
         if entry is None or entry.digest != signed.entry or signed.n > self.done.n:
             return None
+        if signed.n == self.done.n:
+            return self.done.commit
         return self.repository.resolve(f"{self.done.commit}~{self.done.n - signed.n}")
 
 
@@ -285,5 +287,3 @@ def _make(folder: Path, object_format: ObjectFormat) -> None:
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-

@@ -6,6 +6,7 @@ chain of commits for a ledger, somebody who exports at the same time does no har
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from stemma_registry.errors import Refused, Unavailable
 from stemma_registry.gitledger.rendering import BRANCH, WHO, Rendered
 from stemma_registry.gitrepo import program
 
-# Bulk: deltas are found again by `git gc`. What was acknowledged is on the disk.
+# Quick rather than small: `git repack -adf` finds good deltas. What was acknowledged is on disk.
 _FAST = ("-c", "core.compression=1", "-c", "core.fsync=committed", "-c", "core.fsyncMethod=batch")
 
 
@@ -95,10 +96,8 @@ class Feed:
         process = self._process
         assert process is not None  # noqa: S101 - for the type checker
         assert process.stdin is not None  # noqa: S101 - for the type checker
-        try:
+        with contextlib.suppress(OSError):  # it listens no more: its status says why
             process.stdin.close()
-        except OSError:
-            pass  # it listens no more: its status says why
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired as error:

@@ -25,7 +25,9 @@ from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head
 
-_FILE = re.compile(rb"(?:key-(?:0|[1-9][0-9]{0,6})|statement-(?:0|[1-9][0-9]{0,6})\.(?:jsonl|raw))\Z")
+_FILE = re.compile(
+    rb"(?:key-(?:0|[1-9][0-9]{0,6})|statement-(?:0|[1-9][0-9]{0,6})\.(?:jsonl|raw))\Z"
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Commits:
         self, name: str, parent: str | None, entry: LedgerEntry, ids: dict[str, str]
     ) -> Found:
         try:
-            files = {file: self._blob(id) for file, id in ids.items()}
+            files = {file: self._blob(blob) for file, blob in ids.items()}
         except (Damaged, NotFound, Refused) as error:
             return Found(name, entry, {}, (), f"its files cannot be read: {error}")
         blobs = parse(entry, files)
