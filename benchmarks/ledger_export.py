@@ -203,9 +203,7 @@ def measure(entries: int, packages: int, folder: Path) -> None:
     started = time.perf_counter()
     subprocess.run(["git", "-C", str(at), "repack", "-a", "-d", "-f", "-q"], check=True)
     took = time.perf_counter() - started
-    print(
-        f"  {_size(at) / store.entries:.0f} bytes an entry after git repack -adf, which took {took:.0f} s"
-    )
+    print(f"  {_size(at) / store.entries:.0f} bytes an entry packed again, in {took:.0f} s")
 
 
 def _size(folder: Path) -> int:

@@ -112,7 +112,7 @@ def test_no_text_of_a_statement_can_forge_a_trailer(world: World, tmp_path: Path
     for back, n in (("ledger", 5), ("ledger~1", 4)):
         body = git(tmp_path / "a", "log", "-1", "--format=%B", back)
         assert body.isascii()
-        assert [line for line in body.splitlines() if "Entry:" == line[:6]] == [f"Entry: {n}"]
+        assert [line for line in body.splitlines() if line[:6] == "Entry:"] == [f"Entry: {n}"]
         trailers = git(tmp_path / "a", "interpret-trailers", "--parse", stdin=body.encode())
         assert trailers.splitlines()[0] == f"Entry: {n}"
     assert verified(world, tmp_path / "a").unsigned == 1
@@ -134,12 +134,12 @@ def test_a_quoted_text_is_one_line_of_ascii(text: str) -> None:
 
 
 def test_who_exports_at_the_same_time_does_no_harm(world: World, tmp_path: Path) -> None:
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def one() -> None:
         try:
             exported(world, tmp_path / "a")
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is
             failed.append(error)
 
     for _ in range(2):

@@ -28,7 +28,7 @@ class Feed:
         self._directory = directory
         self._parent = parent
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `abandon`
 
     def add(self, rendered: Rendered) -> None:
         """The next commit. Raises Unavailable."""
