@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
 def afresh(world: World, folder: Path, home: Path) -> Report:
     """The audit of a machine that has seen nothing."""
     with Repository.open(folder) as repository:
-        return verify(repository, Home(home), world.trust)
+        return verify(repository, Home(home), world.trust, world.store.location)
 
 
 def test_who_is_not_believed_is_counted_apart(whole: tuple[World, Path], tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_who_is_not_believed_is_counted_apart(whole: tuple[World, Path], tmp_pat
 
 def test_nobody_vouches_where_nobody_is_believed(whole: tuple[World, Path], tmp_path: Path) -> None:
     with Repository.open(whole[1]) as repository:
-        report = verify(repository, Home(tmp_path / "home"), NOBODY)
+        report = verify(repository, Home(tmp_path / "home"), NOBODY, "")
     assert (report.whole, report.vouched, report.believed) == (True, -1, 0)
     assert not (tmp_path / "home").exists()  # nothing is remembered of it
 
@@ -228,7 +228,7 @@ def test_a_lost_ledger_is_put_back(tmp_path: Path, object_format: str) -> None:
     objects, blobs = world.store.objects, world.store.blob_bytes  # type: ignore[attr-defined]
     kept = dict(objects)
     with Repository.open(tmp_path / "a") as repository:
-        report = verify(repository, world.home, world.trust)
+        report = verify(repository, world.home, world.trust, world.store.location)
         with pytest.raises(AlreadyThere, match="there is a ledger"):
             restore(world.store, repository, world.trust, report)
         objects.clear()

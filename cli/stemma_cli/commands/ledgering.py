@@ -145,10 +145,13 @@ def _opened(repository: str) -> Iterator[Repository]:
 def _verified(
     session: Session, repository: Repository, trust_root: str | None, stale_ok: bool
 ) -> Report:
+    from stemma_registry.blobs.opening import store_at
     from stemma_registry.gitledger.verifying import verify as run
 
+    home, trust = session.home, session.trust(trust_root)
+    place = store_at(session.location, home, cached=False).location  # it is not asked
     with progress("verifying", "entries") as advance:
-        return run(repository, session.home, session.trust(trust_root), stale_ok, advance)
+        return run(repository, home, trust, place, stale_ok, advance)
 
 
 def _code(report: Report) -> int:

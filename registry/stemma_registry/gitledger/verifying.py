@@ -86,16 +86,17 @@ def verify(
     repository: Repository,
     home: Home,
     trust: TrustRoot,
+    location: str,
     stale_ok: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Audit the repository. What is seen is remembered if it is whole and somebody vouches for it.
+    """Audit the repository; `location` is that of the store whose ledger it may be.
 
-    With `stale_ok` it may end before the head that was seen. Raises NotFound, and LedgerBroken
-    where the chain breaks, or is not that of the heads seen and signed.
+    The signed head is remembered where all is whole. With `stale_ok` it may end before the head
+    that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the heads seen and signed.
     """
     commits = Commits(repository)
-    run = _Verification(commits, home, trust, stale_ok, Report(repository.object_format))
+    run = _Verification(commits, home, trust, location, stale_ok, Report(repository.object_format))
     run.begin()
     for found in commits.follow():
         run.look(found)
@@ -110,6 +111,7 @@ class _Verification:
     commits: Commits
     home: Home
     trust: TrustRoot
+    location: str
     stale_ok: bool
     report: Report
     signed: list[SignedHead] = field(default_factory=list)
@@ -131,7 +133,7 @@ class _Verification:
         report.n, report.entry, report.commit = entry.n, entry.digest, found.commit
         if entry.n == 0:
             report.first = entry.digest
-            self.seen = heads.copies_seen(self.home.heads, entry.digest)
+            self.seen = heads.copies_seen(self.home.heads, entry.digest, self.location)
         self._hold(entry.n, entry.digest)
         if found.problem:
             report.note(entry.n, found.commit, found.problem)

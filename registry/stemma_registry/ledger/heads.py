@@ -47,7 +47,11 @@ class Seen:
 
 
 def _seen_path(heads: Path, store: Store) -> Path:
-    return heads / f"{hashlib.sha256(store.location.encode()).hexdigest()[:32]}.json"
+    return _path(heads, store.location)
+
+
+def _path(heads: Path, location: str) -> Path:
+    return heads / f"{hashlib.sha256(location.encode()).hexdigest()[:32]}.json"
 
 
 def forget_seen(heads: Path, store: Store) -> None:
@@ -109,17 +113,20 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
     _write(_seen_path(heads, store), store.location, head.n, head.entry, first)
 
 
-def copies_seen(heads: Path, first: Digest) -> list[Seen]:
-    """The heads seen of every copy of one ledger: registries, and repositories. LedgerBroken."""
-    found = (_read(path) for path in sorted(heads.glob("*.json")))
+def copies_seen(heads: Path, first: Digest, location: str) -> list[Seen]:
+    """The heads seen of a ledger: in the registry at `location`, and in copies. LedgerBroken.
+
+    Of other registries that began with the same entry nothing is said: one may be a copy that
+    somebody made to write into.
+    """
+    found = (_read(_path(heads, place)) for place in (location, f"ledger:{first}"))
     return [seen for seen in found if seen is not None and seen.first == first]
 
 
 def remember_copy(heads: Path, first: Digest, n: int, entry: Digest) -> None:
     """Write down the head of a copy that has no location to be known by."""
     place = f"ledger:{first}"
-    path = heads / f"{hashlib.sha256(place.encode()).hexdigest()[:32]}.json"
-    _write(path, place, n, entry, first)
+    _write(_path(heads, place), place, n, entry, first)
 
 
 def _write(path: Path, location: str, n: int, entry: Digest, first: Digest | None) -> None:
