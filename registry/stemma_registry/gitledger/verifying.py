@@ -93,7 +93,8 @@ def verify(
     """Audit the repository; `location` is that of the store whose ledger it may be.
 
     The signed head is remembered where all is whole. With `stale_ok` it may end before the head
-    that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the heads seen and signed.
+    that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the
+    heads seen and signed.
     """
     commits = Commits(repository)
     run = _Verification(commits, home, trust, location, stale_ok, Report(repository.object_format))
