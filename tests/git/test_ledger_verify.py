@@ -16,6 +16,7 @@ from stemma_registry.gitledger.rendering import fold
 from stemma_registry.gitledger.restoring import restore
 from stemma_registry.gitledger.verifying import Report, verify
 from stemma_registry.gitrepo.repository import Repository
+from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import entry_key
 from stemma_registry.trust.file import NOBODY
 from tests.git.ledgers import copied, exported, files, git, rewrite, verified
@@ -97,11 +98,10 @@ def spelt_otherwise(folder: Path, content: dict[str, bytes]) -> None:
 
 def missing_statement(folder: Path, content: dict[str, bytes]) -> None:
     text = git(folder, "log", "-1", "--format=%B", "ledger")
-    line = next(line for line in text.splitlines() if line.startswith("Statement: "))
-    digest = line.split()[1]
-    text = text.replace("Format:", f"Left-Out: {digest}\nFormat:")
+    digest = LedgerEntry.parse(content["entry.json"], 3).events[0].bundles[0]
+    text = f"{text}\nLeft-Out: {digest}\n"
     without = {name: data for name, data in content.items() if name != "statement-0.jsonl"}
-    rewrite(folder, without, message=text + "\n")
+    rewrite(folder, without, message=text)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_a_commit_that_says_something_else_is_found(
     report = afresh(whole[0], folder, tmp_path / "home")
     assert report.wrong >= 1
     assert {finding.n for finding in report.findings} == {3}
+    assert ("is missing" in report.findings[0].detail) == (change is missing_statement)
     assert not (tmp_path / "home" / "heads").exists()
 
 

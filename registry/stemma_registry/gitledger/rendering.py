@@ -149,14 +149,14 @@ def _message(entry: LedgerEntry, named: Named, blobs: Mapping[Digest, bytes]) ->
         lines.append(f"Event: {quoted(event.type)}")
         lines += _listed("Artifact", map(str, event.artifacts))
         lines += _listed("Name", _names(event, said))
-        lines += _listed("Statement", (_statement(d, said[d]) for d in event.bundles))
-        lines += _listed("Key", map(str, event.keys))
+        lines += _listed("Statement", _kinds(event, said))
         lines += _listed("Blob", map(str, event.blobs))
     if len(entry.events) > LISTED:
         lines.append(f"More-Events: {len(entry.events) - LISTED}")
     gone = [str(d) for d in (*named.statements, *named.keys) if d not in blobs]
     lines += _listed("Left-Out", gone)
-    return "\n".join([*lines, f"Format: {FORMAT}", ""]).encode("ascii")
+    lines += [] if entry.n else [f"Format: {FORMAT}"]
+    return "\n".join([*lines, ""]).encode("ascii")
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,10 @@ def _names(event: Event, said: Mapping[Digest, _Said]) -> Iterable[str]:
     return (quoted(name) for name in names)
 
 
-def _statement(digest: Digest, said: _Said) -> str:
-    return f"{digest} {quoted(said.predicate_type)}" if said.predicate_type else str(digest)
+def _kinds(event: Event, said: Mapping[Digest, _Said]) -> Iterable[str]:
+    """What kinds of statement there are: their digests are in the entry, and take room."""
+    kinds = dict.fromkeys(said[digest].predicate_type for digest in event.bundles)
+    return (quoted(kind) for kind in kinds if kind)
 
 
 def _title(event: Event, said: Mapping[Digest, _Said]) -> str:
