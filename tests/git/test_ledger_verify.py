@@ -99,6 +99,7 @@ def spelt_otherwise(folder: Path, content: dict[str, bytes]) -> None:
 def missing_statement(folder: Path, content: dict[str, bytes]) -> None:
     text = git(folder, "log", "-1", "--format=%B", "ledger")
     digest = LedgerEntry.parse(content["entry.json"], 3).events[0].bundles[0]
+    text = text.replace("Statement: https://slsa.dev/provenance/v1\n", "").rstrip("\n")
     text = f"{text}\nLeft-Out: {digest}\n"
     without = {name: data for name, data in content.items() if name != "statement-0.jsonl"}
     rewrite(folder, without, message=text)
