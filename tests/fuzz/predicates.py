@@ -44,7 +44,7 @@ def _provenance(statement: Statement) -> None:
     view = provenance.parse(statement.predicate)
     assert len(view.definition.value) == 64
     for item in view.inputs:
-        assert item.digest.algorithm in ("sha256", "gitCommit")
+        assert item.digest.algorithm in ("sha256", "gitCommit", "gitTree")
         assert item.relation
     assert view.build is None or view.build_type == provenance.BUILD_TYPES[view.build]
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-import re
 from collections.abc import Iterable, Mapping
 
-from stemma_attestations import gitobject, yaml_strict
+from stemma_attestations import gitobject, lfs_pointer, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDocument, Malformed
 from stemma_attestations.gitobject import BadObject, TreeEntry
@@ -23,11 +22,6 @@ from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import File, Repository
 
 ANNOTATIONS = "artifacts.yaml"
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ .*\n)*?"
-    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n\Z"
-)
-_MAX_POINTER = 1_024
 Root = Mapping[bytes, TreeEntry]
 
 
@@ -92,10 +86,11 @@ def _manifest(repository: Repository, files: list[File]) -> Digest | None:
             return None
         data = repository.blob(file.id, min(left, LIMITS.git_object_bytes))
         left -= len(data)
-        pointer = _POINTER.match(data) if len(data) <= _MAX_POINTER else None
+        pointer = lfs_pointer.parse(data)
         if pointer is None:
             entries.append(Entry(file.path, len(data), Digest.of(data)))
+        elif pointer.extended:
+            return None  # a program makes the file of what the pointer names
         else:
-            oid = Digest("sha256", pointer.group(1).decode())
-            entries.append(Entry(file.path, int(pointer.group(2)), oid))
+            entries.append(Entry(file.path, pointer.size, pointer.sha256))
     return Manifest.of(entries).digest
