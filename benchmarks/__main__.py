@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.lineage import chain_ratios
+from benchmarks.chain import chain_ratios
 from benchmarks.measure import HEADER, Ratio, pair, process, wall
 from stemma_registry import directory
 from stemma_registry.blobs.local import LocalStore

@@ -1,68 +1,378 @@
-"""The gate's walk against the same question as one recursive query in raw sqlite3."""
+"""`python -m benchmarks.lineage`: lineage at size, on both databases, beside a floor.
+
+The floor is the same question as one hand-written recursive query in the raw driver on the
+same database, which knows neither signers nor names. A line gives medians (and the 95th of
+a hundred) of both, taken in turn, and their ratio. See docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
+import random
+import resource
 import sqlite3
-import subprocess
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
-from benchmarks.measure import Ratio, pair, wall
+from benchmarks import graph
+from benchmarks.graph import Graph
+from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.trust import TrustRoot
 from stemma_registry import custody, signing
-from stemma_registry.config import Home
-from stemma_registry.lineage import status
+from stemma_registry.blobs.contract import get_bytes, put_bytes
+from stemma_registry.blobs.memory import MemoryStore
+from stemma_registry.catalogue import bulk, catalogue, query
+from stemma_registry.config import LIMITS, Home
+from stemma_registry.lineage import descent, status, trace
 from stemma_registry.publish import Push, publish
-from stemma_registry.reference import resolve
-from stemma_registry.registry import Registry, initialise, snapshot
+from stemma_registry.registry import (
+    Registry,
+    Snapshot,
+    initialise,
+    open_registry,
+    rebuild,
+    snapshot,
+)
+from stemma_registry.signing import Signer
 from stemma_registry.trust import file as trust_file
 
-LENGTH = 60
-QUESTION = """
+PUSHES = 200
+STOPPED = 20  # quarantines that are there, of nodes with little below them
+# Both databases understand these; `:node` is where they start.
+CHECK = """
 WITH RECURSIVE up(id) AS (
-  SELECT ? UNION SELECT input_id FROM edge JOIN up ON edge.output_id = up.id
-) SELECT 1 FROM up JOIN subject ON subject.node_id = up.id
-  JOIN status ON status.statement_id = subject.statement_id LIMIT 1
+ SELECT CAST(:node AS bigint)
+ UNION SELECT e.input_id FROM up JOIN edge e ON e.output_id = up.id
+) SELECT 1 FROM up WHERE EXISTS (SELECT 1 FROM halt WHERE halt.node_id = up.id) LIMIT 1
+"""
+DOWN = """
+WITH RECURSIVE down(id) AS (
+ SELECT CAST(:node AS bigint)
+ UNION SELECT e.output_id FROM down JOIN edge e ON e.input_id = down.id
+) SELECT e.input_id, e.output_id, e.relation, s.bundle
+FROM down JOIN edge e ON e.input_id = down.id JOIN statement s ON s.id = e.statement_id
+"""
+UP = """
+WITH RECURSIVE up(id) AS (
+ SELECT CAST(:node AS bigint)
+ UNION SELECT e.input_id FROM up JOIN edge e ON e.output_id = up.id
+) SELECT id FROM up
 """
 
 
-def chain_ratios(folder: Path) -> list[Ratio]:
-    """A chain of models, a bystander quarantined: is anything upstream of the last one stopped?"""
-    home = Home(folder / "lineage-home")
-    pem, public = signing.new_key("ecdsa-p256", None)
-    signing.write_key(home.key, pem, public)
-    trust = trust_file.add(home.trust, "bench", public)
-    signer = signing.load_signer(f"key:{home.key}", lambda: None)
-    registry = initialise(str(folder / "lineage"), home)
-    checkout = folder / "checkout"
-    checkout.mkdir()
-    subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
+@dataclass(frozen=True)
+class Place:
+    """A registry that was filled with a graph, and who may speak in it."""
 
-    def push(name: str, *inputs: tuple[str, str]) -> None:
-        root = folder / name.replace(":", "-")
-        root.mkdir()
-        (root / "w").write_text(name)
-        job = Push(root, NameVersion.parse(name), "model", inputs, {}, checkout)
-        publish(registry, trust, signer, job, datetime.now(UTC))
+    folder: Path
+    shape: Graph
+    home: Home
+    trust: TrustRoot
+    signer: Signer
 
-    push("m0:1")
-    for i in range(1, LENGTH):
-        push(f"m{i}:1", ("fine-tuned-from", f"m{i - 1}:1"))
-    push("bystander:1")
-    now = datetime.now(UTC)
-    with snapshot(registry, trust, now) as view:
-        seen = custody.preview(view, "bystander:1", signer)
-    custody.quarantine(registry, trust, signer, seen.targets, "bench", now)
-    return [_ratio(registry, trust, f"m{LENGTH - 1}:1")]
+    @property
+    def location(self) -> str:
+        """The registry's."""
+        return str(self.folder / "registry")
 
 
-def _ratio(registry: Registry, trust: trust_file.TrustRoot, last: str) -> Ratio:
-    raw = sqlite3.connect(registry.catalogue.path)
-    with snapshot(registry, trust, datetime.now(UTC)) as view:
-        found = resolve(view, last)
-        return pair(
-            f"is an ancestor stopped? chain of {LENGTH} / raw recursive SQL",
-            wall(lambda: status.view(view, found.node, found.name)),
-            wall(lambda: raw.execute(QUESTION, (found.node,)).fetchone()),
-            runs=21,
+def main() -> None:
+    """Make the graph, project it, and put the questions."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lineage")
+    parser.add_argument("--edges", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--work", type=Path, help="where it is made, or was before")
+    parser.add_argument("--runs", type=int, default=300, help="random questions of each kind")
+    parser.add_argument("--no-postgresql", action="store_true")
+    chosen = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        work = chosen.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        place = _filled(work, graph.make(chosen.edges, chosen.seed))
+        _pushes(work)
+        _measure(place, place.home, "SQLite", chosen.runs)
+        if not chosen.no_postgresql:
+            from tests import postgres
+
+            server = Home(place.home.path, postgres.url())
+            _measure(place, server, "PostgreSQL", chosen.runs)
+
+
+def _filled(work: Path, shape: Graph) -> Place:
+    home = Home(work / "home")
+    made = home.key.exists()
+    if not made:
+        pem, public = signing.new_key("ecdsa-p256", None)
+        signing.write_key(home.key, pem, public)
+        trust_file.add(home.trust, "bench", public)
+    trust = TrustRoot.parse(home.trust.read_bytes())
+    place = Place(work, shape, home, trust, signing.load_signer(f"key:{home.key}", lambda: None))
+    if not made:
+        begin = time.perf_counter()
+        registry = initialise(place.location, home)
+        count = graph.fill(registry.store, place.signer, shape)
+        _say(f"{len(shape.source)} edges, {shape.nodes} nodes, {count} signed statements")
+        _say(f"written and signed in {time.perf_counter() - begin:.0f} s")
+        registry.close()
+    return place
+
+
+def _pushes(folder: Path) -> None:
+    """Real pushes, three statements each, projected one by one, each durable before the next."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        root = Path(name)
+        home = Home(root / "home")
+        pem, public = signing.new_key("ecdsa-p256", None)
+        signing.write_key(home.key, pem, public)
+        trust = trust_file.add(home.trust, "bench", public)
+        signer = signing.load_signer(f"key:{home.key}", lambda: None)
+        registry = initialise(str(root / "registry"), home)
+        inputs: tuple[tuple[str, str], ...] = ()
+        for i in range(PUSHES):
+            (root / f"d{i}").mkdir()
+            (root / f"d{i}/weights").write_text(str(i))
+            job = Push(root / f"d{i}", NameVersion.parse(f"m{i}:1"), "model", inputs, {}, root)
+            publish(registry, trust, signer, job, datetime.now(UTC))
+            inputs = (("fine-tuned-from", f"m{i}:1"),)
+        # What the store gives is read beforehand: it is the catalogue that is timed.
+        store = MemoryStore()
+        for digest in registry.store.blobs():
+            put_bytes(store, get_bytes(registry.store, digest, LIMITS.manifest_bytes))
+        for key in registry.store.keys("ledger/"):
+            store.create(key, registry.store.read(key))
+        with patch.object(catalogue, "LIMITS", replace(LIMITS, project_seconds=0.0)):
+            fresh = catalogue.Catalogue.open(root / "fresh.sqlite3", store)
+            cpu, took = time.process_time(), _seconds(fresh.catch_up)
+            cpu = time.process_time() - cpu
+        _say(f"pushes one by one: {PUSHES / took:,.0f}/s ({PUSHES / cpu:,.0f} a second of CPU)")
+        fresh.close()
+        registry.close()
+
+
+def _measure(place: Place, home: Home, label: str, runs: int) -> None:
+    begin, cpu = time.perf_counter(), time.process_time()
+    registry, _ = rebuild(place.location, home)
+    wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    edges = len(place.shape.source)
+    _say(f"\n{label}: load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    _say(f"projected: {edges / wall:,.0f} edges/s ({edges / cpu:,.0f} for each second of CPU)")
+    if label == "SQLite":
+        size = sum(p.stat().st_size for p in registry.catalogue.path.parent.glob("*.sqlite3*"))
+        _say(f"size: {size / edges:.0f} bytes an edge, with nodes, names and statements")
+        _say(f"bare inserts: {_bare(place):,.0f} edges/s into the same table and index")
+    with contextlib.closing(registry):
+        _stop(registry, place)
+        begin = time.perf_counter()
+        other = open_registry(place.location, home)
+        with snapshot(other, place.trust, datetime.now(UTC)) as view:
+            status.view(view, 1, None)
+        _say(f"opened and asked for the first time: {_ms(time.perf_counter() - begin)}")
+        other.close()
+        with snapshot(registry, place.trust, datetime.now(UTC)) as view, _floor(registry) as raw:
+            _questions(view, raw, place.shape, runs, place.folder / f"{label}.lineage")
+
+
+def _bare(place: Place) -> float:
+    """Rows of four numbers into a table like ours, in the order in which they come."""
+    with tempfile.TemporaryDirectory(dir=place.folder) as folder:
+        raw = sqlite3.connect(Path(folder) / "bare")
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA cache_size=-200000")
+        raw.execute(
+            "CREATE TABLE edge (input_id, output_id, relation, statement_id, PRIMARY KEY "
+            "(input_id, output_id, relation, statement_id)) WITHOUT ROWID"
         )
+        raw.execute("CREATE INDEX back ON edge (output_id, input_id, relation, statement_id)")
+        columns = (place.shape.source, place.shape.output, place.shape.relation)
+        rows = list(zip(*(column.tolist() for column in columns), strict=True))
+        begin = time.perf_counter()
+        for start in range(0, len(rows), 10_000):
+            part = rows[start : start + 10_000]
+            raw.executemany("INSERT INTO edge VALUES (?, ?, ?, 1)", part)
+            raw.commit()
+        took = time.perf_counter() - begin
+        raw.close()
+    return len(rows) / took
+
+
+def _stop(registry: Registry, place: Place) -> None:
+    """Quarantine some nodes that few things come from, so that most questions find nothing."""
+    now, dice = datetime.now(UTC), random.Random(place.shape.seed)
+    with snapshot(registry, place.trust, now) as view:
+        if query.statuses(view.connection, "quarantine"):
+            return
+    last = place.shape.nodes
+    for node in dice.sample(range(last // 2, last), STOPPED):
+        with snapshot(registry, place.trust, now) as view:
+            seen = custody.preview(view, f"sha256:{place.shape.digest(node)}", place.signer)
+        custody.quarantine(
+            registry, place.trust, place.signer, seen.targets, "benchmark", datetime.now(UTC)
+        )
+
+
+Ask = Callable[[str, int], Sequence[object]]
+
+
+@contextlib.contextmanager
+def _floor(registry: Registry) -> Iterator[Ask]:
+    """The raw driver on the same database, on a connection of its own."""
+    if registry.catalogue.database.embedded:
+        raw = sqlite3.connect(registry.catalogue.path)
+        raw.execute("PRAGMA cache_size=-200000")
+        yield lambda sql, node: raw.execute(sql, {"node": node}).fetchall()
+        raw.close()
+        return
+    with registry.catalogue.reading() as connection:
+        yield lambda sql, node: bulk.ask(connection, sql, node=node)
+
+
+def _questions(view: Snapshot, raw: Ask, shape: Graph, runs: int, beside: Path) -> None:
+    dice = random.Random(shape.seed + 1)
+    nodes = [_node(view, shape, n) for n in dice.choices(range(shape.nodes), k=runs)]
+    sizes = sorted(len(raw(UP, node)) - 1 for node, _ in nodes)
+    _say(f"ancestors: {_of(sizes, 50):.0f} / {_of(sizes, 95):.0f} / {sizes[-1]} (p50/p95/max)")
+    _pair(
+        "check, random nodes",
+        nodes,
+        lambda node, name: status.view(view, node, name),
+        lambda node: raw(CHECK, node),
+    )
+    wide = sorted(_wide(shape), reverse=True)
+    most = wide[: max(1, len(wide) // 2)]
+    many = [_node(view, shape, n) for _, n in most]
+    _pair(
+        f"check, {most[-1][0]:,} to {most[0][0]:,} ancestors",
+        many * 6,
+        lambda node, name: status.view(view, node, name),
+        lambda node: raw(CHECK, node),
+    )
+    down = [pair for pair in nodes if 50 <= len({row[1] for row in raw(DOWN, pair[0])}) <= 200]  # type: ignore[index]
+    _pair(
+        "downstream with evidence, 50 to 200 nodes",
+        down[:40],
+        lambda node, _: trace.trace(view, node, trace.Direction.DOWN),
+        lambda node: raw(DOWN, node),
+    )
+    _pair(
+        "upstream with evidence",
+        nodes[:40],
+        lambda node, _: trace.trace(view, node, trace.Direction.UP),
+        lambda node: raw(UP, node),
+    )
+    _heavy(view, raw, shape, beside)
+    _say(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def _heavy(view: Snapshot, raw: Ask, shape: Graph, beside: Path) -> None:
+    """Everything below the first of all datasets, as lines of JSON."""
+    start, _ = _node(view, shape, 0)
+
+    def lines(sidecar: Path | None) -> Callable[[], int]:
+        def write() -> int:
+            found = descent.descendants(view, start, sidecar)
+            return sum(len(line) + 1 for line in descent.lines(view, found))
+
+        return write
+
+    def plain() -> int:
+        met: dict[int, bytes] = {}
+        for source, output, relation, bundle in raw(DOWN, start):  # type: ignore[misc]
+            if output not in met:
+                met[output] = b'{"node":%d,"from":%d,"relation":"%b","statement":"%b"}' % (
+                    *(output, source, relation.encode()),
+                    bundle.hex().encode(),
+                )
+        return sum(map(len, met.values()))
+
+    count = len(descent.descendants(view, start))
+    first = _seconds(lines(beside))
+    if not beside.exists():
+        _say(f"no sidecar: fewer than {LIMITS.sidecar_nodes:,} nodes")
+    rows = [(_seconds(lines(beside)), _seconds(lines(None)), _seconds(plain)) for _ in range(5)]
+    fast, slow, floor = (statistics.median(column) for column in zip(*rows, strict=True))
+    ratios = [statistics.median(row[i] / row[2] for row in rows) for i in (0, 1)]
+    _say(
+        f"{count:,} descendants as JSONL: {_ms(fast)} with the sidecar ({_ms(first)} where it is "
+        f"made), {_ms(slow)} without, floor {_ms(floor)}; "
+        f"ratios {ratios[0]:.2f} and {ratios[1]:.2f}"
+    )
+    if beside.exists():
+        _say(f"sidecar: {beside.stat().st_size / len(shape.source):.0f} bytes an edge")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _node(view: Snapshot, shape: Graph, number: int) -> tuple[int, NameVersion]:
+    found = query.node_id(view.connection, Digest("sha256", shape.digest(number)))
+    if found is None:
+        raise RuntimeError(f"node {number} is not in the catalogue")
+    return found, NameVersion.parse(shape.name(number))
+
+
+def _wide(shape: Graph) -> Iterator[tuple[int, int]]:
+    """The nodes that were merged from more than fifty, with how much is above them."""
+    import numpy as np
+
+    first = np.searchsorted(shape.output, np.arange(shape.nodes + 1))
+    for node in np.flatnonzero(np.diff(first) > 50).tolist():
+        met, rest = {node}, [node]
+        while rest:
+            here = rest.pop()
+            for parent in shape.source[first[here] : first[here + 1]].tolist():
+                if parent not in met:
+                    met.add(parent)
+                    rest.append(parent)
+        yield len(met) - 1, node
+
+
+def _pair(
+    what: str,
+    asked: Sequence[tuple[int, NameVersion]],
+    ours: Callable[[int, NameVersion], object],
+    floor: Callable[[int], object],
+) -> None:
+    times: list[tuple[float, float]] = []
+    for number, (node, name) in enumerate([*asked[:5], *asked]):
+        begin = time.perf_counter()
+        ours(node, name)
+        middle = time.perf_counter()
+        floor(node)
+        if number >= 5:
+            times.append((middle - begin, time.perf_counter() - middle))
+    if not times:
+        _say(f"{what}: none in this graph")
+        return
+    mine, theirs = (sorted(column) for column in zip(*times, strict=True))
+    ratio = statistics.median(a / b for a, b in times)
+    _say(
+        f"{what}: {_ms(_of(mine, 50))} / {_ms(_of(mine, 95))} (p50/p95), "
+        f"floor {_ms(_of(theirs, 50))} / {_ms(_of(theirs, 95))}, ratio {ratio:.2f}"
+    )
+
+
+def _of(ordered: Sequence[float], share: int) -> float:
+    return ordered[min(len(ordered) - 1, len(ordered) * share // 100)]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

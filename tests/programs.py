@@ -15,6 +15,9 @@ import pytest
 PACKAGES = {
     "strace": "strace",
     "git": "git",
+    "git-lfs": "git-lfs",
+    "gpg": "gnupg",
+    "ssh-keygen": "openssh-client",
     "openssl": "openssl",
     "mount": "mount",
     "softhsm2-util": "softhsm2",

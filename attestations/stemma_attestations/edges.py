@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import BadName, BadStatement
 from stemma_attestations.guarding import guarded
 from stemma_attestations.named import is_name_only, parse
@@ -95,7 +95,7 @@ def crossed(outputs: Sequence[Digest], inputs: Sequence[Input]) -> list[Edge]:
 
 def thing_of(descriptor: ResourceDescriptor) -> Digest | None:
     """What a resource descriptor names: by its bytes, by its URI, or nothing that can be told."""
-    digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
+    digest = descriptor.first(*NODES)
     if digest is not None or descriptor.uri is None:
         return digest
     if descriptor.uri.startswith("git+") and (sha1 := descriptor.digest("sha1")):
@@ -108,7 +108,7 @@ def thing_of(descriptor: ResourceDescriptor) -> Digest | None:
 
 def subjects(statement: Statement) -> list[Digest]:
     """The outputs that a statement is about, each once."""
-    found = (subject.digest("sha256") for subject in statement.subjects)
+    found = (subject.first("sha256", "gitTree") for subject in statement.subjects)
     return list(dict.fromkeys(digest for digest in found if digest is not None))
 
 

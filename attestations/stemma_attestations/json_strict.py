@@ -23,6 +23,9 @@ MAX_INTEGER = 2**53 - 1
 # A string (skipped whole) or a bracket: enough to know the depth before parsing.
 # An unterminated string is one token too: a regex that gave up on it would be quadratic.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_LEVEL = bytes.maketrans(b"[]", b"{}")
+_FLAT = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -67,6 +70,18 @@ def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def _check_depth(data: bytes, max_depth: int) -> None:
+    # What is left of the brackets when the innermost pairs are taken away, level by level:
+    # nothing, as a rule. The rest is for the careful walk, and for the parser.
+    levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
+    for _ in range(max_depth):
+        if not levels:
+            return
+        levels = levels.replace(b"{}", b"")
+    if levels:
+        _walk_depth(data, max_depth)
+
+
+def _walk_depth(data: bytes, max_depth: int) -> None:
     depth = 0
     for token in _TOKEN.finditer(data):
         if token.group(1):

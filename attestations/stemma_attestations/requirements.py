@@ -120,7 +120,9 @@ def _built(rule: ProvenanceRule, item: Signed) -> Judged:
     wrong = gaps(view, rule.commit)
     if rule.builds and view.build not in rule.builds:
         wrong.append(f"built by {view.build or view.build_type}, not {', '.join(rule.builds)}")
-    return Judged(f"{view.build or view.build_type}, {len(view.inputs)} materials", tuple(wrong))
+    count = len(view.inputs)
+    materials = f"{count} material{'' if count == 1 else 's'}"
+    return Judged(f"{view.build or view.build_type}, {materials}", tuple(wrong))
 
 
 def gaps(view: provenance.Provenance, commit: bool) -> list[str]:

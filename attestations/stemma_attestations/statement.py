@@ -65,6 +65,10 @@ class ResourceDescriptor:
         """The digest of that algorithm, if there is one."""
         return next((d for d in self.digests if d.algorithm == algorithm), None)
 
+    def first(self, *algorithms: str) -> Digest | None:
+        """The digest of the first of these algorithms that there is one of."""
+        return next(filter(None, map(self.digest, algorithms)), None)
+
 
 @dataclass(frozen=True)
 class Statement:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stemma_cli import durations
 from stemma_cli.session import Session, progress
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ class Against:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Opened]:
         from stemma_attestations.names import NameVersion
-        from stemma_attestations.times import parse_duration
         from stemma_registry.blobs.opening import store_at
         from stemma_registry.dossier import container
         from stemma_registry.dossier.opening import Asked, Machine, opened
@@ -102,7 +102,7 @@ class Against:
             NameVersion.parse(name) if name else None,
             self._own_policy(),
             conditions.stage,
-            parse_duration(limit) if limit is not None else None,
+            durations.given(limit),
             conditions.stale_ok,
         )
         with (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stemma_cli import durations
 from stemma_cli.session import Session, read_file
 
 if TYPE_CHECKING:
@@ -39,11 +40,10 @@ class Conditions:
 
     def terms(self, session: Session) -> Terms:
         """For the gate. Raises NotFound, BadSettings, BadPolicy, Malformed, UsageError."""
-        from stemma_attestations.times import parse_duration
         from stemma_registry.gate import Terms
 
         condition = self._condition()
-        limit = parse_duration(self.max_age) if self.max_age is not None else None
+        limit = durations.given(self.max_age)
         return Terms(
             session.policy(self.policy),
             self.stage,

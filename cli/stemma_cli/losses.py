@@ -27,7 +27,9 @@ def show(losses: Losses, subject: str, window: Window, limit: int | None, form: 
     turned = sum(one.turns for one in losses.found)
     rises = sum(one.rises for one in losses.found)
     undated = f", {losses.undated} without a proven time" if losses.undated else ""
-    output.line(f"{losses.statements} statements by {subject}{label(window)}{undated}")
+    output.line(
+        f"{output.count(losses.statements, 'statement')} by {subject}{label(window)}{undated}"
+    )
     output.line(f"{turned} verdicts turn to no, as of ledger entry {losses.entry}")
     if rises:
         output.line(f"{rises} verdicts turn to YES: quarantines, or their ways, would be lost")

@@ -43,6 +43,11 @@ def plain(text: str) -> str:
     return safe.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """How many there are, in words: `1 record`, `2 records`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def mark(outcome: str) -> str:
     """The sign of a step, in what the terminal can show."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stemma_cli import output
 from stemma_cli.session import Session, progress
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Again:
         if found is None:
             return
         unsigned = f", {found.unsigned} of them with no signature that verifies"
-        again = f"{found.statements} statements verified again"
+        again = f"{output.count(found.statements, 'statement')} verified again"
         yield f"{again}{unsigned if found.unsigned else ''}"
         if found.change is not None:
             yield from _lines(found.change, self.trust, self.limit)

@@ -20,6 +20,8 @@ class Limits:
     much_projected: int = 1_000  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
+    sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
+    sidecar_share: float = 0.02  # of the edges that may have come since, before it is made anew
     ancestors: int = 1_000_000  # states one verdict may visit
     criteria: int = 1_000  # believed statuses that stop by a criterion
     waiver_days: int = 366  # the longest that a waiver is made for
@@ -89,6 +91,12 @@ class Limits:
     tensor_header_bytes: int = 32 * 1024 * 1024  # of a file whose tensors are told apart
     tensor_tables: int = 10  # tables that are looked at for what is known of one file
     similar: int = 100_000  # artifacts that share tensors with one that is asked about
+    # A search for the artifact of an alias: how many are looked at, and how many files of theirs;
+    # of a Git tree also how much is read of one and of all. What is no LFS pointer is read.
+    alias_artifacts: int = 10_000
+    alias_files: int = 500_000
+    tree_bytes: int = 16 * 1024 * 1024
+    tree_search_bytes: int = 256 * 1024 * 1024
     import_bytes: int = 64 * 1024 * 1024  # of one document of another tool
     import_seconds: float = 60.0  # all that a tracking server is asked together
     import_pages: int = 1_000
@@ -107,6 +115,9 @@ class Limits:
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_rows: int = 1_000  # places of one record in one file that are listed
+    record_near_asked: int = 10_000  # records that are asked about for near matches
+    record_near_places: int = 20_000  # pairs with rows of one file that are looked at
+    record_near_bytes: int = 64 * 1024 * 1024  # of rows of one file that are looked at
     record_filter_bytes: int = 16 * 1024 * 1024
     record_others_bytes: int = 1024**3  # of what strangers have indexed
     # Git: one call, or one answer; one object that is read; folders within each other, entries of

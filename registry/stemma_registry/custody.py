@@ -19,6 +19,8 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
+from stemma_registry import aliased
+from stemma_registry.blobs.contract import Store
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.deployed import Wanted
@@ -45,10 +47,13 @@ class Target:
     digest: Digest
     name: NameVersion | None
     path: str | None = None
+    alias: str | None = None  # what the digest is, where it is another name of the artifact
 
     @property
     def label(self) -> str:
         """For people."""
+        if self.alias is not None:
+            return f"{self.alias} {self.digest.short}"
         if self.path is not None:
             return f"{self.path} ({self.digest.short})"
         return str(self.name) if self.name else self.digest.short
@@ -95,13 +100,15 @@ def preview(
     signer: Signer,
     include: Sequence[str] = (),
     artifact_only: bool = False,
+    store: Store | None = None,
 ) -> Preview:
     """What quarantining a reference (or a whole unknown digest) would do.
 
     An artifact takes its *exclusive* blobs along: those that no artifact
     outside the blast radius contains. Shared ones (a licence, a tokenizer) are
-    listed, and taken only where `include` names their paths. Raises NotFound,
-    BadDigest, Refused.
+    listed, and taken only where `include` names their paths. It also takes the
+    aliases along by which statements speak of it; `store` is where the bytes are
+    that some of them take. Raises NotFound, BadDigest, Refused.
     """
     view = replace(view, trust=view.trust.introducing(signer.certified))
     first, node = target_of(view, text)
@@ -114,6 +121,13 @@ def preview(
         if unknown:
             raise Refused(f"--include {min(unknown)!r:.80}: {first.label} has no such file")
     warnings = []
+    if node is not None:
+        others = aliased.known(view, store, node)
+        targets += [Target(one, first.name, alias=what) for one, what in others.own.items()]
+        warnings += [
+            f"{one.short} is the OMS root of {label} too, and what was made from it goes on"
+            for one, label in others.shared.items()
+        ]
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
             f"the trust root does not let {described(signer)} stop {first.label}: "
@@ -187,7 +201,7 @@ def descriptor(target: Target) -> ResourceDescriptor:
 def target_of(view: Snapshot, text: str) -> tuple[Target, int | None]:
     """The target of a reference, and its node if the registry knows it."""
     try:
-        found = resolve(view, text)
+        found = aliased.by_root(view, text) or resolve(view, text)
     except NotFound:
         try:
             # Bytes known to be bad can be stopped before they arrive.

@@ -18,9 +18,9 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.request import Stop
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
-from stemma_registry import gate
+from stemma_registry import aliased, gate
 from stemma_registry.blobs.contract import get_bytes
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import acts, aliases, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import ArtifactRow, Fact, VersionRow
@@ -94,8 +94,8 @@ class Happening:
 
 
 def describe(registry: Registry, view: Snapshot, text: str) -> Described:
-    """Everything worth showing about a reference. Raises NotFound."""
-    found = resolve(view, text)
+    """Everything worth showing about a reference, or an alias. Raises NotFound, BadDigest."""
+    found = aliased.resolve(view, registry.store, text)
     rows = query.versions_of(view.connection, [found.node]).get(found.node, [])
     is_artifact = bool(query.artifacts(view.connection, [found.node]))
     parts = query.containers(view.connection, [found.node])
@@ -131,15 +131,29 @@ def _erased(
 
 
 def attestations(registry: Registry, view: Snapshot, text: str) -> list[Attestation]:
-    """Every statement about a reference, in ledger order. Raises NotFound."""
-    found = resolve(view, text)
+    """Every statement about a reference, in ledger order. Raises NotFound.
+
+    But for model signatures that are attached to it: what is attached says more of them.
+    """
+    found = aliased.resolve(view, registry.store, text)
     facts = {f.bundle: f for f in reversed(query.facts_about(view.connection, found.node))}
+    if any(fact.predicate_type in aliases.TYPES for fact in facts.values()):
+        from stemma_registry.foreign.attached import noted  # lazily, as below
+
+        notes = noted(registry, view, found.node)
+        items = [item for note in notes for item in note.attachment.items]
+        shown = {digest for item in items for digest in (item.digest, *item.bundles)}
+        facts = {
+            digest: fact
+            for digest, fact in facts.items()
+            if digest not in shown or fact.predicate_type not in aliases.TYPES
+        }
     return [_attestation(registry, view, facts[digest]) for digest in reversed(facts)]
 
 
 def attached(registry: Registry, view: Snapshot, text: str) -> list[Seen]:
     """What is attached to a reference and is no statement about it. Raises NotFound."""
-    found = resolve(view, text)
+    found = aliased.resolve(view, registry.store, text)
     facts = query.facts_about(view.connection, found.node)
     if not any(fact.predicate_type == attachment.TYPE for fact in facts):
         return []

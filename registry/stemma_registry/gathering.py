@@ -15,7 +15,7 @@ from stemma_attestations.rego import Evaluator
 from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView, TensorView
 from stemma_attestations.trust import Assurance
 from stemma_registry import freshness, stored
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import aliases, query
 from stemma_registry.freshness import Freshness
 from stemma_registry.lineage import ancestry
 from stemma_registry.lineage.ancestry import Walk
@@ -56,8 +56,9 @@ class Gathered:
         facts = [
             fact
             for fact in query.facts_about(self.view.connection, self.node)
-            # Where it runs says nothing about whether it may, and there may be thousands.
-            if fact.predicate_type != deployment.TYPE
+            # Where it runs says nothing about whether it may, and there may be thousands. A model
+            # signature's subject is a root that two artifacts may share: it proves nothing here.
+            if fact.predicate_type not in (deployment.TYPE, *aliases.TYPES)
         ]
         return stored.evidence_about(self.registry.store, self.view.trust, facts)
 

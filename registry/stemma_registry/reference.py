@@ -1,7 +1,7 @@
 """References: how people name a node, and which node that is.
 
 NAME:VERSION   NAME@sha256:HEX   sha256:HEX (or a unique prefix of 12 digits)
-git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)
+git:COMMIT (or a unique prefix of 7)   NAME#STAGE (what is there)   gitTree:HEX (as said)
 hf:ORG/NAME@REV   pkg:TYPE/NAME@VERSION   oci:HOST/NAME:TAG   s3://...   (stemma_attestations.named)
 """
 
@@ -16,7 +16,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.names import NameVersion, check_name, is_stage
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import climb, nodes, query
 from stemma_registry.catalogue.climb import Called
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import NotFound
@@ -27,6 +27,7 @@ MIN_PREFIX = 12
 _ORDER = tuple(Assurance)
 _SHA256 = re.compile(r"sha256:([0-9a-f]{1,64})\Z")
 _GIT = re.compile(r"git:([0-9a-f]{7,64})\Z")
+_GIT_TREE = re.compile(r"gitTree:([0-9a-f]{7,64})\Z")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Resolved:
 
 def looks_like_reference(text: str) -> bool:
     """Whether `text` has the form of a reference (else it is a path)."""
-    if _SHA256.match(text) or _GIT.match(text) or "@sha256:" in text:
+    if _SHA256.match(text) or _GIT.match(text) or _GIT_TREE.match(text) or "@sha256:" in text:
         return True
     if named.looks_named(text):
         return True
@@ -64,6 +65,8 @@ def resolve(snapshot: Snapshot, text: str) -> Resolved:
         return _by_digest(snapshot, "sha256", match.group(1), text)
     if match := _GIT.match(text):
         return _by_digest(snapshot, "gitCommit", match.group(1), text)
+    if match := _GIT_TREE.match(text):
+        return _by_digest(snapshot, "gitTree", match.group(1), text)
     if named.looks_named(text) and not _is_name(text):
         return _by_thing(snapshot, text)
     if "@" in text:
@@ -150,7 +153,7 @@ def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | Non
 def _by_digest(snapshot: Snapshot, scheme: str, prefix: str, text: str) -> Resolved:
     if scheme == "sha256" and len(prefix) < MIN_PREFIX:
         raise BadDigest(f"{text}: write at least {MIN_PREFIX} hex digits")
-    found = query.nodes_by_prefix(snapshot.connection, scheme, prefix, 2)
+    found = nodes.by_prefix(snapshot.connection, scheme, prefix, 2)
     if not found:
         raise NotFound(f"nothing has the digest {text}")
     if len(found) > 1:

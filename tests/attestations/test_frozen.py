@@ -68,6 +68,11 @@ fef2f6916c0d6d7f44991bfe7b7c3b40452c1149c0304e3ff2a33a3813706c78 manifest-model.
 5e2c60094889a1e067af94dc01a12cb2b7c890672ef1e566dd3529b8deeeaec6 policy-cases.yaml
 0bbac625e402d1c1c1fe4789f1b1a363450b34d25a0fed4fec67cf0abc5bd613 policy-input.json
 e2aa8dde671ee1b99153989be139d830602c657cf81fea03d7207d03018ab0ba policy.yaml
+1bc0eca25d7fb74aa4896d9452fdef9a06bb9b3f0f76a5c60afaa8265e2274c5 records/exact.filter
+cd7002c624fee54a869fa89b1f147eb8382229e2c2cba140645adbde084f6480 records/exact.hashes
+e94d5ca83f0f32d601be31a8aa5f8b7317020212c731a5a1b526b79fb84e9d98 records/letters.jsonl
+1d34e7ce2e9759695870b5bc99fdffac42a950de16edfeb1cd86f23ef7ba321e records/near.filter
+2c6e25ad024926f8525117810fad928ae30334656da96b589d8ee628e88543a2 records/near.hashes
 1fe696d4660e4e2d92c8d67584933df45110238bb550c759ddcfbcd30d83d453 seen-head.json
 f5e8f0a2c839553465d4572b3b25fec6d7f75fb57ae0f79a9507238cbf4848fa statements/admission.json
 054543cef10bbaecd11aff27b894667f57fce223efb2747c6a0f7ca57ce356d1 statements/approval.json
@@ -83,11 +88,16 @@ e7f6fa2d61043e12744131dfb8d45c907c0a648403b5f7839fe917325999375b statements/line
 485d2c625a2f731a4097978c60dd5a14b76156800fd3dfb64abff85b442a4093 statements/model-signature.json
 2f297baa9968b1203279352a29cf18f19bce4f6b5e8ca4f1b1d8a2aafd8b82cf statements/provenance.json
 4628e4018ed2802c39b6521a84920ff094cf1a92df0aea4a865f38d93d1feefd statements/quarantine.json
+a282dd3caaa6fd8cc7e8865fb8bd6dd9bc5b32fc29c68674a58be89e62b74770 statements/record-index-near.json
+dd75f3ac70cd53a210f3c0369c96ab8c3a3cce48b68da619d5eeb9c62292fc83 statements/record-index.json
 ae2b092e802c50693228b32ce07662abcb10e56189e475637891634cb02f37b6 statements/release.json
 0c53c2b772d9ce7f87d9cee1606ac87d8e6fdb293518e11cbcdd2ef5fb84847a statements/retire.json
 5c4a4b64561803944bf888ffd5cae2d76e18dd97155535dff4099f4b9fad0921 statements/snapshot.json
 9849bfa2c48712cf2c4d8914878a40708a3981c9f08ff00caac7b4fd3a8a4a4b statements/stage.json
+5d4087fc1af431534e998d27252ab8e46332f0255b93e7991e572a070aedcc1f statements/tensors.json
 2f92649cf0f8c3e7d6fdb82663ae0d53383bebcc97467f2090213eae79361f1e statements/waiver.json
+b2886bda05df4b7efe64e710e3b1badd0a981f12e632978a177c500f3a420155 tensors/model.safetensors
+dcd2056f182a6a1b29c360e2189ae44a0313e4bc8721ba44d092f953721e3cfd tensors/table.json
 25a752b70adcd16e76b6cfb63429e06fe41b9d26835a4e462f52d48dd976d5fa trust-root.yaml
 """
 DIGESTS = {name: digest for digest, name in (line.split() for line in SUMS.strip().splitlines())}
@@ -162,8 +172,11 @@ def test_manifests() -> None:
         ("lineage", "urn:stemma:lineage:v0.1", "acme/digits-base:2026-11-21"),
         ("provenance", "https://slsa.dev/provenance/v1", "acme/digits-base:2026-11-21"),
         ("quarantine", "urn:stemma:status:v0.1", "acme/digits:1.0"),
+        ("record-index", "urn:stemma:record-index:v0.1", "acme/letters:1"),
+        ("record-index-near", "urn:stemma:record-index:v0.1", "acme/letters:1"),
         ("release", "urn:stemma:status:v0.1", "acme/digits:1.0"),
         ("snapshot", "urn:stemma:snapshot:v0.1", "catalogue"),
+        ("tensors", "urn:stemma:tensors:v0.1", "acme/two:1"),
     ],
 )
 def test_statements(name: str, kind: str, subject: str) -> None:

@@ -70,7 +70,7 @@ def test_lineage_writes_only_relations_it_knows(relation: str) -> None:
         lineage.build(OUT, [Input(relation, IN)])
 
 
-@pytest.mark.parametrize("algorithm", ["sha512", "sha1", "md5", "gitTree"])
+@pytest.mark.parametrize("algorithm", ["sha512", "sha1", "md5", "gitBlob"])
 def test_lineage_writes_only_inputs_that_come_back(algorithm: str) -> None:
     digest = Digest(algorithm, "a" * {"sha512": 128, "md5": 32}.get(algorithm, 40))
     with pytest.raises(BadStatement):

@@ -162,3 +162,25 @@ def test_breaking_the_glass_is_recorded(model: Run, tmp_path: Path) -> None:
     assert done.code == 0
     assert "WARNING: that an old status did is NOT recorded in the ledger" in done.err
     assert json.loads(model("--json", "log").out)[0]["what"] == "promote prod"
+
+
+# `--max-age "$AGE"`, where AGE is not set: no limit was asked for by that.
+UNSET = {
+    "verify": ("verify", "models/m:2"),
+    "promote": ("promote", "models/m:2", "prod"),
+    "rollback": ("rollback", "models/m", "prod"),
+    "lock": ("lock", "models/m:2"),
+    "dossier": ("dossier", "models/m:2", "out.dossier"),
+    "pull": ("pull", "models/m:2", "out", "--verified"),
+    "exec": ("exec", "models/m:2", "--watch", "1m"),
+    "feed fetch": ("feed", "fetch"),
+}
+
+
+@pytest.mark.parametrize("command", UNSET)
+def test_an_empty_age_is_no_age(model: Run, command: str) -> None:
+    words = UNSET[command]
+    behind = ("--", "true") if command == "exec" else ()
+    done = model(*words, "--max-age", "", *behind)
+    assert done.code == 2, done
+    assert "no time" in done.err or "duration" in done.err or "''" in done.err, done.err

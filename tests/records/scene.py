@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from stemma_registry.records import attaching, search
+from stemma_registry.records.answers import Answer
 from stemma_registry.records.attaching import Indexed
 from stemma_registry.records.children import Children
-from stemma_registry.records.search import Answer
 from tests.world import World
 
 Places = dict[str, dict[str, tuple[int, ...]]]

@@ -256,7 +256,7 @@ def test_after_push_never_fails(world: World, monkeypatch: Any) -> None:
     subject = (done.artifact, name)
 
     def run(mode: str = attaching.KEYED) -> list[Any]:
-        how: Any = (mode, [["t"], []])
+        how: Any = (mode, [["t"], []], [["t"]])
         return attaching.after_push(world.registry, world.trust, owner, subject, how, world.now)
 
     assert run(attaching.OFF) == []

@@ -42,7 +42,9 @@ def ask(
 ) -> Trace:
     way = Direction.UP if up else Direction.DOWN
     with world.view() as view:
-        return trace(view, starting.start(view, text, way, Window()), way, None, only, limit)
+        return trace(
+            view, starting.start(view, world.store, text, way, Window()), way, None, only, limit
+        )
 
 
 def names(found: Trace) -> set[str]:
@@ -91,7 +93,7 @@ def test_a_package_leads_downstream_and_upstream(world: World) -> None:
     assert names(ask(world, "pkg:npm/@types/node@1.0.0")) == {"models/m:1", "models/n:1"}
     assert "data/raw:1" in names(ask(world, "pkg:pypi/evil-lib", up=True))
     with world.view() as view:
-        start = starting.start(view, "pkg:pypi/evil-lib", Direction.DOWN, Window())
+        start = starting.start(view, world.store, "pkg:pypi/evil-lib", Direction.DOWN, Window())
         _, paths = between(view, start, resolve(view, "models/n:1").node)
     assert [[edge.relation for edge in path] for path in paths] == [
         ["packaged-with", "fine-tuned-from"]
@@ -155,7 +157,7 @@ def test_a_signer_by_principal_and_by_key(world: World) -> None:
 
 def test_a_window_is_of_a_signer(world: World) -> None:
     with world.view() as view, pytest.raises(Refused, match="signer"):
-        starting.start(view, "models/m:1", Direction.DOWN, Window(world.now, None))
+        starting.start(view, world.store, "models/m:1", Direction.DOWN, Window(world.now, None))
 
 
 def test_only_some_relations_and_assurances(world: World) -> None:
@@ -327,7 +329,9 @@ def test_packages_as_of_an_entry(world: World) -> None:
 
     def asked(n: int) -> Trace:
         with world.view() as view, as_of.looking_back(view, world.store, Moment(n)) as past_view:
-            start = starting.start(past_view, "pkg:pypi/evil@1", Direction.DOWN, Window())
+            start = starting.start(
+                past_view, world.store, "pkg:pypi/evil@1", Direction.DOWN, Window()
+            )
             return trace(past_view, start, Direction.DOWN)
 
     assert names(asked(entry)) == {"models/m:1", "models/n:1"}

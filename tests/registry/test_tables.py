@@ -11,9 +11,8 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.relations import RELATIONS
-from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import columns, query, tables
-from stemma_registry.catalogue.project import Projector
+from stemma_registry.catalogue import columns, nodes, query, tables
+from stemma_registry.catalogue.nodes import Nodes
 from tests.world import World
 
 
@@ -33,7 +32,7 @@ def test_digests_are_bytes_and_found_by_any_prefix(connection: Connection) -> No
     known = sorted(value.hex() for value in values if len(value) == 32)
     for value in known:
         for length in range(1, 65):
-            found = query.nodes_by_prefix(connection, "sha256", value[:length], 99)
+            found = nodes.by_prefix(connection, "sha256", value[:length], 99)
             expected = [other for other in known if other.startswith(value[:length])]
             assert [digest.value for _, digest in found] == expected
 
@@ -44,13 +43,13 @@ def test_digests_with_one_head_are_told_apart(tmp_path: Path) -> None:
     tables.metadata.create_all(engine)
     twins = [Digest("sha256", "ab" * tables.HEAD + rest * 24) for rest in ("00", "01", "ff")]
     with engine.begin() as connection:
-        nodes = Projector(connection, MemoryStore())._nodes(twins)
-        assert len(set(nodes.values())) == 3
-        assert Projector(connection, MemoryStore())._nodes(twins) == nodes
+        ids = Nodes(connection).all(twins)
+        assert len(set(ids.values())) == 3
+        assert Nodes(connection).all(twins) == ids
         for twin in twins:
-            assert query.node_id(connection, twin) == nodes[twin]
+            assert query.node_id(connection, twin) == ids[twin]
         assert query.node_id(connection, Digest("sha256", "ab" * 8 + "02" * 24)) is None
-        found = query.nodes_by_prefix(connection, "sha256", "ab" * 8, 9)
+        found = nodes.by_prefix(connection, "sha256", "ab" * 8, 9)
         assert [digest for _, digest in found] == twins
 
 

@@ -6,11 +6,11 @@ input went into which output, and how.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates.provenance import Input, check_input
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -50,17 +50,28 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
     items = statement.predicate.get("edges")
     if not isinstance(items, list):
         raise BadStatement("a lineage predicate has a list of edges")
-    return tuple(_parse_edge(item, statement) for item in items)
+    about = {digest.value: digest for s in statement.subjects if (digest := s.digest("sha256"))}
+    return tuple(_parse_edge(item, about) for item in items)
 
 
-def _parse_edge(obj: object, statement: Statement) -> Edge:
+def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
     if not isinstance(obj, dict) or not isinstance(obj.get("relation"), str):
         raise BadStatement("an edge is {output, relation, input}")
-    output = ResourceDescriptor.parse(obj.get("output")).digest("sha256")
-    if output is None or not statement.subjects_about(output):
+    output = _plain(obj.get("output"), about) or ResourceDescriptor.parse(obj.get("output"))
+    end = output.digest("sha256") if isinstance(output, ResourceDescriptor) else output
+    if end is None or end.value not in about:
         raise BadStatement("an edge's output is a subject of its statement, by SHA-256")
     descriptor = ResourceDescriptor.parse(obj.get("input"))
-    digest = descriptor.digest("sha256") or descriptor.digest("gitCommit")
+    digest = descriptor.first(*NODES)
     if digest is None:
-        raise BadStatement("an edge's input has a sha256 or gitCommit digest")
-    return Edge(output, Input(obj["relation"], digest, descriptor.name))
+        raise BadStatement("an edge's input has a sha256, gitCommit or gitTree digest")
+    return Edge(end, Input(obj["relation"], digest, descriptor.name))
+
+
+def _plain(obj: object, about: Mapping[str, Digest]) -> Digest | None:
+    """What a descriptor names that is nothing but the SHA-256 of a subject: nearly all are."""
+    if isinstance(obj, dict) and len(obj) == 1 and isinstance(obj.get("digest"), dict):
+        value = obj["digest"].get("sha256")
+        if len(obj["digest"]) == 1 and isinstance(value, str):
+            return about.get(value)
+    return None

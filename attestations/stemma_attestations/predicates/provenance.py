@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemma_attestations import canonical
-from stemma_attestations.digest import Digest, parse_digest_set
+from stemma_attestations.digest import NODES, Digest, parse_digest_set
 from stemma_attestations.errors import BadDigest, BadStatement
 from stemma_attestations.relations import BUILDS, KINDS, RELATIONS
 from stemma_attestations.statement import ResourceDescriptor, text
@@ -70,7 +70,7 @@ class Provenance:
         """Materials with a digest that can be a node, the Git commit among them."""
         found = []
         for material in self.materials:
-            digest = material.digest("sha256") or material.digest("gitCommit")
+            digest = material.first(*NODES)
             if digest is not None:
                 found.append(Input(relation_of(material, digest), digest, material.name))
         return tuple(found)
@@ -119,8 +119,9 @@ def check_input(item: Input) -> None:
     """Refuse an input that readers would not take for a node. Raises BadStatement."""
     if item.relation not in RELATIONS:
         raise BadStatement(f"unknown relation {item.relation!r:.40}")
-    if item.digest.algorithm not in ("sha256", "gitCommit"):
-        raise BadStatement(f"an input is named by sha256 or gitCommit, not {item.digest.algorithm}")
+    if item.digest.algorithm not in NODES:
+        names = ", ".join(NODES)
+        raise BadStatement(f"an input is named by one of {names}, not {item.digest.algorithm}")
 
 
 def parse(predicate: Mapping[str, Any]) -> Provenance:

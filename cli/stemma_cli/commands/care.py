@@ -125,18 +125,23 @@ def _print(
     report: Report, read_data: bool, mended: list[str], signatures: Iterable[str] = ()
 ) -> None:
     read = f", {output.size(report.bytes_read)} hashed" if read_data else ""
-    output.line(f"{report.entries} ledger entries, {report.blobs} blobs{read}")
+    output.line(
+        f"{output.count(report.entries, 'ledger entry', 'ledger entries')}, "
+        f"{output.count(report.blobs, 'blob')}{read}"
+    )
     for subject in mended:
         output.line(f"repaired  {subject}")
     for blob, text in report.erased.items():
         output.line(f"{blob}: {text}")
     if report.unfinished:
-        output.line(f"{report.unfinished} unfinished uploads (`stemma gc` removes old ones)")
+        output.line(
+            f"{output.count(report.unfinished, 'unfinished upload')} (`stemma gc` removes old ones)"
+        )
     if report.surplus:
         perhaps = "" if report.certain else ", as far as the ledger can be read"
         total = output.size(sum(each.size for each in report.surplus))
-        count = len(report.surplus)
-        output.line(f"{count} blobs that nothing refers to{perhaps}: {total} (see `stemma gc`)")
+        blobs = output.count(len(report.surplus), "blob")
+        output.line(f"{blobs} that nothing refers to{perhaps}: {total} (see `stemma gc`)")
         _listed([f"{e.blob}  {output.size(e.size)}  {e.state}".rstrip() for e in report.surplus])
     if report.strays:
         output.line(f"{len(report.strays)} things that are not Stemma's:")

@@ -42,7 +42,7 @@ def quarantine(
 
     signer = session.signer(sign)
     with session.view() as (registry, view):
-        seen = custody.preview(view, ref, signer, include, artifact_only)
+        seen = custody.preview(view, ref, signer, include, artifact_only, registry.store)
         trust = view.trust
     statement = entry = said = None
     if not dry_run:
@@ -95,6 +95,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "digest": str(target.digest),
                 "name": str(target.name) if target.name else None,
                 "path": target.path,
+                "alias": target.alias,
             }
             for target in seen.targets
         ],
@@ -121,11 +122,13 @@ def _document(seen: Preview) -> dict[str, Any]:
 def _print(seen: Preview, dry_run: bool) -> None:
     for warning in seen.warnings:
         output.note(f"warning: {warning}")
-    first, files = seen.targets[0], seen.targets[1:]
+    first, more = seen.targets[0], seen.targets[1:]
+    files = [target for target in more if target.alias is None]
     output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
     if files:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
         _some([f"    {target.path}" for target in files])
+    _some([f"  and its {target.label}, a name it has too" for target in more if target.alias])
     if seen.shared:
         output.line("  not included, because others have them too (--include PATH adds one):")
         _some([f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared])

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output
+from stemma_cli import durations, output
 from stemma_cli.session import Session, pass_session, read_file
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from stemma_attestations.keys import PublicKey
     from stemma_attestations.trust import TrustRoot
     from stemma_registry.registry import Registry
@@ -190,7 +188,7 @@ def feed_fetch(
     from stemma_registry.status import pinning, reader, source
     from stemma_registry.trust.roots import TrustedRoots
 
-    limit, trust = _duration(max_age), session.trust(trust_source)
+    limit, trust = durations.given(max_age), session.trust(trust_source)
     pin = pinning.pinned(session.home, _location(session))
     place = source.open_source(where or pin.source, session.home)
     roots = TrustedRoots(session.home.roots).present(trust.all_roots)
@@ -379,14 +377,8 @@ def _source(session: Session, where: str | None) -> str:
     return named if "://" in named else str(Path(named).expanduser().absolute())
 
 
-def _duration(text: str | None) -> timedelta | None:
-    from stemma_attestations.times import parse_duration
-
-    return parse_duration(text) if text is not None else None
-
-
 def _lifetimes(text: str | None) -> Lifetimes | None:
     from stemma_registry.status.metadata import Lifetimes
 
-    length = _duration(text)
+    length = durations.given(text)
     return Lifetimes(timestamp=length) if length is not None else None

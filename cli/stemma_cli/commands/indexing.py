@@ -21,6 +21,7 @@ SHOWN = 10
 @click.argument("refs", metavar="[REF]...", nargs=-1)
 @click.option("--missing", is_flag=True, help="Every dataset that has no believed index yet.")
 @click.option("--fields", metavar="A,B", help="Of these fields of each record alone.")
+@click.option("--near", metavar="A,B", help="Of the text in these fields, for near matches.")
 @click.option("--public", is_flag=True, help="Without a key: anybody can test what is in it.")
 @signing()
 @pass_session
@@ -29,6 +30,7 @@ def index(
     refs: tuple[str, ...],
     missing: bool,
     fields: str | None,
+    near: str | None,
     public: bool,
     sign: Choice,
 ) -> None:
@@ -40,12 +42,15 @@ def index(
 
     if bool(refs) == missing:
         raise click.UsageError("say what is indexed: REF, or --missing")
+    if fields is not None and near is not None:
+        raise click.UsageError("--fields and --near are two indexes: make one, then the other")
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     if missing:
         with session.view() as (_, view):
             refs = tuple(attaching.missing(view))
     mode = attaching.PUBLIC if public else attaching.KEYED
-    wanted = attaching.wish(registry, trust, session.now, mode, split(fields))
+    named = split(fields if near is None else near)
+    wanted = attaching.wish(registry, trust, session.now, mode, named, near is not None)
     done = []
     for ref in refs:
         with progress("indexing") as advance:
@@ -71,6 +76,7 @@ def document(one: Indexed) -> dict[str, Any]:
         "artifact": str(one.artifact),
         "name": str(one.name) if one.name else None,
         "fields": list(one.fields) if one.fields is not None else None,
+        "near": one.near,
         "key": one.key,
         "statement": str(one.statement) if one.statement else None,
         "entry": one.entry,
@@ -88,15 +94,18 @@ def show(done: Iterable[Indexed]) -> None:
     for one in done:
         for warning in one.warnings:
             output.note(f"warning: {warning}")
+        what = "near index" if one.near else "record index"
         label = str(one.name or one.artifact.short)
         for path, reason in one.skipped[:SHOWN]:
-            output.note(f"note: {path} has no record index: {reason}")
+            output.note(f"note: {path} has no {what}: {reason}")
         if len(one.skipped) > SHOWN:
             output.note(f"note: {len(one.skipped) - SHOWN} more files have none")
         if one.note:
-            output.note(f"note: {label} has no record index: {one.note}")
+            output.note(f"note: {label} has no {what}: {one.note}")
             continue
         of = f" of {', '.join(one.fields)}" if one.fields else ""
+        how = " for near matches" if one.near else ""
         where = f"ledger entry {one.entry}" if one.entry is not None else "as it was"
-        lost = f", {one.unread} rows could not be read" if one.unread else ""
-        output.line(f"{label}  {one.records} records{of} indexed, {where}{lost}")
+        lost = f", {output.count(one.unread, 'row')} could not be read" if one.unread else ""
+        records = output.count(one.records, "record")
+        output.line(f"{label}  {records}{of} indexed{how}, {where}{lost}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import durations, exits, output
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def lock(
     Nothing is written unless every verdict is a yes; the exit code is the gate's.
     With --check or --update the argument is the lock's FILE (stemma.lock).
     """
-    from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
 
     if check and update:
@@ -55,7 +54,7 @@ def lock(
     if check and (policy or stage or max_age):
         raise click.UsageError("--check only looks at what the references name: no gate is run")
     if not (check or update):
-        limit = parse_duration(max_age) if max_age else None
+        limit = durations.given(max_age)
         _write(session, texts, out, trust, Terms(session.policy(policy), stage, None, limit))
         return
     if out is not None or len(texts) > 1:
@@ -64,7 +63,7 @@ def lock(
     if check:
         _check(session, path, trust)
     else:
-        limit = parse_duration(max_age) if max_age else None
+        limit = durations.given(max_age)
         _update(session, path, trust, Terms(session.policy(policy), stage, None, limit))
 
 

@@ -82,10 +82,11 @@ def _document(done: Copied, report: Report | None, mended: list[str]) -> dict[st
 
 def _print(done: Copied, report: Report | None, mended: list[str]) -> None:
     output.line(
-        f"copied {done.entries} ledger entries, {done.blobs} blobs, {output.size(done.bytes)}"
+        f"copied {output.count(done.entries, 'ledger entry', 'ledger entries')}, "
+        f"{output.count(done.blobs, 'blob')}, {output.size(done.bytes)}"
     )
     if done.erased:
-        output.line(f"left out {done.erased} blobs that were erased")
+        output.line(f"left out {output.count(done.erased, 'blob')} already erased")
     for subject in mended:
         output.line(f"repaired  {subject}")
     for lost in done.lost:

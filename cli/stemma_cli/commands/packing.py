@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stemma_cli import output
+from stemma_cli import durations, output
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
 
@@ -51,16 +52,15 @@ def dossier(
         return
     if len(things) != 2:
         raise click.UsageError("say which artifact, and where to: REF FILE")
-    from stemma_attestations.times import parse_duration
     from stemma_registry import policy_source
     from stemma_registry.dossier import making
     from stemma_registry.gate import Terms
 
-    limit = parse_duration(max_age) if max_age else None
+    limit = durations.given(max_age)
     terms = Terms(session.policy(policy), stage, None, limit)
     wanted = making.Wanted(
         things[0],
-        parse_duration(expires or f"{making.DAYS}d"),
+        durations.given(expires) or timedelta(days=making.DAYS),
         terms,
         policy_source.chosen_bytes(policy, session.home),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from stemma_attestations.relations import BUILDS, KINDS
-from stemma_cli import output
+from stemma_cli import durations, output
 from stemma_cli.commands import indexing
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
@@ -92,6 +92,12 @@ def inputs_and_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="A,B",
     help="Index records by these fields alone, too. Repeat for each set.",
 )
+@click.option(
+    "--index-near",
+    multiple=True,
+    metavar="A,B",
+    help="Index the text in these fields for near matches, too. Repeat for each set.",
+)
 @click.option("--started", metavar="TIME", help="When the job began, RFC 3339 (else now).")
 @pass_session
 def push(
@@ -108,6 +114,7 @@ def push(
     no_tensors: bool,
     record_index: str | None,
     index_fields: tuple[str, ...],
+    index_near: tuple[str, ...],
     started: str | None,
 ) -> None:
     """Publish DIR as NAME:VERSION, with signed provenance, lineage and BOM.
@@ -136,7 +143,7 @@ def push(
     registry, signer, trust = session.open(), session.signer(sign), session.trust()
     with progress("storing") as advance:
         done = publish(registry, trust, signer, job, session.now, advance)
-    how = (record_index or session.settings.record_index, index_fields)
+    how = (record_index or session.settings.record_index, index_fields, index_near)
     indexed = (
         _index(session, registry, job, done.artifact, how, signer) if kind == "dataset" else []
     )
@@ -163,17 +170,17 @@ def _index(
     registry: Registry,
     job: Push,
     artifact: Digest,
-    how: tuple[str, Sequence[str]],
+    how: tuple[str, Sequence[str], Sequence[str]],
     signer: Signer,
 ) -> list[Indexed]:
-    """Behind the push, which is committed: `how` is a mode, and sets of fields."""
+    """Behind the push, which is committed: `how` is a mode, and sets of fields, exact and near."""
     from stemma_registry.records import attaching
 
-    sets = [indexing.split(fields) or [] for fields in how[1]]
+    exact, near = ([indexing.split(fields) or [] for fields in sets] for sets in how[1:])
     subject = (artifact, job.name)
     with progress("indexing") as advance:
         return attaching.after_push(
-            registry, session.trust(), signer, subject, (how[0], sets), session.now, advance
+            registry, session.trust(), signer, subject, (how[0], exact, near), session.now, advance
         )
 
 
@@ -269,11 +276,10 @@ def _question(
     session: Session, ref: str, policy: str | None, stage: str | None, max_age: str | None
 ) -> Question:
     """What `verify` would be asked."""
-    from stemma_attestations.times import parse_duration
     from stemma_registry.gate import Terms
     from stemma_registry.serving.asking import Question
 
-    limit = parse_duration(max_age) if max_age is not None else None
+    limit = durations.given(max_age)
     return Question(ref, terms=Terms(session.policy(policy), stage, max_age=limit))
 
 

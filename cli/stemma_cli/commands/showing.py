@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from stemma_registry.foreign.attached import Seen
 
 FILES_SHOWN = 20
+GIT_FORMATS = ("sha1", "sha256")
+POINTERS = ("all", "none", "attributes")
 
 
 @click.command("list")
@@ -66,17 +68,52 @@ def list_(session: Session, kind: str | None) -> None:
 
 @click.command()
 @click.argument("ref", metavar="REF")
+@click.option("--git-tree", is_flag=True, help="Only the Git tree that its files are.")
+@click.option("--object-format", "form", type=click.Choice(GIT_FORMATS), help="[default: sha1]")
+@click.option("--pointers", type=click.Choice(POINTERS), help="[default: attributes]")
 @pass_session
-def show(session: Session, ref: str) -> None:
-    """Show one artifact, file or commit: its names, files, inputs and status."""
+def show(
+    session: Session, ref: str, git_tree: bool, form: str | None, pointers: str | None
+) -> None:
+    """Show one artifact, file or commit: its names, files, inputs and status.
+
+    With --git-tree what `git rev-parse REV:PATH` says of the same files committed:
+    those that are LFS pointers there (--pointers: all, none, or as the artifact's
+    own .gitattributes says), the others as they are.
+    """
     from stemma_registry.describe import describe
 
+    if git_tree:
+        _show_tree(session, ref, form or "sha1", pointers or "attributes")
+        return
+    if form is not None or pointers is not None:
+        raise click.UsageError("--object-format and --pointers are of --git-tree")
     with session.view() as (registry, view):
         seen = describe(registry, view, ref)
     if session.json:
         output.document(_document(seen))
     else:
         _print(seen)
+
+
+def _show_tree(session: Session, ref: str, form: str, pointers: str) -> None:
+    from stemma_registry import aliased, trees
+
+    with session.view() as (registry, view):
+        found = aliased.resolve(view, registry.store, ref)
+        tree = trees.of_artifact(registry, view, found, form, trees.Pointers(pointers))
+    if session.json:
+        output.document(
+            {
+                "digest": str(found.digest),
+                "label": found.label,
+                "git_tree": tree.value,
+                "object_format": form,
+                "pointers": pointers,
+            }
+        )
+    else:
+        output.line(tree.value)
 
 
 @click.command()
@@ -93,7 +130,7 @@ def log(session: Session, ref: str | None, limit: int | None) -> None:
         output.document([{**vars(row), "bundle": str(row.bundle)} for row in rows])
         return
     for row in rows:
-        about = f"{row.about} and {row.files} files" if row.files else row.about
+        about = f"{row.about} and {output.count(row.files, 'file')}" if row.files else row.about
         output.line(f"{row.n:>6}  {row.time}  {row.what}  {about}  by {row.signer}")
         if row.reason:
             output.line(f"        {row.reason}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import durations, exits, output
 from stemma_cli.session import Session, pass_session, progress
 from stemma_cli.signers import Choice, signing
 
@@ -43,11 +43,10 @@ def _judging(command: Callable[..., Any]) -> Callable[..., Any]:
         stale_ok: str | None,
         **others: Any,
     ) -> Any:
-        from stemma_attestations.times import parse_duration
         from stemma_registry.gate import Terms
 
         session: Session = arguments[0]
-        limit = parse_duration(max_age) if max_age else None
+        limit = durations.given(max_age)
         terms = Terms(session.policy(policy), max_age=limit, stale_ok=stale_ok)
         return command(*arguments, terms=terms, trust=session.trust(trust), **others)
 

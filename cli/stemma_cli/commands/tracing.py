@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,7 @@ class Asked:
     coverage: bool
     limit: int | None
     as_of: str | None
+    repo: Path | None
 
     @property
     def direction(self) -> Direction:
@@ -103,8 +105,17 @@ class Asked:
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
+@click.option("--repo", type=click.Path(path_type=Path), help="Where git:A..B is.  [default: here]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0.5, 1),
+    is_flag=False,
+    flag_value=0.8,
+    metavar="[SIMILARITY]",
+    help="Of record:FILE: also what is nearly the same, apart.  [alone: 0.8]",
+)
 @click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
 )
@@ -115,12 +126,14 @@ def trace(
     subject: str,
     form: str,
     fields: str | None,
+    near: float | None,
     trust: str | None,
     **options: Any,
 ) -> None:
     """Show every descendant of REF, or of a FILE on disk, with the word behind each edge.
 
-    REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO or stage:STAGE.
+    REF may also be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3), signer:WHO, stage:STAGE,
+    git:A..B or git:A.. (A, and every commit that contains it).
     Edges are `attested` (a believed signature), `signed` (a valid one by
     somebody not believed for this), `claimed` (unsigned) or `contains` (bytes).
     record:FILE finds the datasets that have any record of FILE, and all that
@@ -128,11 +141,11 @@ def trace(
     """
     if subject.startswith(record_trace.PREFIX):
         if any(value not in (None, False, ()) for value in options.values()):
-            raise click.UsageError("record:FILE takes --fields, --format and --trust alone")
-        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust)
+            raise click.UsageError("record:FILE takes --fields, --near, --format and --trust alone")
+        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust, near)
         return
-    if fields is not None:
-        raise click.UsageError("--fields is of record:FILE")
+    if fields is not None or near is not None:
+        raise click.UsageError("--fields and --near are of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
@@ -153,7 +166,8 @@ def trace(
         if asked.coverage:
             _coverage(registry, view, subject, form)
             return
-        found, paths = _found(view, subject, asked)
+        found, paths = _found(registry, view, subject, asked)
+        _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
         trace_formats.show_deployed(whereabouts.only_deployed(found), form)
     else:
@@ -177,7 +191,7 @@ def _view(
 
 
 def _found(
-    view: Snapshot, subject: str, asked: Asked
+    registry: Registry, view: Snapshot, subject: str, asked: Asked
 ) -> tuple[Trace, list[list[TraceEdge]] | None]:
     from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.config import LIMITS
@@ -185,27 +199,46 @@ def _found(
     from stemma_registry.lineage.paths import between
     from stemma_registry.lineage.trace import Direction
     from stemma_registry.lineage.trace import trace as walk
-    from stemma_registry.questions.starting import is_origin, start
+    from stemma_registry.questions.starting import HERE, is_origin, start
     from stemma_registry.reference import resolve
 
     paths = None
     if asked.target is not None:
-        first = start(view, subject, Direction.DOWN, asked.window)
+        first = start(
+            view, registry.store, subject, Direction.DOWN, asked.window, asked.repo or HERE
+        )
         last = resolve(view, asked.target).node
         if asked.up and is_origin(subject):
             raise click.UsageError(f"{subject} came from nothing: --to without --up")
         if asked.up:
-            assert isinstance(first, int)  # noqa: S101 - for the type checker
+            if not isinstance(first, int):
+                raise click.UsageError(f"{subject} is several things: --to without --up, or one")
             first, last = last, first
         found, paths = between(view, first, last, asked.only, asked.paths or LIMITS.paths)
     else:
-        begin = start(view, subject, asked.direction, asked.window)
+        begin = start(
+            view, registry.store, subject, asked.direction, asked.window, asked.repo or HERE
+        )
         found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
     running = deployments.load(view, Wanted(stage=asked.stage))
     found = whereabouts.with_deployments(found, running)
     if asked.stage is not None:
         found = whereabouts.with_stages(found, view, asked.stage)
     return found, paths
+
+
+def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
+    """What a range of commits cannot have considered, beside the answer."""
+    from stemma_registry.questions import commit_starts
+    from stemma_registry.questions.starting import HERE, is_range
+
+    if is_range(subject):
+        left = commit_starts.outside(view, asked.repo or HERE)
+        if left.count:
+            output.note(
+                f"stemma: {left.count} commits that the registry knows are not in "
+                f"{left.repository}: what was built from those is not considered"
+            )
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:

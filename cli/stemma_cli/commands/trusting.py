@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stemma_attestations.identity import IdentityPattern
+    from stemma_attestations.keys import PublicKey
     from stemma_attestations.listed import Signer
 
 _PATH = click.Path(path_type=Path)
@@ -135,21 +136,23 @@ def trust_add(
     valid_until: str | None,
     trust_path: Path | None,
 ) -> None:
-    """Add a public key, or a Sigstore identity.
+    """Add a public key (PEM, DER, SSH or OpenPGP), or a Sigstore identity.
 
     For all names and predicates unless told otherwise.
     """
-    from stemma_attestations.keys import PublicKey
+    from stemma_attestations import gitsigned
+    from stemma_registry.signing import MAX_KEY_BYTES
     from stemma_registry.trust import file as trust_file
     from stemma_registry.trust import source as trust_source
     from stemma_registry.trust.file import Grants
 
     path = trust_source.writable(session.home, trust_path)
-    key_id = None
+    keys: tuple[PublicKey, ...] = ()
     if public_key is not None and not (identity or issuer or claim or root):
-        public = PublicKey.parse(public_key.read_bytes())
-        key_id, label = public.id, f"key {public.id[:12]}"
-        new = trust_file.add(path, principal, public, predicates, names, valid_from, valid_until)
+        keys = gitsigned.keys_of(read_file(public_key, MAX_KEY_BYTES))
+        label = ", ".join(f"key {key.id[:12]}" for key in keys)
+        for key in keys:
+            new = trust_file.add(path, principal, key, predicates, names, valid_from, valid_until)
     elif public_key is None and identity and issuer:
         grants = Grants(predicates, names, valid_from, valid_until)
         pattern, label = _pattern(identity, issuer, claim), f"identity {identity}"
@@ -157,7 +160,9 @@ def trust_add(
     else:
         raise click.UsageError("add a PUBLIC_KEY, or --identity SUBJECT with --issuer URL")
     if session.json:
-        output.document({"trust": str(path), "digest": str(new.digest), "key_id": key_id})
+        ids = [key.id for key in keys]
+        document = {"trust": str(path), "digest": str(new.digest)}
+        output.document({**document, "key_id": ids[0] if ids else None, "key_ids": ids})
         return
     output.line(f"{principal} ({label}) may now speak for {', '.join(names)}")
     output.line(f"trust root {path}")

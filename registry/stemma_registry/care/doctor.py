@@ -22,9 +22,11 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry import settings
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.opening import is_remote, store_at
+from stemma_registry.care.coverage import coverage
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.database import Database
+from stemma_registry.catalogue.tables import REVISION
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import BadSettings, NotFound, StoreError
 from stemma_registry.ledger import heads
@@ -233,7 +235,7 @@ def _registry(location: str, home: Home) -> Iterator[Check]:
         yield failed("ledger", f"no registry at {location}", "make one: `stemma init`")
         return
     yield _ledger(store, home, entry)
-    yield _catalogue(store, home, last)
+    yield from _catalogue(store, home, last)
 
 
 def _ledger(store: Store, home: Home, entry: LedgerEntry) -> Check:
@@ -249,21 +251,28 @@ def _ledger(store: Store, home: Home, entry: LedgerEntry) -> Check:
     return ok("ledger", f"{entry.n + 1} entries, the last of {entry.time}")
 
 
-def _catalogue(store: Store, home: Home, last: int) -> Check:
+def _catalogue(store: Store, home: Home, last: int) -> Iterator[Check]:
     place = Database(home.catalogue(store.location), home.database)
     if not place.exists:
-        return ok("catalogue", "none yet: the next command makes it")
+        yield ok("catalogue", "none yet: the next command makes it")
+        return
     try:
         with (
             contextlib.closing(Catalogue.at(place, store)) as catalogue,
             catalogue.reading() as connection,
         ):
-            n = catalogue.projected(connection).n if schema.revision(connection) else -1
+            revision = schema.revision(connection)
+            n = catalogue.projected(connection).n if revision else -1
+            found = str(coverage(connection)) if revision == REVISION else ""
     except Exception as error:  # noqa: BLE001 - whatever SQLite says of a file that is none
         where = place.path if place.embedded else "STEMMA_DATABASE_URL"
-        return failed("catalogue", f"{where}: {error}", "`stemma rebuild`")
+        yield failed("catalogue", f"{where}: {error}", "`stemma rebuild`")
+        return
     if n > last:
-        return failed(
+        yield failed(
             "catalogue", f"it knows entry {n}, the ledger ends at {last}", "`stemma audit`"
         )
-    return ok("catalogue", f"at entry {n} of {last}")
+        return
+    yield ok("catalogue", f"at entry {n} of {last}")
+    if found:
+        yield ok("found by contents", found)

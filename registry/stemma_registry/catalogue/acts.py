@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -19,9 +18,9 @@ from stemma_attestations.predicates.waiver import Waiver
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import halts, query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 
@@ -55,15 +54,6 @@ class WaiverRow:
     fact: Fact
 
 
-_FACT = (
-    t.statement.c.bundle,
-    t.statement.c.predicate_type,
-    t.statement.c.signer,
-    *TIMES,
-    t.statement.c.n,
-)
-
-
 def project_status(connection: Connection, row: int, statement: Statement) -> None:
     """Write what a status statement says, also one that nobody understands."""
     key = {"statement_id": row, "payload": statement.digest.value}
@@ -73,9 +63,11 @@ def project_status(connection: Connection, row: int, statement: Statement) -> No
         # Somebody meant to stop something, and we cannot tell what: never ignored.
         values = {"action": UNKNOWN, "reason": str(error), "issued": ""}
         connection.execute(insert(t.status).values({**key, **values}))
+        halts.of_status(connection, row, UNKNOWN)
         return
     values = {"action": view.action, "reason": view.reason, "issued": view.issued}
     connection.execute(insert(t.status).values({**key, **values}))
+    halts.of_status(connection, row, view.action)
     if view.criterion is not None:
         project_criterion(connection, row, view.criterion)
     for digest in sorted(set(view.releases)):
@@ -109,7 +101,7 @@ def criteria(connection: Connection) -> list[CriterionRow]:
             t.status.c.reason,
             t.status.c.issued,
             t.criterion.c.document,
-            *_FACT,
+            *FACT,
         )
         .join(t.statement, t.statement.c.id == t.criterion.c.statement_id)
         .join(t.status, t.status.c.statement_id == t.criterion.c.statement_id)
@@ -121,7 +113,7 @@ def criteria(connection: Connection) -> list[CriterionRow]:
             criterion.load(row.document),
             row.reason,
             row.issued,
-            _fact(row, None, None),
+            fact_of(row, None, None),
         )
         for row in connection.execute(query)
     ]
@@ -172,7 +164,7 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
             t.waiver.c.quarantine,
             t.waiver.c.until,
             t.waiver.c.reason,
-            *_FACT,
+            *FACT,
         )
         .join(t.statement, t.statement.c.id == t.waiver.c.statement_id)
         .join(t.subject, t.subject.c.statement_id == t.waiver.c.statement_id)
@@ -186,7 +178,7 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
             row.quarantine,
             datetime.fromtimestamp(row.until, UTC),
             row.reason,
-            _fact(row, row.name, row.version),
+            fact_of(row, row.name, row.version),
         )
         for row in connection.execute(query)
     ]
@@ -215,15 +207,3 @@ def signers(connection: Connection) -> list[str]:
         .distinct()
     )
     return [str(one) for one in connection.execute(query).scalars()]
-
-
-def _fact(row: Any, name: str | None, version: str | None) -> Fact:
-    return Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        name,
-        version,
-        times_of(row),
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -273,7 +274,7 @@ def _save_head(connection: Connection, head: Head, before: list[bytes], roots: s
         "roots": roots,
     }
     if connection.execute(update(t.state).values(values)).rowcount == 0:
-        connection.execute(insert(t.state).values(id=1, **values))
+        connection.execute(insert(t.state).values(id=1, made=secrets.token_hex(16), **values))
 
 
 @contextlib.contextmanager

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Text, select, type_coerce
+from sqlalchemy import Connection, Select, Text, literal, select, true, type_coerce
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.columns import word
+from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.query import batches
 
@@ -64,6 +64,24 @@ def above(connection: Connection, nodes: Collection[int], limit: int) -> set[int
     found = select(t.node.c.id).where(t.node.c.id.in_(nodes)).cte("above", recursive=True)
     found = found.union(select(t.edge.c.input_id).where(t.edge.c.output_id == found.c.id))
     return set(connection.execute(select(found.c.id).limit(limit)).scalars())
+
+
+def upstream(connection: Connection, start: int, limit: int) -> set[int]:
+    """Everything above a node along any edge, and the artifacts that inputs are files of.
+
+    More than any walk can reach, by one query that stops behind `limit` nodes.
+    """
+    above = select(literal(start, Id).label("id")).cte("above", recursive=True)
+    inputs = select(t.edge.c.input_id.label("id")).where(t.edge.c.output_id == above.c.id)
+    owners = select(t.manifest_entry.c.artifact_id.label("id")).where(
+        t.manifest_entry.c.blob_id == above.c.id
+    )
+    if connection.dialect.name == "postgresql":  # which takes one recursive part, and no more
+        both = inputs.correlate(above).union_all(owners.correlate(above)).lateral("both")
+        above = above.union(select(both.c.id).select_from(above.join(both, true())))
+    else:
+        above = above.union(inputs, owners)
+    return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
 def into(connection: Connection, nodes: Collection[int]) -> dict[int, list[Saying]]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, Text, func, literal, select, type_coerce
 
 from stemma_attestations.certified import Certified
 from stemma_attestations.errors import BadStatement
+from stemma_registry.catalogue import columns
 from stemma_registry.catalogue import tables as t
 
 AT_ONCE = 1_000  # rows that a query holds
@@ -117,7 +118,7 @@ def _identities(ours: Connection) -> Iterator[Difference]:
 def _kinds() -> tuple[Kind, ...]:
     return (
         *(_statements(), _dated(), _subjects(), _edges(), _named(), _versions()),
-        *(_deployments(), _stages()),
+        *(_deployments(), _stages(), _halts()),
         *_packages(),
         *_status(),
         *_acts(),
@@ -327,6 +328,14 @@ def _acts() -> tuple[Kind, Kind]:
             reason=waiver.reason,
         ),
     )
+
+
+def _halts() -> Kind:
+    c, node = t.halt.c, t.node
+    tables = t.halt.join(node, node.c.id == c.node_id, isouter=True)
+    value = func.coalesce(node.c.value, literal("", columns.HexBytes))  # node 0 is none
+    scheme = func.coalesce(_word(node.c.scheme), "")
+    return _kind("halt", 3, tables, node=value, scheme=scheme, inside=c.inside)
 
 
 def _files() -> tuple[Kind, Kind]:

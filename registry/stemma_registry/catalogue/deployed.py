@@ -12,12 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select
 
-from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates.deployment import STOPPED, Deployment, Spot
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 
 AT_ONCE = 1_000  # rows that a query holds
@@ -102,7 +101,7 @@ def _rows() -> Select[Any]:
         select(
             *(c.host, c.service, c.stage, c.state, c.instance, c.since, c.issued, c.until),
             *(t.subject.c.node_id, t.subject.c.name, t.subject.c.version),
-            *(said.bundle, said.predicate_type, said.signer, said.n, *TIMES),
+            *FACT,
         )
         .join(t.statement, said.id == c.statement_id)
         .join(t.subject, t.subject.c.statement_id == c.statement_id)
@@ -121,14 +120,8 @@ def _stream(connection: Connection, asked: Select[Any]) -> Iterator[DeploymentRo
             _time(row.since),
             _time(row.issued),
             None if row.until is None else _time(row.until),
-            _fact(row),
+            fact_of(row, row.name, row.version),
         )
-
-
-def _fact(row: Any) -> Fact:
-    bundle = Digest("sha256", row.bundle)
-    kind, signed = row.predicate_type, times_of(row)
-    return Fact(bundle, kind, row.signer, row.n, row.name, row.version, signed)
 
 
 def _seconds(time: datetime) -> int:

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import admission, approval
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 
 # Predicate types that are worth a line without a table of their own.
@@ -55,7 +54,7 @@ def _asked(nodes: list[int]) -> Any:
     said, about = t.statement.c, t.subject.c
     return (
         select(
-            *(said.id, said.bundle, said.predicate_type, said.signer, said.n, said.time, *TIMES),
+            *(said.id, said.time, *FACT),
             *(about.node_id, about.name, about.version, about.path),
             *(t.status.c.action, t.status.c.reason, t.status.c.payload),
             t.version.c.kind,
@@ -90,8 +89,6 @@ def _what(row: Any) -> str | None:
 
 
 def _happened(row: Any, what: str) -> Happened:
-    bundle, signed = Digest("sha256", row.bundle), times_of(row)
-    kind = row.predicate_type
     spot = (row.host, row.service, row.runs_at)
     return Happened(
         order=row.id,
@@ -102,5 +99,5 @@ def _happened(row: Any, what: str) -> Happened:
         place=", ".join(part for part in spot if part),
         statement=row.payload,
         time=row.time,
-        fact=Fact(bundle, kind, row.signer, row.n, row.name, row.version, signed),
+        fact=fact_of(row, row.name, row.version),
     )

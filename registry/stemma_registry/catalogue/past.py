@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, event, select, text
 
+from stemma_registry.catalogue import aliases, bulk
 from stemma_registry.catalogue import tables as t
 
 # Of these, later rows answer nothing that an earlier question could ask: what is in them is
@@ -25,8 +26,9 @@ TIMELESS = frozenset(
         *("tensor", "tensor_table", "tensor_row", "named"),
     }
 )
-# About the store of today, whatever is asked: a deleted blob is gone.
-TODAY = frozenset({"kept", "collection"})
+# About the store of today, whatever is asked: a deleted blob is gone. And where a slower walk
+# looks closer (`halts`), which may be in vain.
+TODAY = frozenset({"kept", "collection", "halt"})
 _HEAD = re.compile(r"\s*(WITH\s+RECURSIVE\s|WITH\s|SELECT\b)", re.IGNORECASE)
 
 
@@ -62,6 +64,11 @@ _OWN = {
     "manifest_entry": _ARTIFACT,
     # A name is bound when both the statement and the artifact are there.
     "version": f"statement_id <= {{last}} AND {_ARTIFACT}",
+    # What a statement is about by the files that it lists is known when those are there.
+    "subject": (
+        f"statement_id <= {{last}} AND (position < {aliases.FIRST} OR NOT EXISTS "  # noqa: S608
+        "(SELECT 1 FROM {schema}.artifact a WHERE a.id = x.node_id AND a.n > {n}))"
+    ),
     "node": " OR ".join(_KNOWN),
 }
 # What a later entry changed about an earlier statement: its key came late.
@@ -74,24 +81,29 @@ def looking_back(connection: Connection, n: int) -> Iterator[None]:
     views = _views(connection, n)
     names = re.compile(rf"\b({'|'.join(views)})\b")
 
-    def narrow(
-        _connection: Any, _cursor: Any, query: str, parameters: Any, _context: Any, _many: bool
-    ) -> tuple[str, Any]:
+    def narrow(query: str) -> str:
         match = _HEAD.match(query)
         used = sorted(set(names.findall(query)))
         if match is None or not used:
-            return query, parameters
+            return query
         word = match[1].strip().upper()
         rest = query[match.start(1) :] if word == "SELECT" else query[match.end(1) :]
         opening = "WITH" if word == "SELECT" else word
         joint = " " if word == "SELECT" else ", "
-        return f"{opening} {', '.join(views[name] for name in used)}{joint}{rest}", parameters
+        return f"{opening} {', '.join(views[name] for name in used)}{joint}{rest}"
 
-    event.listen(connection, "before_cursor_execute", narrow, retval=True)
+    def before(
+        _connection: Any, _cursor: Any, query: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        return narrow(query), parameters
+
+    event.listen(connection, "before_cursor_execute", before, retval=True)
+    connection.info[bulk.NARROW] = narrow
     try:
         yield
     finally:
-        event.remove(connection, "before_cursor_execute", narrow)
+        del connection.info[bulk.NARROW]
+        event.remove(connection, "before_cursor_execute", before)
 
 
 def _views(connection: Connection, n: int) -> dict[str, str]:

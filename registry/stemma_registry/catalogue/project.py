@@ -8,17 +8,17 @@ said is not known, and nothing can be decided without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.edges import Edge, Mark
 from stemma_attestations.errors import (
     BadBundle,
@@ -29,7 +29,6 @@ from stemma_attestations.errors import (
 )
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
-from stemma_attestations.named import Named
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import (
     deployment,
@@ -43,9 +42,12 @@ from stemma_attestations.statement import Statement
 from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import (
     acts,
+    aliases,
+    bulk,
     collection,
     dated_facts,
     deployed,
+    halts,
     keyless_facts,
     linked,
     packages,
@@ -55,9 +57,16 @@ from stemma_registry.catalogue import (
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import NONE_HELD, Held
 from stemma_registry.catalogue.keyless_facts import Proven
+from stemma_registry.catalogue.nodes import Nodes
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
+
+_KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
+_BUNDLE = (
+    "SELECT id, signer FROM statement "  # noqa: S608 - a number
+    f"WHERE substr(bundle, 1, {t.HEAD}) = :head AND bundle = :bundle"
+)
 
 
 @dataclass
@@ -67,6 +76,10 @@ class Projector:
     connection: Connection
     store: Store
     held: Held = NONE_HELD
+    nodes: Nodes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = Nodes(self.connection)
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -82,14 +95,13 @@ class Projector:
                 self._keep(digest)
             if len({key.id for key in keys.values()}) < len(event.keys):
                 tensors.project(
-                    self.connection, event, self._node, partial(self._blob, entry=entry)
+                    self.connection, event, self.nodes.one, partial(self._blob, entry=entry)
                 )
             collection.project(self.connection, event, entry)
 
     def _keep(self, digest: Digest) -> None:
         """Note a blob that is referred to and has no row elsewhere."""
-        if not self._exists(t.kept, t.kept.c.blob == digest.value):
-            self.connection.execute(insert(t.kept).values(blob=digest.value))
+        bulk.run(self.connection, _KEEP, blob=bytes.fromhex(digest.value))
 
     def _blob(self, digest: Digest, entry: LedgerEntry) -> bytes:
         try:
@@ -111,7 +123,7 @@ class Projector:
         return keys
 
     def _artifact(self, digest: Digest, entry: LedgerEntry) -> None:
-        node = self._node(digest)
+        node = self.nodes.one(digest)
         if self._is_artifact(node):
             return
         try:
@@ -128,7 +140,7 @@ class Projector:
                 "n": entry.n,
             },
         )
-        blobs = self._nodes({item.sha256 for item in manifest.entries})
+        blobs = self.nodes.all({item.sha256 for item in manifest.entries})
         self._insert(
             t.manifest_entry,
             *(
@@ -141,7 +153,9 @@ class Projector:
                 for item in manifest.entries
             ),
         )
+        halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
+        aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
         """Bind names by statements that came before the artifact: whoever brought them early.
@@ -171,15 +185,17 @@ class Projector:
         statement, verified, proven = None, None, Proven()
         try:
             bundle = Bundle.parse(raw)
-            statement = bundle.statement()
             key = keys.get(bundle.hint)
+            if bundle.certificate is not None or key is None:
+                statement = bundle.statement()
+            else:
+                statement, good = _said(bundle, key)
+                if good:
+                    who = {"signer": key.id, "root": dated_facts.mark(bundle)}
+                    verified = bundle, key.id
             if bundle.certificate is not None:
                 proven = keyless_facts.prove(raw, self.held.roots)
                 who = keyless_facts.columns(self.connection, proven)
-            elif key is not None:
-                statement = bundle.verify(key)
-                who = {"signer": key.id, "root": dated_facts.mark(bundle)}
-                verified = bundle, key.id
         except (BadBundle, BadStatement, SignatureRefused):
             who = {"signer": None}
         link = linked.read(raw) if statement is None else None
@@ -209,24 +225,23 @@ class Projector:
 
     def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
         """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
-        known = select(t.statement.c.id, t.statement.c.signer).where(
-            t.is_one_of(t.statement.c.bundle, [digest.value])
-        )
-        row = self.connection.execute(known).first()
-        if row is None or row.signer is not None or not keys:
-            return row is not None
+        value = bytes.fromhex(digest.value)
+        found = bulk.ask(self.connection, _BUNDLE, head=value[: t.HEAD], bundle=value)
+        if not found or found[0][1] is not None or not keys:
+            return bool(found)
+        row = found[0][0]
         try:
             bundle = Bundle.parse(self._blob(digest, entry))
             key = keys.get(bundle.hint)
             if key is not None:
                 bundle.verify(key)
-                change = update(t.statement).where(t.statement.c.id == row.id)
+                change = update(t.statement).where(t.statement.c.id == row)
                 values = {"signer": key.id, "root": dated_facts.mark(bundle), "heard": entry.n}
                 self.connection.execute(change.values(values))
                 times = dated_facts.prove(bundle, key.id, self.held.roots)
-                dated_facts.record(self.connection, row.id, times)
+                dated_facts.record(self.connection, row, times)
         except BadBundle:
-            self._sign_link(row.id, digest, keys, entry)
+            self._sign_link(row, digest, keys, entry)
         except SignatureRefused:
             pass
         return True
@@ -242,8 +257,9 @@ class Projector:
 
     def _subjects(self, row: int, statement: Statement) -> None:
         rows = []
-        for position, subject in enumerate(statement.subjects):
-            digest = subject.digest("sha256") or subject.digest("gitCommit")
+        about = [subject.first(*NODES) for subject in statement.subjects]
+        nodes = self.nodes.all(digest for digest in about if digest is not None)
+        for position, (subject, digest) in enumerate(zip(statement.subjects, about, strict=True)):
             if digest is None:
                 continue
             name = subject_name(subject.name)
@@ -252,7 +268,7 @@ class Projector:
                 {
                     "statement_id": row,
                     "position": position,
-                    "node_id": self._node(digest),
+                    "node_id": nodes[digest],
                     "name": name.name if name else None,
                     "version": name.version if name else None,
                     "path": path if isinstance(path, str) else None,
@@ -275,7 +291,9 @@ class Projector:
                 acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
             elif statement.predicate_type == stage.TYPE:
                 said = stage.parse(statement)
-                stages.project(self.connection, row, statement, said, self._node(said.artifact))
+                stages.project(self.connection, row, statement, said, self.nodes.one(said.artifact))
+            elif statement.predicate_type in aliases.TYPES:
+                aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
         except BadStatement:
@@ -284,7 +302,7 @@ class Projector:
     def _provenance(self, row: int, statement: Statement) -> None:
         view = provenance.parse(statement.predicate)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
-        nodes = set(self._nodes(outputs).values())
+        nodes = set(self.nodes.all(outputs).values())
         self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
 
     def _bind(
@@ -297,7 +315,7 @@ class Projector:
             name, digest = subject_name(subject.name), subject.digest("sha256")
             if name is None or digest is None:
                 continue
-            node = self._node(digest)
+            node = self.nodes.one(digest)
             if node not in artifacts:
                 continue
             self._insert(
@@ -314,51 +332,20 @@ class Projector:
 
     def _edges(self, row: int, edges: Iterable[Edge]) -> None:
         every = said_edges.both_ways(edges)
-        nodes = self._nodes({end for edge in every for end in (edge.output, edge.input.digest)})
-        rows = edge_rows(row, every, nodes)
-        self._insert(t.edge, *rows)
-
-    def _node(self, digest: Digest) -> int:
-        return self._nodes([digest])[digest]
-
-    def _nodes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
-        """Ids of nodes, made where they are new."""
-        wanted = sorted(set(digests))
-        found: dict[Digest, int] = {}
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
-            query = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
-                t.is_one_of(t.node.c.value, [d.value for d in part])
-            )
-            by_key = {(s, v): i for i, s, v in self.connection.execute(query)}
-            for digest in part:
-                key = (digest.algorithm, digest.value)
-                if key not in by_key:
-                    by_key[key] = self._insert(
-                        t.node, {"scheme": digest.algorithm, "value": digest.value}
-                    )
-                    if isinstance(digest, Named):
-                        self._insert(t.named, {"node_id": by_key[key], "text": digest.text})
-                found[digest] = by_key[key]
-        return found
+        nodes = self.nodes.all(end for edge in every for end in (edge.output, edge.input.digest))
+        self._insert(t.edge, *edge_rows(row, every, nodes))
 
     def _is_artifact(self, node: int) -> bool:
-        return self._exists(t.artifact, t.artifact.c.id == node)
-
-    def _exists(self, table: SqlTable, condition: Any) -> bool:
-        query = select(1).select_from(table).where(condition).limit(1)
-        return self.connection.execute(query).first() is not None
+        return bool(bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node))
 
     def _insert(self, table: SqlTable, *rows: dict[str, Any]) -> int:
-        """Insert rows; the id of the row where there is exactly one."""
-        if not rows:
-            return 0
-        if len(rows) == 1:
-            result = self.connection.execute(insert(table).values(rows[0]))
-            key: Sequence[Any] | None = result.inserted_primary_key
-            return int(key[0]) if key else 0
-        self.connection.execute(insert(table), list(rows))
-        return 0
+        """Insert rows; the id of the row where there is exactly one, and it is given one."""
+        given = 0
+        if len(rows) == 1 and "id" in table.c and "id" not in rows[0]:
+            (given,) = bulk.ids(self.connection, table, 1)
+            rows = ({"id": given, **rows[0]},)
+        bulk.insert(self.connection, table, rows)
+        return given
 
 
 def edge_rows(row: int, edges: Iterable[Edge], nodes: Mapping[Digest, int]) -> list[dict[str, Any]]:
@@ -381,4 +368,16 @@ def edge_rows(row: int, edges: Iterable[Edge], nodes: Mapping[Digest, int]) -> l
             "input_name": name,
             "mark": None if edge.mark is Mark.EXACT else str(edge.mark),
         }
-    return list(rows.values())
+    # In the order of the key: neighbours are written together.
+    return [rows[key] for key in sorted(rows)]
+
+
+def _said(bundle: Bundle, key: PublicKey) -> tuple[Statement, bool]:
+    """What a bundle says, read once, and whether the key made its signature.
+
+    Raises BadBundle, BadStatement.
+    """
+    try:
+        return bundle.verify(key), True
+    except SignatureRefused:
+        return bundle.statement(), False

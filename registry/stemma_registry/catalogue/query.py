@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, literal, select, true
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    literal,
+    select,
+)
 
 from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
-from stemma_registry.catalogue import columns
+from stemma_registry.catalogue import facts
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
     EdgeRow,
@@ -28,7 +37,7 @@ from stemma_registry.catalogue.rows import (
 )
 
 BATCH = 400
-_BEHIND = 130  # hex digits: longer than any digest
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 T = TypeVar("T")
 
 
@@ -42,41 +51,25 @@ def batches(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
 def _all(
     connection: Connection,
     ids: Iterable[Any],
-    query: Callable[[list[Any]], Select[Any]],
+    query: Callable[[list[Any]], Select[Any]] | Select[Any],
     make: Callable[[Any], T],
 ) -> list[T]:
-    return [make(row) for batch in batches(ids) for row in connection.execute(query(batch)).all()]
-
-
-_FACT = (
-    t.statement.c.bundle,
-    t.statement.c.predicate_type,
-    t.statement.c.signer,
-    *TIMES,
-    t.statement.c.n,
-)
-
-
-def _fact(row: Any) -> Fact:
-    return Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        row.subject_name,
-        row.subject_version,
-        times_of(row),
-    )
+    """`query` is made for each batch, or is one that asks for `_IDS`: that is built once."""
+    if isinstance(query, Select):
+        found = (connection.execute(query, {"ids": batch}) for batch in batches(ids))
+    else:
+        found = (connection.execute(query(batch)) for batch in batches(ids))
+    return [make(row) for rows in found for row in rows.all()]
 
 
 def facts_select(*columns: Any) -> Select[Any]:
     """A query for these columns and what `fact_of` reads; what it selects from is the caller's."""
-    return select(*columns, *_FACT, *_SUBJECT)
+    return select(*columns, *FACT, *_SUBJECT)
 
 
 def fact_of(row: Any) -> Fact:
     """The statement of a row of `facts_select`."""
-    return _fact(row)
+    return facts.fact_of(row, row.subject_name, row.subject_version)
 
 
 _SUBJECT = (
@@ -93,28 +86,7 @@ def node_id(connection: Connection, digest: Digest) -> int | None:
     return connection.execute(query).scalar()
 
 
-def _even(prefix: str) -> int:
-    return len(prefix) + len(prefix) % 2
-
-
-def nodes_by_prefix(
-    connection: Connection, scheme: str, prefix: str, limit: int
-) -> list[tuple[int, Digest]]:
-    """At most `limit` nodes whose value begins with `prefix` (hex)."""
-    # Digests are bytes there, and a prefix may end half way through one.
-    first, last = (prefix.ljust(_BEHIND, digit) for digit in "0f")
-    low = first[: _even(prefix)]
-    query = (
-        select(t.node.c.id, t.node.c.value)
-        .where(
-            t.node.c.scheme == scheme,
-            t.head(t.node.c.value).between(low[: 2 * t.HEAD], last[: 2 * t.HEAD]),
-            t.node.c.value.between(low, last),
-        )
-        .order_by(t.node.c.value)
-        .limit(limit)
-    )
-    return [(row.id, Digest(scheme, row.value)) for row in connection.execute(query)]
+_DIGESTS = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(t.node.c.id.in_(_IDS))
 
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
@@ -122,9 +94,7 @@ def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     rows = _all(
         connection,
         ids,
-        lambda part: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(
-            t.node.c.id.in_(part)
-        ),
+        _DIGESTS,
         lambda row: (row.id, row.scheme, row.value),
     )
     found = {node: Digest(scheme, value) for node, scheme, value in rows if scheme in LENGTHS}
@@ -163,13 +133,13 @@ def _versions() -> Select[Any]:
         t.version.c.definition,
         t.version.c.name.label("subject_name"),
         t.version.c.version.label("subject_version"),
-        *_FACT,
+        *FACT,
     ).join(t.statement, t.statement.c.id == t.version.c.statement_id)
 
 
 def _version(row: Any) -> VersionRow:
     name = NameVersion(row.name, row.version)
-    return VersionRow(name, row.kind, row.artifact_id, row.definition, _fact(row))
+    return VersionRow(name, row.kind, row.artifact_id, row.definition, fact_of(row))
 
 
 def bindings(connection: Connection, name: NameVersion) -> list[VersionRow]:
@@ -188,12 +158,15 @@ def versions_named(connection: Connection, name: str) -> list[VersionRow]:
     return [_version(row) for row in connection.execute(query)]
 
 
+_VERSIONS_OF = _versions().where(t.version.c.artifact_id.in_(_IDS)).order_by(t.version.c.id)
+
+
 def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
     """The names of artifacts, in ledger order."""
     rows = _all(
         connection,
         ids,
-        lambda part: _versions().where(t.version.c.artifact_id.in_(part)).order_by(t.version.c.id),
+        _VERSIONS_OF,
         _version,
     )
     found: dict[int, list[VersionRow]] = {}
@@ -213,12 +186,28 @@ def all_versions(connection: Connection, kind: str | None = None) -> list[Versio
 def facts_about(connection: Connection, node: int) -> list[Fact]:
     """Every statement about a node, in ledger order."""
     query = (
-        select(*_FACT, *_SUBJECT)
+        select(*FACT, *_SUBJECT)
         .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
         .where(t.subject.c.node_id == node)
         .order_by(t.statement.c.id, t.subject.c.position)
     )
-    return [_fact(row) for row in connection.execute(query)]
+    return [fact_of(row) for row in connection.execute(query)]
+
+
+def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact]]:
+    """The statements of these rows, whatever they are about."""
+    nothing = literal(None, t.subject.c.name.type)
+    return _all(
+        connection,
+        ids,
+        lambda part: select(
+            t.statement.c.id,
+            *FACT,
+            nothing.label("subject_name"),
+            nothing.label("subject_version"),
+        ).where(t.statement.c.id.in_(part)),
+        lambda row: (row.id, fact_of(row)),
+    )
 
 
 def facts_of(
@@ -229,12 +218,12 @@ def facts_of(
         connection,
         nodes,
         lambda part: (
-            select(t.subject.c.node_id, *_FACT, *_SUBJECT)
+            select(t.subject.c.node_id, *FACT, *_SUBJECT)
             .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
             .where(t.subject.c.node_id.in_(part), t.statement.c.predicate_type == predicate_type)
             .order_by(t.statement.c.id, t.subject.c.position)
         ),
-        lambda row: (row.node_id, _fact(row)),
+        lambda row: (row.node_id, fact_of(row)),
     )
     found: dict[int, list[Fact]] = {}
     for node, fact in rows:
@@ -254,7 +243,7 @@ def _edges() -> Select[Any]:
             t.edge.c.relation,
             t.edge.c.input_name,
             t.edge.c.mark,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
@@ -265,37 +254,21 @@ def _edges() -> Select[Any]:
 
 def _edge(row: Any) -> EdgeRow:
     mark = Mark.EXACT if row.mark is None else Mark(row.mark)
-    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, _fact(row), mark)
+    return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, fact_of(row), mark)
+
+
+_INTO = _edges().where(t.edge.c.output_id.in_(_IDS))
+_FROM = _edges().where(t.edge.c.input_id.in_(_IDS))
 
 
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what the outputs were made from."""
-    return _all(
-        connection, outputs, lambda part: _edges().where(t.edge.c.output_id.in_(part)), _edge
-    )
+    return _all(connection, outputs, _INTO, _edge)
 
 
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what was made from the inputs."""
-    return _all(connection, inputs, lambda part: _edges().where(t.edge.c.input_id.in_(part)), _edge)
-
-
-def upstream(connection: Connection, start: int, limit: int) -> set[int]:
-    """Everything above a node along any edge, and the artifacts that inputs are files of.
-
-    More than any walk can reach, by one query that stops behind `limit` nodes.
-    """
-    above = select(literal(start, columns.Id).label("id")).cte("above", recursive=True)
-    inputs = select(t.edge.c.input_id.label("id")).where(t.edge.c.output_id == above.c.id)
-    owners = select(t.manifest_entry.c.artifact_id.label("id")).where(
-        t.manifest_entry.c.blob_id == above.c.id
-    )
-    if connection.dialect.name == "postgresql":  # which takes one recursive part, and no more
-        both = inputs.correlate(above).union_all(owners.correlate(above)).lateral("both")
-        above = above.union(select(both.c.id).select_from(above.join(both, true())))
-    else:
-        above = above.union(inputs, owners)
-    return set(connection.execute(select(above.c.id).limit(limit)).scalars())
+    return _all(connection, inputs, _FROM, _edge)
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
@@ -305,14 +278,23 @@ def _part(row: Any) -> PartRow:
     return PartRow(row.artifact_id, row.blob_id, row.path)
 
 
+_CONTAINERS = select(*_PART).where(t.manifest_entry.c.blob_id.in_(_IDS))
+
+
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
     """Where blobs are contained."""
     return _all(
         connection,
         blobs,
-        lambda part: select(*_PART).where(t.manifest_entry.c.blob_id.in_(part)),
+        _CONTAINERS,
         _part,
     )
+
+
+def is_file(connection: Connection, blob: int) -> bool:
+    """Whether an artifact contains a blob."""
+    asked = select(t.manifest_entry.c.blob_id).where(t.manifest_entry.c.blob_id == blob).limit(1)
+    return connection.execute(asked).first() is not None
 
 
 def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
@@ -325,15 +307,15 @@ def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     )
 
 
+_CONSUMED = select(*_PART).where(
+    t.manifest_entry.c.artifact_id.in_(_IDS),
+    exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id),
+)
+
+
 def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     """The files of artifacts that something was made from directly."""
-    used = exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id)
-    return _all(
-        connection,
-        artifact_ids,
-        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), used),
-        _part,
-    )
+    return _all(connection, artifact_ids, _CONSUMED, _part)
 
 
 def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
@@ -358,7 +340,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
             t.status.c.action,
             t.status.c.reason,
             t.status.c.issued,
-            *_FACT,
+            *FACT,
             *_SUBJECT,
         )
         .join(t.statement, t.statement.c.id == t.status.c.statement_id)
@@ -368,7 +350,7 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
     )
     return [
         StatusRow(
-            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, _fact(row)
+            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, fact_of(row)
         )
         for row in connection.execute(query)
     ]
@@ -377,13 +359,11 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
 def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
     query = (
-        select(t.lifted.c.payload.label("lifts"), *_FACT)
+        select(t.lifted.c.payload.label("lifts"), *FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
     found: dict[str, list[Fact]] = {}
     for row in connection.execute(query):
-        bundle = Digest("sha256", row.bundle)
-        fact = Fact(bundle, row.predicate_type, row.signer, row.n, signed=times_of(row))
-        found.setdefault(row.lifts, []).append(fact)
+        found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found

@@ -18,13 +18,17 @@ def is_record_index() -> ColumnElement[bool]:
     return column == literal_column(f"'={record_index.TYPE}'", String)
 
 
-def by_node(connection: Connection) -> dict[int, list[Fact]]:
-    """The statements about each node, in ledger order."""
+def nodes(connection: Connection) -> set[int]:
+    """What any of them is about."""
     about = (
         select(t.subject.c.node_id)
         .join(t.statement, t.statement.c.id == t.subject.c.statement_id)
         .where(is_record_index())
         .distinct()
     )
-    nodes = list(connection.execute(about).scalars())
-    return query.facts_of(connection, nodes, record_index.TYPE)
+    return set(connection.execute(about).scalars())
+
+
+def by_node(connection: Connection) -> dict[int, list[Fact]]:
+    """The statements about each node, in ledger order."""
+    return query.facts_of(connection, sorted(nodes(connection)), record_index.TYPE)

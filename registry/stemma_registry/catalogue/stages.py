@@ -13,7 +13,7 @@ from stemma_attestations.predicates.stage import Moved
 from stemma_attestations.statement import Statement
 from stemma_attestations.times import format_time
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 
 
@@ -71,11 +71,7 @@ def said(connection: Connection, name: str | None = None) -> list[StageRow]:
         select(
             t.stage,
             t.node.c.value,
-            t.statement.c.bundle,
-            t.statement.c.predicate_type,
-            t.statement.c.signer,
-            *TIMES,
-            t.statement.c.n,
+            *FACT,
             t.statement.c.time,
         )
         .join(t.statement, t.statement.c.id == t.stage.c.statement_id)
@@ -88,15 +84,6 @@ def said(connection: Connection, name: str | None = None) -> list[StageRow]:
 
 
 def _row(row: Any) -> StageRow:
-    fact = Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        row.name,
-        row.version,
-        times_of(row),
-    )
     return StageRow(
         statement=row.payload,
         name=NameVersion(row.name, row.version),
@@ -109,5 +96,5 @@ def _row(row: Any) -> StageRow:
         reason=row.reason,
         issued=row.issued,
         time=row.time,
-        fact=fact,
+        fact=fact_of(row, row.name, row.version),
     )

@@ -27,7 +27,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes, Id, Moment, Word,
 HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, columns.in_hex
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0011"
+REVISION = "0015"
 
 metadata = MetaData(
     naming_convention={
@@ -51,6 +51,8 @@ state = Table(
     Column("peaks", LargeBinary, nullable=False),
     Column("before", LargeBinary, nullable=False),
     Column("roots", HexBytes, nullable=False),
+    # Another one whenever a catalogue begins anew, so that row ids of an old one are known.
+    Column("made", HexBytes, nullable=True),
 )
 
 # A graph node: a typed key. Schemes: sha256, gitCommit, and those of `named`.
@@ -193,6 +195,16 @@ status = Table(
     Column("action", String(16), nullable=False),
     Column("reason", Words, nullable=False),
     Column("issued", String(40), nullable=False),
+)
+
+# Where a walk upward may meet a quarantine, whoever signed it (see `halts`): nodes that one is
+# about (`inside` 0), and artifacts that have one as a file (1). Node 0 stands for all of them.
+halt = Table(
+    "halt",
+    metadata,
+    Column("node_id", Id, primary_key=True, autoincrement=False),
+    Column("inside", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 # Which quarantines (by the SHA-256 of their statements) a release lifts.

@@ -18,7 +18,7 @@ from stemma_attestations.errors import BadBundle, BadStatement, BadTable
 from stemma_attestations.predicates import tensors
 from stemma_attestations.tensor_table import Table
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.query import BATCH
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.ledger.entry import Event
@@ -162,11 +162,7 @@ def tables(
                 t.tensor_table.c.size,
                 t.subject.c.name.label("subject_name"),
                 t.subject.c.version.label("subject_version"),
-                t.statement.c.bundle,
-                t.statement.c.predicate_type,
-                t.statement.c.signer,
-                *TIMES,
-                t.statement.c.n,
+                *FACT,
             )
             .join(t.tensor_said, t.tensor_said.c.table_id == t.tensor_table.c.id)
             .join(t.statement, t.statement.c.id == t.tensor_said.c.statement_id)
@@ -182,16 +178,15 @@ def tables(
     return found
 
 
+def artifacts(connection: Connection) -> set[int]:
+    """Everything that has a table, whoever says it."""
+    said = select(t.tensor_said.c.table_id)
+    query = select(t.tensor_table.c.artifact_id).where(t.tensor_table.c.id.in_(said))
+    return set(connection.execute(query).scalars())
+
+
 def _table(row: Any) -> TableRow:
-    fact = Fact(
-        Digest("sha256", row.bundle),
-        row.predicate_type,
-        row.signer,
-        row.n,
-        row.subject_name,
-        row.subject_version,
-        times_of(row),
-    )
+    fact = fact_of(row, row.subject_name, row.subject_version)
     return TableRow(row.table_id, Digest("sha256", row.digest), row.artifact_id, row.size, fact)
 
 

@@ -24,7 +24,7 @@ from stemma_attestations.statement import ResourceDescriptor
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import dated_facts, query
+from stemma_registry.catalogue import aliases, dated_facts, query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
@@ -178,7 +178,8 @@ def seen(registry: Registry, view: Snapshot, found: Resolved, manifest: Manifest
     """What is attached to an artifact and is no statement about it in the catalogue."""
     # Looking at a list reads no files: of what only SHA-512 names, it is not said what that is.
     things = Things(None, manifest)
-    rows = {fact.bundle for fact in query.facts_about(view.connection, found.node)}
+    facts = query.facts_about(view.connection, found.node)
+    rows = {fact.bundle for fact in facts if fact.predicate_type not in aliases.TYPES}
     listed = []
     for note, item, piece in pieces(registry, view, found.node):
         if piece.statement is not None and rows & {item.digest, *item.bundles}:

@@ -2,7 +2,8 @@
 
 libgit2 runs nothing that a repository configures: no hooks, no fsmonitor, no
 external filters or diff drivers, no remote helpers. That is why it is used
-here and the `git` command is not.
+here; where it cannot read (SHA-256), `program` calls `git` so that it runs
+nothing either.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from stemma_attestations import canonical, lfs_pointer
 from stemma_attestations.digest import Digest
+from stemma_attestations.errors import StemmaError
 from stemma_attestations.predicates.provenance import GitSource
+from stemma_registry.gitrepo import comparing
+from stemma_registry.gitrepo.repository import Repository
 
 if TYPE_CHECKING:
     import pygit2
@@ -64,7 +68,39 @@ def capture(working_directory: Path, pushed: Path) -> Captured:
             )
         )
     except (pygit2.GitError, KeyError, ValueError, OSError, UnicodeError) as error:
+        there = _capture_sha256(working_directory, pushed)
+        return there or Captured(None, f"the Git checkout cannot be read ({error})")
+
+
+def _capture_sha256(working_directory: Path, pushed: Path) -> Captured | None:
+    """The same of a SHA-256 repository, which libgit2 does not read; None for any other."""
+    try:
+        with Repository.open(working_directory) as repository:
+            if repository.object_format != "sha256":
+                return None
+            commit = repository.resolve("HEAD")
+            top = repository.worktree
+            paths = [] if top is None else comparing.changed(repository, commit, top)
+            changed = _outside(paths, top, pushed) if top else []
+            return Captured(
+                GitSource(
+                    commit=commit,
+                    tree=repository.commit(commit).tree,
+                    branch=repository.branch,
+                    remote=public_url(repository.remote or "") if repository.remote else None,
+                    dirty=bool(changed),
+                    diff=Digest.of(canonical.dumps(changed)) if changed else None,
+                )
+            )
+    except StemmaError as error:
         return Captured(None, f"the Git checkout cannot be read ({error})")
+
+
+def _outside(paths: list[str], top: Path, pushed: Path) -> list[dict[str, str | None]]:
+    """Paths that do not lie in what is pushed, with the SHA-256 of what is there now."""
+    ours = os.path.relpath(os.path.realpath(pushed), os.path.realpath(top))
+    kept = [p for p in paths if ours != "." and p != ours and not p.startswith(ours + "/")]
+    return [{"path": path, "sha256": _digest(os.path.join(top, path))} for path in kept]
 
 
 def cited(path: Path, raw: bytes) -> dict[str, str]:

@@ -86,6 +86,22 @@ class Repository:
             self._objects.close()
             self._objects = None
 
+    @property
+    def branch(self) -> str | None:
+        """The branch that is checked out; None where none is."""
+        asked = ("symbolic-ref", "--quiet", "--short", "HEAD")
+        found = program.run(self.directory, *asked, accepted=(0, 1))
+        return os.fsdecode(found.removesuffix(b"\n")) or None
+
+    @property
+    def remote(self) -> str | None:
+        """The URL of `origin`, else of the first remote, as the configuration has it."""
+        asked = ("config", "--get-regexp", "--null", r"^remote\..*\.url$")
+        told = os.fsdecode(program.run(self.directory, *asked, accepted=(0, 1)))
+        pairs = [item.partition("\n") for item in told.split("\0") if item]
+        urls = {key: value for key, _, value in pairs}
+        return urls.get("remote.origin.url") or next(iter(urls.values()), None)
+
     def resolve(self, revision: str) -> str:
         """The id of the commit that a revision names. Raises NotFound."""
         if not _REVISION.match(revision):
@@ -192,6 +208,33 @@ class Repository:
         if len(found) > most:
             raise Refused(f"a range of more than {most} commits; name a narrower one")
         return found
+
+    def having(self, names: Sequence[str]) -> set[str]:
+        """Which of these objects are here."""
+        own = [name for name in names if len(name) == gitobject.DIGITS[self.object_format]]
+        asked = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer")
+        told = program.run(self.directory, *asked, stdin="".join(f"{n}\n" for n in own).encode())
+        lines = (line.split(" ") for line in told.decode(errors="replace").splitlines())
+        return {name for name, kind in lines if kind != "missing"}
+
+    def descendants(self, name: str, among: Sequence[str]) -> set[str]:
+        """Those of these commits that contain another one. What is not here is left out."""
+        here = sorted(self.having(among))
+        wanted = "".join(f"{line}\n" for line in (f"^{name}", *here))
+        asked = ("rev-list", "--ancestry-path", f"--max-count={LIMITS.git_commits + 1}", "--stdin")
+        found = program.run(self.directory, *asked, stdin=wanted.encode()).decode().split()
+        if len(found) > LIMITS.git_commits:
+            raise Refused(f"more than {LIMITS.git_commits} commits; name a later one")
+        return set(found).intersection(here)
+
+    def require_whole(self) -> None:
+        """Raises Refused for a shallow repository: it does not know what came before what."""
+        told = program.run(self.directory, "rev-parse", "--is-shallow-repository")
+        if told.strip() != b"false":
+            raise Refused(
+                f"{self.directory} is shallow, so which commit contains which is not known here; "
+                "run `git fetch --unshallow`"
+            )
 
 
 class _Objects:

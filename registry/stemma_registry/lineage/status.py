@@ -23,7 +23,7 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import climb, halts, query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -69,10 +69,10 @@ class Quarantines:
     inside: dict[int, list[tuple[StatusRow, str]]] = field(default_factory=dict)
 
     def may_reach(self, snapshot: Snapshot, node: int) -> bool:
-        """False where no edge whatever leads from a quarantine to the node: the usual case."""
+        """False where no edge whatever leads from one of these to the node."""
         if not self.targets:
             return False
-        above = query.upstream(snapshot.connection, node, LIMITS.ancestors)
+        above = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
         if len(above) >= LIMITS.ancestors:
             return True
         return not above.isdisjoint(self.targets) or not above.isdisjoint(self.inside)
@@ -141,6 +141,8 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
+    if not halts.any_above(snapshot.connection, node, LIMITS.ancestors):
+        return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
     unknown = _unknown(snapshot)
     quarantines = load(snapshot, [*in_force(snapshot), *support.lost_above(snapshot, node)])
     named = retired.stops(snapshot, name)

@@ -16,7 +16,7 @@ from stemma_attestations.objection import Objection, Spoken
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.releasing import Voice
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import acts, climb, query
 from stemma_registry.catalogue.rows import Fact, StatusRow, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.registry import Snapshot
@@ -61,7 +61,7 @@ def lost_above(snapshot: Snapshot, node: int) -> list[StatusRow]:
     """The same, of a node and of what is above it."""
     if not rules(snapshot.trust):
         return []
-    return lost(snapshot, query.upstream(snapshot.connection, node, LIMITS.ancestors))
+    return lost(snapshot, climb.upstream(snapshot.connection, node, LIMITS.ancestors))
 
 
 def suspects(snapshot: Snapshot, wanted: Sequence[Rule]) -> set[int]:

@@ -7,6 +7,7 @@ and `stemma index` makes it later.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Indexed:
     artifact: Digest
     name: NameVersion | None
     fields: tuple[str, ...] | None
+    near: bool = False
     key: str | None = None
     statement: Digest | None = None
     entry: int | None = None
@@ -65,9 +67,14 @@ class Indexed:
 
 
 def wish(
-    registry: Registry, trust: TrustRoot, now: datetime, mode: str, fields: Iterable[str] | None
+    registry: Registry,
+    trust: TrustRoot,
+    now: datetime,
+    mode: str,
+    fields: Iterable[str] | None,
+    near: bool = False,
 ) -> Wish:
-    """How to index, with the home's key or none.
+    """How to index, with the home's key or none; `near`: for near matches of these fields.
 
     Raises Refused where others have a key that is not here, LedgerBroken, Unavailable.
     """
@@ -78,11 +85,13 @@ def wish(
                 _refuse_second(registry, view)
         key = keys.for_writing(registry.home)
     if fields is None:
+        if near:
+            raise Refused("near matches are of fields: name those that hold the text")
         return Wish(key)
     named = tuple(sorted({canonical.normal(name) for name in fields}))
     if not named or len(named) > record_index.MAX_FIELDS:
         raise Refused(f"1 to {record_index.MAX_FIELDS} fields make an index of fields")
-    return Wish(key, named)
+    return Wish(key, named, near)
 
 
 def _refuse_second(registry: Registry, view: Snapshot) -> None:
@@ -102,24 +111,25 @@ def after_push(
     trust: TrustRoot,
     signer: Signer,
     subject: tuple[Digest, NameVersion],
-    how: tuple[str, Sequence[Sequence[str]]],
+    how: tuple[str, Sequence[Sequence[str]], Sequence[Sequence[str]]],
     now: datetime,
     progress: Progress | None = None,
 ) -> list[Indexed]:
     """Index what was just pushed: whole records, and sets of fields. Never raises StemmaError.
 
-    `how` is a mode and those sets.
+    `how` is a mode, those sets, and the sets for near matches.
     """
-    (artifact, name), (mode, more), found = subject, how, []
+    (artifact, name), (mode, more, near), found = subject, how, []
     if mode == OFF:
         return []
-    for fields in (None, *more):
+    sets = [(None, False), *((one, False) for one in more), *((one, True) for one in near)]
+    for fields, is_near in sets:
         try:
-            wanted = wish(registry, trust, now, mode, fields)
+            wanted = wish(registry, trust, now, mode, fields, is_near)
             found.append(index(registry, trust, signer, str(name), wanted, now, progress))
         except (StemmaError, OSError) as error:
             named = None if fields is None else tuple(fields)
-            found.append(Indexed(artifact, name, named, note=str(error)))
+            found.append(Indexed(artifact, name, named, near=is_near, note=str(error)))
         if found[-1].note:
             break
     return found
@@ -146,7 +156,7 @@ def index(
         manifest = gate.load_manifest(registry, view, found)
         subject, name = attached.subject_of(view, found)
         known = _known(registry, view, found, name, signer, wanted)
-    nothing = Indexed(found.digest, name, wanted.fields)
+    nothing = Indexed(found.digest, name, wanted.fields, near=wanted.near)
     files = candidates(manifest)
     if not files:
         return _noted(nothing, "none of its files has records that are known by its name")
@@ -177,6 +187,7 @@ def index(
         found.digest,
         name,
         wanted.fields,
+        wanted.near,
         wanted.key.id,
         statement.digest,
         entry,
@@ -214,7 +225,7 @@ def read(registry: Registry, fact: Fact) -> RecordIndex | None:
 
 
 def _noted(nothing: Indexed, note: str, skipped: tuple[tuple[str, str], ...] = ()) -> Indexed:
-    return Indexed(nothing.artifact, nothing.name, nothing.fields, skipped=skipped, note=note)
+    return dataclasses.replace(nothing, skipped=skipped, note=note)
 
 
 def _known(
@@ -237,7 +248,7 @@ def _known(
         if not ours and worth(view, fact, asked) is not Assurance.ATTESTED:
             continue
         said = read(registry, fact)
-        if said is None or (said.canonical, said.key) != (canonical.VERSION, wanted.key.id):
+        if said is None or (said.canonical, said.key) != (wanted.canonical, wanted.key.id):
             continue
         if said.fields == wanted.fields:
             for shard in said.shards:
@@ -257,7 +268,7 @@ def _said(wanted: Wish, built: Built) -> tuple[RecordIndex, Manifest]:
                 entries[path] = Entry(path, built.sizes[blob], blob)
     manifest = Manifest.of(entries.values())
     said = RecordIndex(
-        canonical.VERSION,
+        wanted.canonical,
         wanted.key.id,
         wanted.fields,
         manifest.digest,

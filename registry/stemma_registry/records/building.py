@@ -18,6 +18,7 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Unavailable
+from stemma_registry.records import canonical, near
 from stemma_registry.records.children import Children
 from stemma_registry.records.keys import RecordKey
 from stemma_registry.records.readers import Form, Unreadable
@@ -27,10 +28,19 @@ _ROWS = 500_000  # of Parquet, that are worth a process
 
 @dataclass(frozen=True)
 class Wish:
-    """How records are to be indexed. `fields` are sorted; None: all that a record has."""
+    """How records are to be indexed. `fields` are sorted; None: all that a record has.
+
+    `near`: by what they share with others that are nearly the same.
+    """
 
     key: RecordKey
     fields: tuple[str, ...] | None = None
+    near: bool = False
+
+    @property
+    def canonical(self) -> str:
+        """The version of what is made of a record."""
+        return near.VERSION if self.near else canonical.VERSION
 
 
 @dataclass
@@ -132,9 +142,10 @@ class Builder:
             runs.append(Run(first, count, *digests))
         read, unread = (sum(said[what] for said in answers) for what in ("read", "unread"))
         if not runs:
-            why = f"none of its {unread} rows could be read" if unread else "it has no records"
+            none = "no text that is long enough" if self.wish.near and read else "no records"
+            why = f"none of its {unread} rows could be read" if unread else f"it has {none}"
             return Skipped(entry.sha256, why)
-        records = sum(run.records for run in runs)
+        records = sum(run.records for run in runs) // (near.BANDS if self.wish.near else 1)
         if unread > read:
             return Skipped(entry.sha256, f"{unread} of its rows could not be read, {read} could")
         return Shard(entry.sha256, str(form), records, unread, tuple(runs)), files
@@ -146,6 +157,7 @@ class Builder:
             "form": str(form),
             "fields": self.wish.fields,
             "block": self.wish.key.block.hex(),
+            "near": self.wish.near,
         }
         parts: list[tuple[int, int] | None] = [None]
         if split and form.format == "parquet":

@@ -6,10 +6,13 @@ becomes a Python object.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
 from stemma_registry.records import canonical
+
+_TABLE = 4_096  # lengths, in bytes, of which there is a table
 
 
 def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") -> Any:
@@ -34,21 +37,35 @@ def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") ->
     said_before = before  # what stands before the next value in every row
     for name in sorted(named):
         said = named[name].cast(pa.large_binary())
-        length = pc.binary_length(said).cast(pa.string()).cast(pa.large_binary())
-        if said.null_count:  # a value that is not there has no name either
-            head = pa.scalar(canonical.piece(name), pa.large_binary())
-            length = pc.binary_join_element_wise(head, length, empty)
-        else:
-            said_before += canonical.piece(name)
-        if said_before:
+        if said.null_count and said_before:  # a value that is not there has no name either
             joined.append(pa.scalar(said_before, pa.large_binary()))
-        colon = pa.scalar(b":", pa.large_binary())
-        joined += [length, pc.if_else(pc.is_null(said), None, colon) if said.null_count else colon]
-        joined.append(said)
+            said_before = b""
+        joined += [_heads(said_before + canonical.piece(name), pc.binary_length(said)), said]
         said_before = b""
     if not joined:
         return pa.array([before] * batch.num_rows, pa.large_binary())
     return pc.binary_join_element_wise(*joined, empty, null_handling="skip")
+
+
+def _heads(before: bytes, lengths: Any) -> Any:
+    """What stands before each value of these lengths, as binary; null where a length is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    longest = pc.max(lengths).as_py() or 0
+    if longest < _TABLE:
+        return _table(before, 1 << longest.bit_length()).take(lengths)
+    ends = (pa.scalar(end, pa.large_binary()) for end in (b":", b""))
+    shown = lengths.cast(pa.large_string()).cast(pa.large_binary())
+    return pc.binary_join_element_wise(pa.scalar(before, pa.large_binary()), shown, *ends)
+
+
+@functools.lru_cache(maxsize=256)
+def _table(before: bytes, size: int) -> Any:
+    """The heads of all lengths below `size`: looking one up is cheaper than writing it."""
+    import pyarrow as pa
+
+    return pa.array([b"%b%d:" % (before, length) for length in range(size)], pa.large_binary())
 
 
 def texts(column: Any) -> Any:

@@ -13,11 +13,11 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stemma_registry.config import LIMITS
-from stemma_registry.records import runs
+from stemma_registry.records import near, runs
 from stemma_registry.records.readers import Chunk, Form, Reader, Unreadable, groups
 
 TOO_LARGE = 77  # the exit code where more memory was needed than there may be
@@ -77,7 +77,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
             os.fstat(source.fileno()).st_size,
             form,
             question["fields"],
-            bytes.fromhex(question.get("block", "")),
+            b"" if question.get("near") else bytes.fromhex(question.get("block", "")),
             tuple(question["groups"]) if question.get("groups") else None,
         )
         make = _index if question["do"] == "index" else _rows
@@ -88,7 +88,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
 def _index(reader: Reader, question: dict[str, Any]) -> dict[str, Any]:
     """The runs of a file, written to `out`: their first rows, counts and the two files of each."""
     found = []
-    for number, (hashed, rows) in enumerate(_parts(reader)):
+    hashed_by = _of_bands(question["block"]) if question.get("near") else _of_records
+    for number, (hashed, rows) in enumerate(_parts(reader, hashed_by)):
         first, packed, body = runs.build(hashed, rows)
         names = [f"{question['out']}.{number}.{kind}" for kind in ("filter", "hashes")]
         for name, data in zip(names, (packed, body), strict=True):
@@ -98,21 +99,42 @@ def _index(reader: Reader, question: dict[str, Any]) -> dict[str, Any]:
     return {"runs": found}
 
 
-def _parts(reader: Reader) -> Iterator[tuple[Any, Any]]:
-    """Hashes and their rows, as many as are sorted together."""
+def _of_records(chunk: Chunk) -> Iterator[tuple[Any, Any]]:
+    """The hashes of records and their rows."""
     import numpy as np
 
+    yield runs.hashes(chunk.messages), np.asarray(chunk.rows, np.int64)
+
+
+def _of_bands(block: str) -> Callable[[Chunk], Iterator[tuple[Any, Any]]]:
+    """The bands of the texts of records, BANDS of each, and their rows."""
+    import numpy as np
+
+    seeds = near.Seeds.of(bytes.fromhex(block))
+
+    def hashed(chunk: Chunk) -> Iterator[tuple[Any, Any]]:
+        places, bands = near.bands([near.text(message) for message in chunk.messages], seeds)
+        if len(places):
+            rows = np.asarray(chunk.rows, np.int64)[places]
+            yield bands.ravel(), np.repeat(rows, near.BANDS)
+
+    return hashed
+
+
+def _parts(
+    reader: Reader, hashed_by: Callable[[Chunk], Iterator[tuple[Any, Any]]] = _of_records
+) -> Iterator[tuple[Any, Any]]:
+    """Hashes and their rows, as many as are sorted together."""
     held: list[tuple[Any, Any]] = []
     count = 0
-    for chunk in reader.chunks():
-        rows = np.asarray(chunk.rows, np.int64)
+    for hashed, rows in (pair for chunk in reader.chunks() for pair in hashed_by(chunk)):
         spread = held and int(rows[-1]) - int(held[0][1][0]) >= 1 << 32
         if held and (spread or count + len(rows) > LIMITS.record_run):
             yield _joined(held)
             held, count = [], 0
         if int(rows[-1]) - int(rows[0]) >= 1 << 32:
             raise Unreadable("its records are too far from each other")
-        held.append((runs.hashes(chunk.messages), rows))
+        held.append((hashed, rows))
         count += len(rows)
     if held:
         yield _joined(held)
@@ -132,11 +154,11 @@ def _rows(reader: Reader, question: dict[str, Any]) -> dict[str, Any]:
     if wanted and reader.form.format == "parquet":
         reader.groups = _around(groups(reader.source), wanted)
     last = max(wanted, default=0) if wanted is not None else None
-    count, most = 0, question["most"]
+    count, most, room = 0, question["most"], question.get("room")
     with open(question["out"], "wb") as out:
         for chunk in reader.chunks():
             for row, message in _picked(chunk, wanted):
-                if count >= most:
+                if count >= most or (room is not None and out.tell() >= room):
                     return {"count": count, "more": True}
                 out.write(row.to_bytes(8, "little") + len(message).to_bytes(4, "little") + message)
                 count += 1

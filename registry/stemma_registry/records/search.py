@@ -6,6 +6,7 @@ its bytes can be had. So an index by a stranger can find something, and blame no
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import Direction, Trace, trace
-from stemma_registry.records import attaching, canonical, keys, runs
+from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.records import attaching, canonical, keys, near, runs
+from stemma_registry.records.answers import Answer, Dataset, Match, Unsearched
 from stemma_registry.records.building import candidates, fetched
 from stemma_registry.records.children import Children, NoExtra, children
 from stemma_registry.records.readers import Form, Unreadable
@@ -36,71 +38,52 @@ from stemma_registry.stored import heard
 SHOWN = 5  # reasons why a dataset is not searched whole
 
 
-@dataclass(frozen=True)
-class Match:
-    """A record that was asked about, by its row, and rows of a file that have it.
-
-    `count` is how often the index says it is there, `rows` are at most so many as are listed.
-    `checked`: they were read in the file itself; else its bytes could not be had.
-    """
-
-    asked: int
-    path: str
-    shard: Digest
-    rows: tuple[int, ...]
-    count: int
-    checked: bool
-    assurance: Assurance
-    signer: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset with records that were asked about, and what came from it."""
-
-    digest: Digest
-    label: str
-    names: tuple[str, ...]
-    matches: tuple[Match, ...]
-    downstream: Trace
-
-
-@dataclass(frozen=True)
-class Unsearched:
-    """A dataset, or files of it, that no believed index covers: nothing is known of those."""
-
-    label: str
-    digest: Digest
-    reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`asked` counts different records; `unread` rows of the question that could not be read."""
-
-    asked: int
-    unread: int
-    fields: tuple[str, ...] | None
-    entry: int
-    found: tuple[Dataset, ...]
-    unsearched: tuple[Unsearched, ...]
-
-
 def search(
     registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
 ) -> Answer:
     """Find the records of a file. Raises Refused for what has none, Unavailable."""
+    with asked(registry, view, source, fields) as question:
+        return question.answer()
+
+
+@contextlib.contextmanager
+def asked(
+    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+) -> Iterator[Question]:
+    """What a file of records asks, until the block ends. Raises as `search` does."""
     named = tuple(sorted({canonical.normal(name) for name in fields})) if fields else None
     try:
         with (
             children() as readers,
             tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
         ):
-            question = _Question(registry, view, readers, Path(scratch), named)
+            question = Question(registry, view, readers, Path(scratch), named)
             question.read(source)
-            return question.answer()
+            yield question
     except NoExtra as error:
         raise Refused(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A dataset that may have records, and what is said about those.
+
+    `believed` are the names under which it is believed to be; None: it has none.
+    """
+
+    node: int
+    digest: Digest
+    label: str
+    names: tuple[str, ...]
+    believed: frozenset[str | None]
+    manifest: Manifest
+    facts: Sequence[Fact]
+
+
+def because(subject: Subject, reasons: Sequence[str]) -> Unsearched:
+    """Why parts of a dataset are not searched."""
+    more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
+    return Unsearched(subject.label, subject.digest, "; ".join(reasons[:SHOWN]) + more)
 
 
 @dataclass(frozen=True)
@@ -115,7 +98,7 @@ class _Hit:
 
 
 @dataclass(frozen=True)
-class _Word:
+class Word:
     """Whose index says it, what that is worth, and the key it was made with."""
 
     assurance: Assurance
@@ -124,7 +107,7 @@ class _Word:
 
 
 @dataclass
-class _Question:
+class Question:
     registry: Registry
     view: Snapshot
     children: Children
@@ -146,7 +129,7 @@ class _Question:
                 f"{source.name:.80} has no ending of a file of records (.jsonl, .csv, ...)"
             )
         try:
-            found, said = self._records(source.absolute(), form, None, LIMITS.record_asked)
+            found, said = self.records(source.absolute(), form, None, LIMITS.record_asked)
         except Unreadable as error:
             raise Refused(f"{source.name:.80}: {error}") from error
         if said["more"]:
@@ -156,17 +139,38 @@ class _Question:
             first.setdefault(message, row)
         self.unread = said["unread"]
         if not first:
-            raise Refused(f"{source.name:.80} has no records{self._of_fields()}")
+            raise Refused(f"{source.name:.80} has no records{self.of_fields()}")
         self.messages, self.rows = list(first), list(first.values())
         held = [keys.NO_KEY, *keys.held(self.registry.home)]
         self.keys = {key.id: key for key in held}
 
-    def _of_fields(self) -> str:
+    def of_fields(self) -> str:
         return f" with {', '.join(self.fields)}" if self.fields else ""
 
     def answer(self) -> Answer:
         """Ask every index."""
         found, unsearched = [], []
+        for one in self.subjects():
+            if isinstance(one, Unsearched):
+                unsearched.append(one)
+                continue
+            matches, reasons = self._dataset(one.manifest, one.facts, one.believed)
+            if matches:
+                down = trace(self.view, one.node, Direction.DOWN)
+                found.append(Dataset(one.digest, one.label, one.names, tuple(matches), down))
+            if reasons:
+                unsearched.append(because(one, reasons))
+        return Answer(
+            len(self.messages),
+            self.unread,
+            self.fields,
+            self.view.n,
+            tuple(found),
+            tuple(unsearched),
+        )
+
+    def subjects(self) -> Iterator[Subject | Unsearched]:
+        """Every dataset, by label; Unsearched where it cannot be read."""
         known = record_facts.by_node(self.view.connection)
         datasets = {row.artifact_id for row in query.all_versions(self.view.connection, "dataset")}
         shown = labels(self.view, datasets | known.keys())
@@ -177,37 +181,16 @@ class _Question:
                 manifest = Manifest.parse(raw)
             except (BlobMissing, Damaged, Malformed) as error:
                 if node in datasets:
-                    unsearched.append(Unsearched(shown[node], digests[node], str(error)))
+                    yield Unsearched(shown[node], digests[node], str(error))
                 continue
-            names = query.versions_of(self.view.connection, [node]).get(node, [])
-            believed = {
-                row.name.name
-                for row in names
-                if binding_worth(self.view, row) is Assurance.ATTESTED
-            }
-            matches, reasons = self._dataset(manifest, known.get(node, []), believed or {None})
-            if matches:
-                found.append(
-                    Dataset(
-                        digests[node],
-                        shown[node],
-                        tuple(sorted({str(row.name) for row in names})),
-                        tuple(matches),
-                        trace(self.view, node, Direction.DOWN),
-                    )
-                )
-            if reasons:
-                more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
-                why = "; ".join(reasons[:SHOWN]) + more
-                unsearched.append(Unsearched(shown[node], digests[node], why))
-        return Answer(
-            len(self.messages),
-            self.unread,
-            self.fields,
-            self.view.n,
-            tuple(found),
-            tuple(unsearched),
-        )
+            rows = query.versions_of(self.view.connection, [node]).get(node, [])
+            names = tuple(sorted({str(row.name) for row in rows}))
+            believed: frozenset[str | None] = frozenset(
+                row.name.name for row in rows if binding_worth(self.view, row) is Assurance.ATTESTED
+            )
+            facts = known.get(node, [])
+            some = believed or frozenset({None})
+            yield Subject(node, digests[node], shown[node], names, some, manifest, facts)
 
     def _dataset(
         self, manifest: Manifest, facts: Sequence[Fact], names: Collection[str | None]
@@ -218,20 +201,22 @@ class _Question:
         hide what is in it from those who ask about another.
         """
         wanted = candidates(manifest)
-        left = {blob: set(names) for blob in wanted}
+        left: dict[Digest, set[str | None]] = {blob: set(names) for blob in wanted}
         hits: dict[Digest, list[_Hit]] = {}
         reasons: dict[str, None] = {}
-        for fact, said in self._statements(facts):
+        for fact, said in self.statements(facts):
             spoken = {
                 name
                 for name in names
                 if attaching.worth(self.view, fact, name) is Assurance.ATTESTED
             }
+            if said.canonical == near.VERSION:
+                continue  # that is another question
             why = self._unfit(said)
             if why:
                 reasons[why] = None
                 continue
-            word = _Word(
+            word = Word(
                 attaching.worth(self.view, fact), signer_label(self.view, fact.signer), said.key
             )
             for shard in (shard for shard in said.shards if left.get(shard.blob)):
@@ -253,10 +238,10 @@ class _Question:
         open_ = sorted(wanted[blob][1].path for blob, some in left.items() if some)
         if open_ and not reasons:
             more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
-            reasons[f"no believed record index{self._of_fields()} of {open_[0]}{more}"] = None
+            reasons[f"no believed record index{self.of_fields()} of {open_[0]}{more}"] = None
         return sorted(matches, key=lambda m: (m.asked, m.path)), list(reasons) if open_ else []
 
-    def _statements(self, facts: Sequence[Fact]) -> Iterator[tuple[Fact, RecordIndex]]:
+    def statements(self, facts: Sequence[Fact]) -> Iterator[tuple[Fact, RecordIndex]]:
         """What is said, by those who are believed first, and of others within limits."""
 
         def read(bundle: Digest) -> tuple[int, RecordIndex | None]:
@@ -288,7 +273,7 @@ class _Question:
             return f"an index made with the record key {said.key}, which this home does not have"
         return ""
 
-    def _ask(self, shard: Shard, word: _Word) -> list[_Hit]:
+    def _ask(self, shard: Shard, word: Word) -> list[_Hit]:
         """Where the index of a file says that the records are. Raises as reading a blob does."""
         key, hits = word.key, list[_Hit]()
         if key not in self.hashes:
@@ -296,23 +281,24 @@ class _Question:
             self.hashes[key] = runs.hashes([block + message for message in self.messages])
         for run in shard.runs:
             if (run, key) not in self.runs:
-                self.runs[run, key] = self._in_run(run, self.hashes[key], word.assurance)
+                self.runs[run, key] = self.in_run(run, self.hashes[key], word.assurance)
             for place, rows, count in self.runs[run, key]:
                 hits.append(_Hit(place, tuple(rows), count, word.assurance, word.signer))
         return hits
 
-    def _in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
+    def in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
+        """Where hashes (numpy) are in a run: place, rows, how many. Raises as reading a blob."""
         import numpy as np
 
-        packed = self._blob(run.filter, LIMITS.record_filter_bytes, worth)
+        packed = self.blob(run.filter, LIMITS.record_filter_bytes, worth)
         places = np.flatnonzero(runs.likely(packed, wanted))
         if not len(places):
             return []
-        body = self._blob(run.hashes, run.records * (runs.HASH + runs.ROW), worth)
+        body = self.blob(run.hashes, run.records * (runs.HASH + runs.ROW), worth)
         found = runs.locate(run, body, wanted[places], LIMITS.record_rows)
         return [(int(places[place]), rows, count) for place, rows, count in found]
 
-    def _blob(self, blob: Digest, limit: int, worth: Assurance) -> bytes:
+    def blob(self, blob: Digest, limit: int, worth: Assurance) -> bytes:
         data = get_bytes(self.registry.store, blob, limit)
         if worth is not Assurance.ATTESTED:
             self.room -= len(data)
@@ -353,15 +339,15 @@ class _Question:
             return None
         try:
             with fetched(self.registry.store, blob, self.scratch / "shard") as path:
-                found, _ = self._records(path, form, rows, len(rows))
+                found, _ = self.records(path, form, rows, len(rows))
         except (BlobMissing, Damaged, Unreadable):
             return None
         return dict(found)
 
-    def _records(
-        self, path: Path, form: Form, rows: list[int] | None, most: int
+    def records(
+        self, path: Path, form: Form, rows: list[int] | None, most: int, room: int | None = None
     ) -> tuple[list[tuple[int, bytes]], dict[str, Any]]:
-        """Rows of a file with their canonical bytes. Raises Unreadable."""
+        """Rows of a file with their canonical bytes, until `room`. Raises Unreadable."""
         out = self.scratch / "rows"
         question = {
             "do": "rows",
@@ -370,6 +356,7 @@ class _Question:
             "fields": self.fields,
             "rows": rows,
             "most": most,
+            "room": room,
             "out": str(out),
         }
         try:

@@ -13,7 +13,7 @@ from datetime import datetime
 from stemma_attestations import dating, distrusting, releasing
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.certified import Certified
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.distrusting import Rule
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused
 from stemma_attestations.keys import PublicKey
@@ -314,7 +314,7 @@ def _verified(
 def _targets(statement: Statement) -> tuple[Target, ...]:
     found = []
     for subject in statement.subjects:
-        digest = subject.digest("sha256") or subject.digest("gitCommit")
+        digest = subject.first(*NODES)
         if digest is None:
             continue
         name, path = subject_name(subject.name), subject.annotations.get("path")

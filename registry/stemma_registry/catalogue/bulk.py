@@ -1,0 +1,175 @@
+"""Many rows at once, and small questions fast: the driver's own cursor under SQLAlchemy's hood.
+
+Building a row object or an expression costs more than the database's work on it. What is
+written here is on the path of every verdict, or is done a million times.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, TypeDecorator
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.types import TypeEngine
+
+COPY_FROM = 64  # rows from which COPY is worth its start
+NARROW = "stemma_narrow"  # in a connection's info: what every query goes through, if anything
+_PLACE = re.compile(r":[a-z_]+")
+Convert = Callable[[Any], Any]
+
+
+def ask(connection: Connection, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query with `:name` in it, as the driver gives them. Raises DBAPIError."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(_narrowed(connection, sql), connection.dialect.name), values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+    return found
+
+
+def chunks(
+    connection: Connection, sql: str, size: int, **values: Any
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The same, `size` rows at a time, none of which is empty."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(_narrowed(connection, sql), connection.dialect.name), values)
+        while rows := cursor.fetchmany(size):
+            yield rows
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+
+
+def run(connection: Connection, sql: str, **values: Any) -> None:
+    """The same for what has no answer."""
+    cursor = _cursor(connection)
+    try:
+        cursor.execute(_spelled(sql, connection.dialect.name), values)
+    except _errors(connection) as error:
+        raise _wrapped(sql, error) from error
+    finally:
+        cursor.close()
+
+
+def insert(connection: Connection, table: SqlTable, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, as SQLAlchemy would. Raises DBAPIError."""
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    written = [
+        [row[name] for row in rows] if to is None else [to(row[name]) for row in rows]
+        for name, to in _converts(connection.dialect, table, columns)
+    ]
+    values = list(zip(*written, strict=True))
+    names = ", ".join(f'"{name}"' for name in columns)
+    cursor, copied = _cursor(connection), _copies(connection, len(values))
+    try:
+        if copied:
+            with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+                for value in values:
+                    copy.write_row(value)
+        else:
+            mark = "?" if connection.dialect.name == "sqlite" else "%s"
+            marks = ", ".join(mark for _ in columns)
+            sql = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - ours
+            cursor.executemany(sql, values)
+    except _errors(connection) as error:
+        raise _wrapped(table.name, error) from error
+    finally:
+        cursor.close()
+
+
+def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
+    """Ids for new rows of a table, in order. Nobody else writes meanwhile."""
+    if connection.dialect.name == "sqlite":
+        ((last,),) = ask(connection, f"SELECT max(id) FROM {table.name}")  # noqa: S608 - ours
+        return iter(range((last or 0) + 1, (last or 0) + 1 + count))
+    query = (
+        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) "  # noqa: S608 - ours
+        "FROM generate_series(1, :count)"
+    )
+    return iter(sorted(number for (number,) in ask(connection, query, count=count)))
+
+
+def listed(connection: Connection, ids: Sequence[int]) -> tuple[str, Any]:
+    """What stands in `IN (...)` for many ids, and the value of `:listed`: one text for any list."""
+    if connection.dialect.name == "sqlite":
+        return "SELECT value FROM json_each(:listed)", json.dumps(ids)
+    return "SELECT unnest(CAST(:listed AS bigint[]))", list(ids)
+
+
+def places(values: Sequence[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:
+    """`:va, :vb ...` for a list in a query, and what they stand for."""
+    text, names = _places(len(values), prefix)
+    return text, dict(zip(names, values, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _places(count: int, prefix: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(prefix + _letters(number) for number in range(count))
+    return ", ".join(f":{name}" for name in names), names
+
+
+def _letters(number: int) -> str:
+    text = chr(97 + number % 26)
+    while number := number // 26:
+        text = chr(97 + number % 26) + text
+    return text
+
+
+@lru_cache(maxsize=512)
+def _spelled(sql: str, dialect: str) -> str:
+    """With the driver's own mark of a value."""
+    return sql if dialect == "sqlite" else _PLACE.sub(lambda m: f"%({m.group()[1:]})s", sql)
+
+
+def looks_back(connection: Connection) -> bool:
+    """Whether what came later is hidden from the questions of a connection (see `past`)."""
+    return NARROW in connection.info
+
+
+def _narrowed(connection: Connection, sql: str) -> str:
+    narrow = connection.info.get(NARROW)
+    return sql if narrow is None else str(narrow(sql))
+
+
+def _copies(connection: Connection, count: int) -> bool:
+    return connection.dialect.name == "postgresql" and count >= COPY_FROM
+
+
+@lru_cache(maxsize=256)
+def _converts(
+    dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
+) -> tuple[tuple[str, Convert | None], ...]:
+    """How each column's values are written."""
+    return tuple((name, _convert(table.c[name].type, dialect)) for name in columns)
+
+
+def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(kind, TypeDecorator):  # of ours: what it is made of takes the value as it is
+        return lambda value: kind.process_bind_param(value, dialect)
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _cursor(connection: Connection) -> Any:
+    return connection.connection.cursor()
+
+
+def _errors(connection: Connection) -> Any:
+    return connection.dialect.loaded_dbapi.Error
+
+
+def _wrapped(sql: str, error: Exception) -> DBAPIError:
+    """As SQLAlchemy would raise it: whoever opened the catalogue knows what that means."""
+    return OperationalError(sql, {}, error)

@@ -1,0 +1,84 @@
+"""Where a walk upward may meet a quarantine: a small table, so that most walks end at once.
+
+A node is in it that some statement quarantines, whoever signed it and whatever was
+released since, and an artifact that has such a node as a file. Nobody is believed
+here: a verdict asks whether *any* edge leads up to one of these, and only where one
+does it asks whose words those are (see `lineage.status`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from stemma_attestations.predicates import status
+from stemma_registry.catalogue import bulk
+
+EVERYWHERE = 0  # no node's id: a status that may reach anything, by what this version knows
+INERT = frozenset({status.RELEASE, status.ERASE})  # they stop nothing
+
+_TARGETS = """
+INSERT INTO halt (node_id, inside)
+SELECT node_id, 0 FROM subject WHERE statement_id = :row
+ON CONFLICT DO NOTHING
+"""
+_HOLDERS = """
+INSERT INTO halt (node_id, inside)
+SELECT e.artifact_id, 1 FROM manifest_entry e JOIN subject s ON s.node_id = e.blob_id
+WHERE s.statement_id = :row
+ON CONFLICT DO NOTHING
+"""
+_HOLDER = """
+INSERT INTO halt (node_id, inside)
+SELECT DISTINCT e.artifact_id, 1 FROM manifest_entry e
+JOIN halt h ON h.node_id = e.blob_id AND h.inside = 0
+WHERE e.artifact_id = :artifact
+ON CONFLICT DO NOTHING
+"""
+_EVERYWHERE = "INSERT INTO halt (node_id, inside) VALUES (0, 0) ON CONFLICT DO NOTHING"
+
+# `at` counts what was met, so that a walk that is too long ends. Both databases stop at the
+# first row: a join with `halt`, an aggregate or an order would make the whole closure first.
+_END = """
+SELECT 1 FROM (SELECT id, row_number() OVER () AS at FROM above) AS met
+WHERE met.at > :budget OR EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id) LIMIT 1
+"""
+QUERIES = {
+    "sqlite": f"""
+WITH RECURSIVE above(id) AS (
+ VALUES (0), (:node)
+ UNION SELECT edge.input_id FROM above CROSS JOIN edge ON edge.output_id = above.id
+ UNION SELECT e.artifact_id FROM above CROSS JOIN manifest_entry e ON e.blob_id = above.id
+) {_END}""",  # noqa: S608 - two constants
+    # One recursive part, and no more.
+    "postgresql": f"""
+WITH RECURSIVE above(id) AS (
+ SELECT * FROM (VALUES (CAST(0 AS bigint)), (CAST(:node AS bigint))) AS first
+ UNION SELECT up.id FROM above CROSS JOIN LATERAL (
+  SELECT edge.input_id AS id FROM edge WHERE edge.output_id = above.id
+  UNION ALL SELECT e.artifact_id FROM manifest_entry e WHERE e.blob_id = above.id) AS up
+) {_END}""",  # noqa: S608
+}
+
+
+def any_above(connection: Connection, node: int, budget: int) -> bool:
+    """Whether some edge, whatever it is worth, leads from `node` up to a place of the table.
+
+    Also where more than `budget` nodes are above it: then that is for a slower walk to say.
+    """
+    query = QUERIES[connection.dialect.name]
+    return bool(bulk.ask(connection, query, node=node, budget=budget))
+
+
+def of_status(connection: Connection, row: int, action: str) -> None:
+    """Note what a status statement may stop; its subjects are there."""
+    if action == status.QUARANTINE:
+        bulk.run(connection, _TARGETS, row=row)
+        bulk.run(connection, _HOLDERS, row=row)
+    elif action not in INERT:
+        bulk.run(connection, _EVERYWHERE)
+
+
+def of_artifact(connection: Connection, artifact: int) -> None:
+    """Note an artifact that came after one of its files was quarantined; its files are there."""
+    if bulk.ask(connection, "SELECT 1 FROM halt LIMIT 1"):
+        bulk.run(connection, _HOLDER, artifact=artifact)
