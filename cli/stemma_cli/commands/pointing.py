@@ -230,7 +230,7 @@ def diff(session: Session, revisions: tuple[str, ...], path: Path, against: str 
     for one in changes:
         entries = [entry for entry in (one.old, one.new) if entry is not None]
         sizes = " -> ".join(
-            f"{output.size(entry.size)} {entry.sha256.short}{_in(names, entry)}"
+            f"{output.size(entry.size)} {entry.sha256.value[:12]}{_in(names, entry)}"
             for entry in entries
         )
         output.line(f"{MARKS[one.word]} {one.path}  {sizes}")
