@@ -141,22 +141,16 @@ def test_odd_names_in_a_work_tree(one: Bench) -> None:
     assert all((one.root / "m" / name).read_bytes() == WEIGHTS for name in names)
 
 
-@pytest.mark.parametrize(
-    "names",
-    [["w.bin", "W.bin"], ["a\nb.bin"], ["con.bin"], ["x:y"], ["back\\slash"], [b"\xff.bin"]],
-    ids=repr,
-)
-def test_names_in_a_commit_that_no_manifest_may_hold(one: Bench, names: list[str | bytes]) -> None:
+def test_names_in_a_commit_that_no_manifest_may_hold(one: Bench) -> None:
+    git = one.checkout.git
     raw = Pointer(Digest.of(WEIGHTS), len(WEIGHTS)).raw
-    blob = one.checkout.git("hash-object", "-w", "--stdin", stdin=raw)
-    lines = b"".join(
-        f"100644 blob {blob}\t".encode() + (n if isinstance(n, bytes) else n.encode()) + b"\0"
-        for n in sorted(names, key=str)
-    )
-    tree = one.checkout.git("mktree", "-z", stdin=lines)
-    commit = one.checkout.git("commit-tree", tree, "-m", "odd")
-    one.checkout.git("update-ref", "HEAD", commit)
+    blob = git("hash-object", "-w", "--stdin", stdin=raw).encode()
     one.world.push("models/m:1", {"w.bin": WEIGHTS}, kind="model")
-    assert judging.worst(one.judge()) is not None
-    (judged,) = one.judge("", "models/m:1")
-    assert judged.failure is not None
+    odd = ([b"w.bin", b"W.bin"], [b"a\nb.bin"], [b"con.bin"], [b"x:y"], [b"back\\slash"], [b"\xff"])
+    for names in odd:
+        lines = b"".join(b"100644 blob " + blob + b"\t" + name + b"\0" for name in names)
+        tree = git("mktree", "-z", stdin=lines)
+        git("update-ref", "HEAD", git("commit-tree", tree, "-m", "odd"))
+        assert judging.worst(one.judge()) is not None, names
+        (judged,) = one.judge("", "models/m:1")
+        assert judged.failure is not None, names
