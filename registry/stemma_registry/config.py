@@ -135,6 +135,13 @@ class Limits:
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
     git_fetch_bytes: int = 8 * 1024**3
     git_fetch_memory: int = 4 * 1024**3
+    # The ledger as a repository: commits between two moves of the branch, how long the last of
+    # them may take, entries that are read of one, how long Git may list them, and signed heads.
+    ledger_export_commits: int = 50_000
+    ledger_export_seconds: float = 3600.0
+    ledger_commits: int = 20_000_000
+    ledger_list_seconds: float = 600.0
+    ledger_checkpoints: int = 100
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
