@@ -139,6 +139,8 @@ class Limits:
     git_sign_seconds: float = 300.0  # somebody may have to type a passphrase
     tag_skew_seconds: float = 300.0  # how far ahead a tagger's clock may be
     tag_document_bytes: int = 32 * 1024 * 1024  # of tag objects that are recorded together
+    git_raw_bytes: int = 8 * 1024**3  # of all files of a commit that are no pointers
+    git_artifacts: int = 200  # of one commit that are judged together
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
     git_fetch_bytes: int = 8 * 1024**3
     git_fetch_memory: int = 4 * 1024**3
