@@ -130,6 +130,15 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    # Tags that are read, of so many bytes each. Files of a folder that is held against a
+    # manifest, and bytes of them that are hashed.
+    tags: int = 200_000
+    tag_bytes: int = 64 * 1024
+    tag_folder_files: int = 10_000
+    tag_folder_bytes: int = 256 * 1024 * 1024
+    git_sign_seconds: float = 300.0  # somebody may have to type a passphrase
+    tag_skew_seconds: float = 300.0  # how far ahead a tagger's clock may be
+    tag_document_bytes: int = 32 * 1024 * 1024  # of tag objects that are recorded together
     pushed_commits: int = 50_000  # that one push or pull request is asked about, and its pointers
     pushed_pointers: int = 50_000
     git_raw_bytes: int = 8 * 1024**3  # of all files of a commit that are no pointers
@@ -137,6 +146,13 @@ class Limits:
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
     git_fetch_bytes: int = 8 * 1024**3
     git_fetch_memory: int = 4 * 1024**3
+    # The ledger as a repository: commits between two moves of the branch, how long the last of
+    # them may take, entries that are read of one, how long Git may list them, and signed heads.
+    ledger_export_commits: int = 50_000
+    ledger_export_seconds: float = 3600.0
+    ledger_commits: int = 20_000_000
+    ledger_list_seconds: float = 600.0
+    ledger_checkpoints: int = 100
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 
@@ -232,6 +248,11 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def tags(self) -> Path:
+        """What is known of the tag objects of repositories, mode 0700."""
+        return self.path / "tags"
 
     @property
     def rechecks(self) -> Path:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from stemma_attestations import lfs_pointer
 from stemma_attestations.digest import Digest
-from stemma_registry.blobs.local import LocalStore
-from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.errors import BadTree, BlobMissing, NameTaken, NotFound, Refused
 from stemma_registry.pointers import adding, attributes, lfs_objects, worktree
 from stemma_registry.pointers.adding import Wish
-from stemma_registry.registry import Registry
 from tests.pointers.conftest import MODEL, WEIGHTS, Bench
 
 
@@ -145,7 +141,7 @@ def test_attributes_below_that_say_otherwise(one: Bench) -> None:
 _CALLS = ("open", "mkdir", "link", "rename", "replace", "unlink", "fsync")
 
 
-def _killed_at(number: int, prepare: Callable[[], Callable[[], None]]) -> bool:
+def _killed_at(number: int, work: Callable[[], object]) -> bool:
     """Run something in a child that is gone at its n-th call that changes a file; whether it was.
 
     The call is not made; those before it were. (Bytes between two calls are in no name yet.)
@@ -165,7 +161,6 @@ def _killed_at(number: int, prepare: Callable[[], Callable[[], None]]) -> bool:
             return called
 
         try:
-            work = prepare()
             for name in _CALLS:
                 setattr(os, name, dying(getattr(os, name)))
             work()
@@ -179,36 +174,31 @@ def _killed_at(number: int, prepare: Callable[[], Callable[[], None]]) -> bool:
 
 def test_whoever_is_killed_has_lost_nothing(one: Bench) -> None:
     """At every call that changes a file: bytes or pointer, and then the bytes are stored."""
-    world = one.world
-    folder = one.write("m", {"a.bin": WEIGHTS, "b.bin": WEIGHTS[::-1]})
-    world.push("models/m:1", {"a.bin": WEIGHTS, "b.bin": WEIGHTS[::-1]}, kind="model")
+    world, files = one.world, {"a.bin": WEIGHTS, "b.bin": WEIGHTS[::-1]}
+    folder = one.write("m", files)
+    manifest = world.push("models/m:1", files, kind="model").manifest
     world.registry.close()
+    place = worktree.find(folder)
+    killed, job = 0, adding._Job(world.registry, world.trust, place, Wish(), world.now)
+    lines = job.lines()
 
-    def prepare() -> Callable[[], None]:
-        store = LocalStore(world.root)
-        opened = Registry(store, Catalogue.open(world.place(), store), world.home)
-        place = worktree.find(folder)
-        job = adding._Job(opened, world.trust, place, Wish(stat_cache=False), datetime.now(UTC))
-        manifest, _ = job._known(None)
+    def work() -> None:
+        attributes.extend(place, lines)
+        list(job.replaced(manifest))
 
-        def work() -> None:
-            attributes.extend(place, job.lines())
-            list(job.replaced(manifest))
-
-        return work
-
-    killed, number = 0, 0
-    while _killed_at(number, prepare):
-        killed, number = killed + 1, number + 1
-        for name, data in (("a.bin", WEIGHTS), ("b.bin", WEIGHTS[::-1])):
-            found = (folder / name).read_bytes()
-            pointer = lfs_pointer.parse(found)
-            assert found == data or pointer == lfs_pointer.Pointer(Digest.of(data), len(data))
-            (folder / name).unlink()
-            (folder / name).write_bytes(data)
+    while _killed_at(killed, work):
+        killed += 1
+        for name, data in files.items():
             assert world.blob(Digest.of(data)).read_bytes() == data
-            for kept in (one.root / ".git/lfs/objects").rglob("*"):
-                assert kept.is_dir() or Digest.of(kept.read_bytes()).value == kept.name
-                assert kept.is_dir() or kept.stat().st_nlink == 1, "nobody can write to it"
+            found = (folder / name).read_bytes()
+            if found == data:
+                continue
+            assert lfs_pointer.parse(found) == lfs_pointer.Pointer(Digest.of(data), len(data))
+            (folder / name).write_bytes(data)
+            job = adding._Job(world.registry, world.trust, place, Wish(), world.now)
+        for kept in (one.root / ".git/lfs/objects").rglob("*"):
+            assert kept.is_dir() or Digest.of(kept.read_bytes()).value == kept.name
+            assert kept.is_dir() or kept.stat().st_nlink == 1, "nobody can write to it"
     assert killed > 20
-    assert all(lfs_pointer.parse((folder / name).read_bytes()) for name in ("a.bin", "b.bin"))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(files)
+    assert all(lfs_pointer.parse((folder / name).read_bytes()) for name in files)

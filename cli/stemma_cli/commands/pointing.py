@@ -129,7 +129,7 @@ def _show_added(path: Path, one: Added) -> None:
     size = output.size(sum(entry.size for entry in one.written))
     were = f", {len(one.were)} were before" if one.were else ""
     kept = f", {len(one.kept)} stay as they are" if one.kept else ""
-    output.line(f"  {len(one.written)} pointers written ({size}){were}{kept}")
+    output.line(f"  {_count(one.written)} written ({size}){were}{kept}")
     for line in one.attributes[:SHOWN]:
         output.line(f"  .gitattributes: {line}")
     if one.written:
@@ -183,7 +183,7 @@ def _restored(done: Restored, code: int) -> dict[str, Any]:
 
 def _show_restored(done: Restored) -> None:
     size = output.size(sum(entry.size for entry in done.written))
-    output.line(f"{len(done.written)} pointers have their bytes again ({size})")
+    output.line(f"bytes of {_count(done.written)} are back ({size})")
     for entry in done.written[:SHOWN]:
         output.line(f"  {entry.path}  {entry.sha256.short}")
     for one in done.left:
@@ -193,6 +193,10 @@ def _show_restored(done: Restored) -> None:
             "note: git lfs is not installed, so `git status` calls these files changed; "
             "do not `git add` them: `stemma add` puts the pointers back"
         )
+
+
+def _count(written: Sequence[Entry]) -> str:
+    return f"{len(written)} pointer{'s' if len(written) != 1 else ''}"
 
 
 def _why(one: Left) -> str:
@@ -226,7 +230,7 @@ def diff(session: Session, revisions: tuple[str, ...], path: Path, against: str 
     for one in changes:
         entries = [entry for entry in (one.old, one.new) if entry is not None]
         sizes = " -> ".join(
-            f"{output.size(entry.size)} {entry.sha256.short}{_in(names, entry)}"
+            f"{output.size(entry.size)} {entry.sha256.value[:12]}{_in(names, entry)}"
             for entry in entries
         )
         output.line(f"{MARKS[one.word]} {one.path}  {sizes}")

@@ -27,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subjects", metavar="REF|DIR", nargs=-1)
+@click.argument("subjects", metavar="REF|DIR|PATH", nargs=-1)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
 @click.option(
     "--lock",

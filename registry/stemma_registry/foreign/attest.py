@@ -27,6 +27,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    tags,
     tensors,
     waiver,
 )
@@ -63,6 +64,7 @@ OWN: Mapping[str, str] = {
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
+    tags.TYPE: "`stemma tags sync`",
     record_index.TYPE: "`stemma push --kind dataset`, or `stemma index`",
 }
 _RESERVED = "urn:stemma:"

@@ -57,6 +57,8 @@ _SETTINGS: Mapping[str, str] = {
     "core.askPass": "false",
     "core.bigFileThreshold": "16m",  # a larger blob is hashed as it passes, not held in memory
     "core.commitGraph": "false",
+    "core.packedGitLimit": "512m",  # what is mapped counts as memory
+    "core.packedGitWindowSize": "32m",
     "fetch.fsckObjects": "true",
     # What old programs wrote, and much that is good has in its history.
     "fetch.fsck.zeroPaddedFilemode": "ignore",
