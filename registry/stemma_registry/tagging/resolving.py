@@ -70,7 +70,10 @@ class Resolver:
             raise Refused(f"{len(found)} artifacts were built from commit {commit[:12]}")
         if not found:
             here = f"commit {commit[:12]} holds no registered artifact as {name}"
-            raise Refused(f"{here}, and none was built from it on a word that is believed")
+            raise Refused(
+                f"{here}, and none was built from it on a word that is believed (where it lies "
+                "elsewhere, artifacts.yaml says so: `path`)"
+            )
         return found[0]
 
     def built_from(self, name: str, commit: str) -> list[Candidate]:
