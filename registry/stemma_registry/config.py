@@ -127,6 +127,14 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    # What is signed about commits: how large an object or a note that is taken in may be, of how
+    # many commits at once, and how many notes and signed objects are looked at.
+    git_signed_bytes: int = 256 * 1024
+    git_note_bytes: int = 4 * 1024 * 1024
+    git_taken: int = 10_000
+    git_notes: int = 100_000
+    git_objects: int = 1_000  # of one commit that a verdict reads, and of strangers' statements
+    git_strangers: int = 50
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

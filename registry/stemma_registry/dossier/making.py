@@ -68,6 +68,11 @@ def make(
     """
     if not timedelta() < wanted.lasts <= timedelta(days=LIMITS.dossier_days):
         raise Refused(f"a dossier is good for at most {LIMITS.dossier_days} days")
+    if any(rule.source is not None for rule in wanted.terms.policy.rules):
+        raise Refused(
+            "the policy asks what stands behind commits (`source`), and a dossier carries no such "
+            "evidence: make it under a policy that does not ask"
+        )
     warnings: list[str] = []
     with take(registry, trust, now) as view:
         verdict = gate.verify_reference(registry, view, wanted.text, progress, wanted.terms)
