@@ -7,11 +7,12 @@ from stemma_attestations.policy import SourceRule
 
 LEVELS = tuple(f"SLSA_SOURCE_LEVEL_{number}" for number in range(1, 5))
 _OF_LEVEL = ("verified_by", "repository")
+FIELDS = ("signed_by", "tagged_by", "level", *_OF_LEVEL)
 
 
 def parse(at: Placed) -> SourceRule:
     """`{signed_by, tagged_by, level, verified_by, repository}`. Raises BadPolicy."""
-    fields = at.fields(("signed_by", "tagged_by", "level", *_OF_LEVEL))
+    fields = at.fields(FIELDS)
     for name in _OF_LEVEL:
         if name in fields and "level" not in fields:
             fields[name].fail("is asked of a `level` only")

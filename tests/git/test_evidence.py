@@ -28,6 +28,7 @@ from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.registry import record
 from stemma_registry.trust import file as trust_file
+from tests.dossier.scene import DossierScene
 from tests.git.repositories import FORMATS, Checkout
 from tests.programs import require_program
 from tests.stating import say
@@ -98,11 +99,14 @@ def take(
 
 
 def policy(source: str, more: str = "") -> Terms:
-    raw = (
+    return Terms(policy=policy_file.parse(policy_bytes(source, more), "p"))
+
+
+def policy_bytes(source: str, more: str = "") -> bytes:
+    return (
         "format: urn:stemma:policy:v0.1\nrules:\n"
         f'  - names: ["**"]\n    bom: none\n    provenance: {{source: {source}}}\n{more}'
-    )
-    return Terms(policy=policy_file.parse(raw.encode(), "p"))
+    ).encode()
 
 
 SIGNED = "{signed_by: [ada]}"
@@ -403,6 +407,31 @@ def test_nobody_looked_is_undecided(world: World, checkout: Checkout, ada: list[
         patch.setattr(gate, "verify", blind)
         with pytest.raises(Undecided, match="nobody looked"):
             verify(world, policy(SIGNED))
+
+
+def test_a_dossier_carries_it(
+    world: World, checkout: Checkout, ada: list[str], tmp_path: Path
+) -> None:
+    world.trust_also("host", ["acme/**"], [vsa.TYPE])
+    trusted(world, tmp_path, "bob", ["acme/**"])
+    made = commit(
+        checkout, ["-c", "gpg.format=ssh", "-c", f"user.signingKey={tmp_path}/bob.key.pub"]
+    )
+    scene = DossierScene(tmp_path / "world", world)
+    say(world, summary(made), by="host")
+    take(world, checkout)
+    raw = policy_bytes("{signed_by: [bob], level: SLSA_SOURCE_LEVEL_3}")
+    # Somebody lists bytes that are in another entry: that must not spoil the dossier.
+    unrelated = world.push("acme/unrelated:1", {"x": raw_of(checkout, made)})
+    assert unrelated
+    terms = Terms(policy_file.parse(raw, "p"))
+    path = scene.make(terms=terms, policy=raw)
+    held = replace(terms.policy, name="p")
+    assert scene.verify(path, policy=held).passed
+    other = Terms()
+    without = scene.make(terms=other)
+    with pytest.raises(NotVerified, match="no signature of it is here"):
+        scene.verify(without, policy=held)
 
 
 @both

@@ -24,7 +24,7 @@ from stemma_registry.catalogue import commits as known_commits
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import BlobMissing, Damaged, Refused
+from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.registry import Snapshot
 
 
@@ -57,6 +57,17 @@ def behind(
     }
 
 
+def signed_objects(view: Snapshot, store: Store, nodes: Mapping[int, str]) -> dict[Digest, bytes]:
+    """The raw objects that a verdict would count for these commits, by their digests."""
+    signed = query.facts_of(view.connection, nodes, git_signature.TYPE)
+    look = _Look(view, store, {})
+    return {
+        one.blob: raw
+        for node, facts in signed.items()
+        for one, raw, _ in look.verified(nodes[node], facts)
+    }
+
+
 @dataclass
 class _Look:
     view: Snapshot
@@ -67,14 +78,17 @@ class _Look:
 
     def objects(self, commit: str, facts: Sequence[Fact]) -> list[SourceWord]:
         """What signed objects say of a commit."""
-        trust = self.view.trust
-        keys = [signer.key for signer in trust.signers if signer.key is not None]
-        found: dict[GitObject, SourceWord] = {}
+        return list(dict.fromkeys(word for _, _, word in self.verified(commit, facts)))
+
+    def verified(
+        self, commit: str, facts: Sequence[Fact]
+    ) -> Iterator[tuple[GitObject, bytes, SourceWord]]:
+        """The objects about a commit that a key of the trust root signed, with their bytes."""
+        keys = [signer.key for signer in self.view.trust.signers if signer.key is not None]
         for one in self._listed(commit, facts):
-            with contextlib.suppress(*sources.REFUSALS, BlobMissing, Damaged, Refused):
+            with contextlib.suppress(*sources.REFUSALS, BlobMissing, Damaged):
                 raw = get_bytes(self.store, one.blob, LIMITS.git_signed_bytes)
-                found[one] = sources.of_object(commit, one.kind, raw, keys)
-        return list(dict.fromkeys(found.values()))
+                yield one, raw, sources.of_object(commit, one.kind, raw, keys)
 
     def _listed(self, commit: str, facts: Sequence[Fact]) -> Iterator[GitObject]:
         """The objects that statements list for a commit: each once, strangers' fewer."""

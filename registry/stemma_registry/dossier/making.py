@@ -68,11 +68,6 @@ def make(
     """
     if not timedelta() < wanted.lasts <= timedelta(days=LIMITS.dossier_days):
         raise Refused(f"a dossier is good for at most {LIMITS.dossier_days} days")
-    if any(rule.source is not None for rule in wanted.terms.policy.rules):
-        raise Refused(
-            "the policy asks what stands behind commits (`source`), and a dossier carries no such "
-            "evidence: make it under a policy that does not ask"
-        )
     warnings: list[str] = []
     with take(registry, trust, now) as view:
         verdict = gate.verify_reference(registry, view, wanted.text, progress, wanted.terms)
@@ -81,7 +76,8 @@ def make(
         if name is None:
             raise Refused(f"{wanted.text} has no name, and a dossier is for a NAME:VERSION")
         gathered = Gathering(registry.store)
-        gathered.ancestry(view, found.node)
+        asked = any(rule.source is not None for rule in wanted.terms.policy.rules)
+        gathered.ancestry(view, found.node, asked)
         said = _finish(registry, view, gathered, wanted, verdict, warnings)
     statement = Statement.build([subject], predicate.TYPE, predicate.build(said))
     container.check_room(said.members, statement.raw)
@@ -105,6 +101,7 @@ def _finish(
     checkpoint = _checkpoint(registry, view, gathered)
     excerpt = proofs.excerpt(registry.store, view.n, gathered.numbers)
     gathered.keys_of(excerpt.entries.values())
+    gathered.signed_objects(excerpt.entries.values())
     for entry in excerpt.entries.values():
         gathered.add(Role.ENTRY, entry.raw)
     gathered.add(Role.PROOFS, excerpt.proofs)
