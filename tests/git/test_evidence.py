@@ -193,6 +193,19 @@ def test_strangers_and_others_names_do_not_count(
     refused(world, policy("{signed_by: any}"), r"bob.*may not say so here", "models/m:2")
 
 
+def test_a_revoked_key_no_longer_counts(
+    world: World, checkout: Checkout, ada: list[str]
+) -> None:
+    commit(checkout, ada)
+    train(world)
+    take(world, checkout)
+    assert verify(world, policy(SIGNED)).passed
+    key = next(s.key for s in world.trust.signers if s.principal == "ada")
+    assert key is not None
+    world.trust = trust_file.revoke(world.trust_path, key.id, world.now)
+    refused(world, policy(SIGNED), "may not say so here")
+
+
 @both
 def test_a_signed_tag_counts_as_a_tag_only(
     world: World, checkout: Checkout, ada: list[str]

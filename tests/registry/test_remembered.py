@@ -115,7 +115,7 @@ def test_the_context_is_everything_that_an_outcome_depends_on(
     ]
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0 (a mended one)")
     contexts.append(context_of(trust(b""), {}))
-    monkeypatch.setattr(remembered, "FORMAT", 2)
+    monkeypatch.setattr(remembered, "FORMAT", remembered.FORMAT + 1)
     contexts.append(context_of(trust(b""), {}))
     assert len(set(contexts)) == len(contexts)
     assert context_of(trust(b""), {one: b"", other: b""}) == context_of(
