@@ -11,9 +11,9 @@ saw a document, and nothing else (docs/formats/import.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import NamedTuple
 
 from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import BadName, BadStatement
@@ -43,8 +43,7 @@ class Mark(StrEnum):
     NAMED = "name-based"
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """`output` came from `input`."""
 
     output: Digest
@@ -70,8 +69,11 @@ def is_claim(mark: Mark, predicate_type: str) -> bool:
 
 def both_ways(edges: Iterable[Edge]) -> list[Edge]:
     """The same, where what is said to be the same thing is so in both directions."""
+    said = list(edges)
+    if not any(edge.input.relation == SAME_AS for edge in said):
+        return said
     found: list[Edge] = []
-    for edge in edges:
+    for edge in said:
         found.append(edge)
         if edge.input.relation == SAME_AS and edge.input.digest != edge.output:
             found.append(Edge(edge.input.digest, Input(SAME_AS, edge.output), edge.mark))
@@ -125,7 +127,7 @@ def _materials(
 
 
 def _lineage(statement: Statement) -> list[Edge]:
-    return [Edge(edge.output, edge.input, Mark.EXACT) for edge in lineage.parse(statement)]
+    return [Edge(output, item, Mark.EXACT) for output, item in lineage.parse(statement)]
 
 
 def _provenance(statement: Statement) -> list[Edge]:

@@ -26,6 +26,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|([\[{])|([\]}])', r
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _LEVEL = bytes.maketrans(b"[]", b"{}")
 _FLAT = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_QUOTED = bytes(sorted(set(range(256)) - set(b'[]{}"\\')))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -45,18 +46,12 @@ def _loads(data: bytes, max_depth: int) -> Any:
     if text.startswith("\ufeff"):
         raise BadJSON("a byte order mark before the JSON")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise BadJSON(f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:  # the depth check comes first; belt and braces
         raise BadJSON("nested too deeply") from error
-    if _SURROGATE_ESCAPE.search(data):
+    if b"\\" in data and _SURROGATE_ESCAPE.search(data):
         _check_surrogates(value)
     return value
 
@@ -70,9 +65,18 @@ def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def _check_depth(data: bytes, max_depth: int) -> None:
+    if data.count(b"{") + data.count(b"[") <= max_depth:
+        return
+    # Where nothing is escaped and no string has a bracket in it, quotes stand in pairs. One that
+    # is left over says that a string was not what it seemed.
+    levels = data.translate(_LEVEL, _QUOTED)
+    plain = b"" if b"\\" in levels else levels.replace(b'""', b"")
+    if plain and b'"' not in plain:
+        levels = plain
+    else:
+        levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
     # What is left of the brackets when the innermost pairs are taken away, level by level:
     # nothing, as a rule. The rest is for the careful walk, and for the parser.
-    levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
     for _ in range(max_depth):
         if not levels:
             return
@@ -140,3 +144,12 @@ def _check_surrogates(value: Any) -> None:
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
+
+
+# Made once: for a small document making it costs as much as using it.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_constant,
+    parse_int=_integer,
+    parse_float=_float,
+)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,6 +24,7 @@ _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 RSA_BITS = range(2048, 8192 + 1)
 RSA_EXPONENTS = range(2**16 + 1, 2**256)  # FIPS 186-5, A.1.1
 _LONGEST = 8 * 1024  # bytes; the largest RSA key in PEM has 1.5 KiB
+_REMEMBERED = 256  # keys that were parsed: a registry's statements are signed by few
 
 _Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
@@ -40,9 +41,9 @@ class PublicKey:
     @classmethod
     def parse(cls, data: bytes) -> PublicKey:
         """Read a SubjectPublicKeyInfo as PEM or DER. Raises BadKey."""
-        return cls(_load(data).public_bytes(_DER, _SPKI))
+        return _public_key(bytes(data))
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hex SHA-256 of the DER bytes: the hint in our bundles, and the name of the key's blob."""
         return hashlib.sha256(self.der).hexdigest()
@@ -158,6 +159,12 @@ def _load(data: bytes) -> _Public:
     return guarded(lambda: _parsed(data), BadKey)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _public_key(data: bytes) -> PublicKey:
+    return PublicKey(_load(data).public_bytes(_DER, _SPKI))
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _parsed(data: bytes) -> _Public:
     try:
         if data.lstrip().startswith(b"-----BEGIN"):

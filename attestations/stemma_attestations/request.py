@@ -35,7 +35,8 @@ class Stop:
 
     `by` is who signed it to the trust root, with the key `key_id`; `edges` are the hops
     for machines. `statement` is the digest of what was signed, by which it is released and
-    waived, and `own` says that it is of the artifact itself, a file or a name of it.
+    waived, and `own` says that it is of the artifact itself, a file or a name of it. `mark`
+    is what kind of stop it is, in a word.
     """
 
     target: str
@@ -47,6 +48,7 @@ class Stop:
     edges: tuple[Edge, ...] = ()
     statement: Digest | None = None
     own: bool = False
+    mark: str = "quarantined"
 
 
 @dataclass(frozen=True)

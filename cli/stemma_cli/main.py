@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("maintenance", "Say what is missing here, and how to mend it."),
     "snapshot": ("snapshotting", "Write segments and a signed snapshot, for fresh machines."),
     "feed": ("feeding", "Publish and read the signed status feed."),
+    "ledger": ("ledgering", "The history as a Git repository: export, verify, restore."),
     "rebuild": ("care", "Drop the catalogue and project the ledger again."),
     "db": ("care", "Upgrade or check the catalogue's schema."),
     "key": ("setup", "Make or show signing keys."),

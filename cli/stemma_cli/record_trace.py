@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output
+from stemma_cli import exits, output, reports
 from stemma_cli.commands.indexing import split
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         NearMatch,
         Unsearched,
     )
+    from stemma_registry.records.search import Below
+    from stemma_registry.registry import Registry, Snapshot
 
 PREFIX = "record:"
 SHOWN = 10  # rows of one record in one file
@@ -30,11 +32,12 @@ SHOWN = 10  # rows of one record in one file
 
 def run(
     session: Session,
+    at: tuple[Registry, Snapshot],
     path: str,
     fields: str | None,
     form: str,
-    trust: str | None,
     near: float | None,
+    below: Below,
 ) -> None:
     """Answer, and exit with NOT_FOUND where no dataset has any of the records, or nearly."""
     from stemma_registry.records import near_search, search
@@ -43,12 +46,11 @@ def run(
         raise click.UsageError("a trace of records has --format tree or json")
     if not Path(path).is_file():
         raise click.UsageError(f"no file of records at {path}")
-    with session.view(trust) as (registry, view):
-        asked, nearly = (registry, view, Path(path), split(fields)), None
-        if near is None:
-            answer = search.search(*asked)
-        else:
-            answer, nearly = near_search.search(*asked, near)
+    asked, nearly = (*at, Path(path), split(fields)), None
+    if near is None:
+        answer = search.search(*asked, below)
+    else:
+        answer, nearly = near_search.search(*asked, near, below)
     if session.json or form == "json":
         output.document({**_document(answer), "near": _near_document(nearly)})
     else:
@@ -92,7 +94,13 @@ def _show(answer: Answer) -> None:
     _table(affected)
     for one in answer.unsearched:
         output.note(f"warning: {one.label} is not searched whole: {one.reason}")
+    if left_out := _left_out(answer.found):
+        output.note(f"stemma: {left_out} more are left out (--limit)")
     output.line(f"{len(affected)} downstream, as of ledger entry {answer.entry}")
+
+
+def _left_out(datasets: Iterable[Dataset | NearDataset]) -> int:
+    return sum(dataset.downstream.left_out for dataset in datasets)
 
 
 def _show_near(near: Near) -> None:
@@ -145,7 +153,7 @@ def _near_match(match: NearMatch) -> str:
 
 
 def _state(node: TraceNode) -> str:
-    return "QUARANTINED" if node.quarantined else "-"
+    return ", ".join(map(reports.mark, node.marks)) or "-"
 
 
 def _match(match: Match) -> str:
@@ -163,7 +171,8 @@ def _document(answer: Answer) -> dict[str, Any]:
         "entry": answer.entry,
         "datasets": [_dataset(dataset) for dataset in answer.found],
         "downstream": _downstream(answer.found),
-        "unsearched": _unsearched(answer.unsearched),
+        "left_out": _left_out(answer.found),
+        "unsearched": unsearched(answer.unsearched),
     }
 
 
@@ -181,7 +190,8 @@ def _downstream(datasets: Iterable[Dataset | NearDataset]) -> list[dict[str, Any
     ]
 
 
-def _unsearched(some: Iterable[Unsearched]) -> list[dict[str, str]]:
+def unsearched(some: Iterable[Unsearched]) -> list[dict[str, str]]:
+    """What is not searched whole, and why."""
     return [{"label": one.label, "digest": str(one.digest), "reason": one.reason} for one in some]
 
 
@@ -200,7 +210,7 @@ def _near_document(near: Near | None) -> dict[str, Any] | None:
             for dataset in near.found
         ],
         "downstream": _downstream(near.found),
-        "unsearched": _unsearched(near.unsearched),
+        "unsearched": unsearched(near.unsearched),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_registry.drawing.places import document, hosts, line, summary
+from stemma_registry.drawing.places import document, hosts, line, mark, summary
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stemma_attestations.predicates.deployment import Spot
     from stemma_registry.deploying import Left
 
-__all__ = ["Wish", "document", "document_of", "hosts", "line", "reporting", "summary"]
+__all__ = ["Wish", "document", "document_of", "hosts", "line", "mark", "reporting", "summary"]
 
 
 @dataclass(frozen=True)

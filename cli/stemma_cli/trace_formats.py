@@ -73,7 +73,7 @@ def _word(edge: TraceEdge) -> str:
 
 def _name(node: TraceNode) -> str:
     kind = f"  {node.kind}" if node.kind else ""
-    stopped = "  QUARANTINED" if node.quarantined else ""
+    stopped = "".join(f"  {reports.mark(one)}" for one in node.marks)
     erased = f"  ERASED ({'; '.join(node.erased)})" if node.erased else ""
     runs = f"  {reports.summary(node.deployed).upper()}" if node.deployed else ""
     held = f"  AT {', '.join(node.stages)}" if node.stages else ""

@@ -17,15 +17,18 @@ class Limits:
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
     connect_seconds: float = 10.0  # to a database server
     project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
+    nodes_met: int = 300_000  # ids that a projection remembers: some 250 bytes each
     much_projected: int = 1_000  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
+    sidecar_worth: int = 50_000  # descendants of a trace that are worth making arrays
     sidecar_share: float = 0.02  # of the edges that may have come since, before it is made anew
     ancestors: int = 1_000_000  # states one verdict may visit
     criteria: int = 1_000  # believed statuses that stop by a criterion
     waiver_days: int = 366  # the longest that a waiver is made for
     names: int = 100  # of one artifact that is asked about by its digest
+    survivors: int = 1_000  # of what a plan lists as needing nothing
     paths: int = 10  # evidence paths that are listed
     judged: int = 10_000  # artifacts that are judged to tell what a signer holds up
     drawn_nodes: int = 5_000  # of one page; a larger trace is for JSON Lines or CSV
@@ -135,6 +138,16 @@ class Limits:
     git_notes: int = 100_000
     git_objects: int = 1_000  # of one commit that a verdict reads, and of strangers' statements
     git_strangers: int = 50
+    git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
+    git_fetch_bytes: int = 8 * 1024**3
+    git_fetch_memory: int = 4 * 1024**3
+    # The ledger as a repository: commits between two moves of the branch, how long the last of
+    # them may take, entries that are read of one, how long Git may list them, and signed heads.
+    ledger_export_commits: int = 50_000
+    ledger_export_seconds: float = 3600.0
+    ledger_commits: int = 20_000_000
+    ledger_list_seconds: float = 600.0
+    ledger_checkpoints: int = 100
     sealed_bytes: int = 64 * 1024 * 1024  # what is served from a larger file is not held in memory
 
 

@@ -29,7 +29,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
-from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.lineage.trace import CONTAINS, ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
@@ -120,14 +120,28 @@ def preview(
         unknown = set(include) - {row.path for row in files}
         if unknown:
             raise Refused(f"--include {min(unknown)!r:.80}: {first.label} has no such file")
-    warnings = []
-    if node is not None:
-        others = aliased.known(view, store, node)
-        targets += [Target(one, first.name, alias=what) for one, what in others.own.items()]
-        warnings += [
-            f"{one.short} is the OMS root of {label} too, and what was made from it goes on"
-            for one, label in others.shared.items()
-        ]
+    others, warnings = aliases(view, store, node, first) if node is not None else ([], [])
+    found = previewed(view, [*targets, *others], shared, signer)
+    return replace(found, warnings=(*warnings, *found.warnings))
+
+
+def aliases(
+    view: Snapshot, store: Store | None, node: int, first: Target
+) -> tuple[list[Target], list[str]]:
+    """By what else statements speak of an artifact, and what of that is not its own."""
+    others = aliased.known(view, store, node)
+    warnings = [
+        f"{one.short} is the OMS root of {label} too, and what was made from it goes on"
+        for one, label in others.shared.items()
+    ]
+    return [Target(one, first.name, alias=what) for one, what in others.own.items()], warnings
+
+
+def previewed(
+    view: Snapshot, targets: Sequence[Target], shared: Sequence[Shared], signer: Signer
+) -> Preview:
+    """What quarantining these would do; `view` knows the signer. The first is what it is about."""
+    first, warnings = targets[0], []
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
             f"the trust root does not let {described(signer)} stop {first.label}: "
@@ -294,8 +308,11 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
     found: set[int] = set()
-    for row in draft:
-        found |= trace(view, row.node_id, Direction.DOWN).nodes.keys()
+    starts = {row.node_id for row in draft}
+    if starts:
+        first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
+        walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
+        found = walked.nodes.keys() - {ORIGIN}
     quarantines = status.load(view, draft)
     digests = query.digests(view.connection, found)
     affected: dict[tuple[NameVersion, int], Affected] = {}

@@ -14,8 +14,8 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import attachment, mlbom, provenance
-from stemma_attestations.predicates.criterion import Retired
-from stemma_attestations.request import Stop
+from stemma_attestations.predicates.criterion import Distrusted, Packaged, Retired
+from stemma_attestations.request import Stop, Waived
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
 from stemma_registry import aliased, gate
@@ -26,7 +26,7 @@ from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import ArtifactRow, Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
-from stemma_registry.lineage import status
+from stemma_registry.lineage import marks, retired, status, waivers
 from stemma_registry.lineage.erased import Tombstone, inside, tombstones
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
@@ -35,6 +35,8 @@ from stemma_registry.registry import Registry, Snapshot
 
 if TYPE_CHECKING:
     from stemma_registry.foreign.attached import Seen
+
+_DONE = {Distrusted: "distrust", Retired: "retire", Packaged: "quarantine"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Described:
     made_from: Trace
     contained_in: tuple[tuple[str, str], ...]
     stops: tuple[Stop, ...]
+    waived: tuple[Waived, ...]
     erased: tuple[tuple[str, Tombstone], ...]
 
 
@@ -66,7 +69,7 @@ class Attestation:
 
 @dataclass(frozen=True)
 class Listed:
-    """One version in a list."""
+    """One version in a list. `marks` say what stops it, in words, or that it is let pass."""
 
     version: VersionRow
     digest: Digest
@@ -74,11 +77,12 @@ class Listed:
     assurance: Assurance
     signer: str
     quarantined: bool
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Happening:
-    """One statement in the history: a push, a quarantine, a release, a promotion, a rollback.
+    """One statement in the history: a push, an act of custody, a waiver, a promotion.
 
     `about` is what it names first, and `files` how many files it names besides.
     """
@@ -105,6 +109,7 @@ def describe(registry: Registry, view: Snapshot, text: str) -> Described:
     for part in parts:
         best = best_version(view, owners.get(part.artifact_id, []))
         contained.append((str(best.name) if best else "an artifact without a name", part.path))
+    seen = status.view(view, found.node, found.name)
     return Described(
         found=found,
         manifest=manifest,
@@ -114,7 +119,8 @@ def describe(registry: Registry, view: Snapshot, text: str) -> Described:
         provenance=_provenance(registry, view, found),
         made_from=trace(view, found.node, Direction.UP, depth=1),
         contained_in=tuple(sorted(set(contained))),
-        stops=status.view(view, found.node, found.name).stops,
+        stops=seen.stops,
+        waived=seen.waived,
         erased=_erased(view, found, manifest),
     )
 
@@ -181,18 +187,34 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
     digests = query.digests(view.connection, ids)
     artifacts = query.artifacts(view.connection, ids)
     quarantines = status.load(view, status.stopping(view))
-    return [
-        Listed(
-            row,
-            digests[row.artifact_id],
-            artifacts[row.artifact_id],
-            worth(view, row),
-            signer_label(view, row.fact.signer),
-            quarantines.may_reach(view, row.artifact_id)
-            and bool(status.reach(view, (row.artifact_id, row.name.name), quarantines)[0]),
+    criteria = acts.criteria(view.connection)
+    found = []
+    for row in best.values():
+        stops, waived = _stopped(view, row, quarantines)
+        stops += retired.stopping(view, row.name, criteria)
+        found.append(
+            Listed(
+                row,
+                digests[row.artifact_id],
+                artifacts[row.artifact_id],
+                worth(view, row),
+                signer_label(view, row.fact.signer),
+                bool(stops),
+                tuple(sorted({one.mark for one in stops} | ({marks.WAIVED} if waived else set()))),
+            )
         )
-        for row in best.values()
-    ]
+    return found
+
+
+def _stopped(
+    view: Snapshot, row: VersionRow, quarantines: status.Quarantines
+) -> tuple[list[Stop], list[Waived]]:
+    """What stops a version, and what it is let pass in spite of."""
+    if not quarantines.may_reach(view, row.artifact_id):
+        return [], []
+    asked = row.name.name
+    stops, _ = status.reach(view, (row.artifact_id, asked), quarantines)
+    return waivers.let_pass(view, row.artifact_id, asked, stops)
 
 
 def history(view: Snapshot, text: str | None = None, limit: int | None = None) -> list[Happening]:
@@ -212,6 +234,7 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
         t.stage.c.stage,
         t.stage.c.action.label("moved"),
         t.stage.c.reason.label("because"),
+        t.waiver.c.reason.label("waived"),
     )
     wanted = (
         select(*columns)
@@ -220,10 +243,12 @@ def history(view: Snapshot, text: str | None = None, limit: int | None = None) -
         .outerjoin(t.status, t.status.c.statement_id == t.statement.c.id)
         .outerjoin(t.version, t.version.c.statement_id == t.statement.c.id)
         .outerjoin(t.stage, t.stage.c.statement_id == t.statement.c.id)
+        .outerjoin(t.waiver, t.waiver.c.statement_id == t.statement.c.id)
         .where(
             t.status.c.action.is_not(None)
             | t.version.c.kind.is_not(None)
             | t.stage.c.action.is_not(None)
+            | t.waiver.c.reason.is_not(None)
         )
         .order_by(t.statement.c.n.desc(), t.statement.c.id.desc(), t.subject.c.position)
     )
@@ -251,9 +276,11 @@ def _happening(
     about = f"{row.name}:{row.version}" if row.name else digests[row.node_id].short
     what = row.action
     if stopped is not None:
-        what = "retire" if isinstance(stopped.of, Retired) else "distrust"
+        what = _DONE[type(stopped.of)]
         about = stopped.of.label
     moved = f"{row.moved} {row.stage}" if row.moved else None
+    if row.waived is not None:
+        moved = "waive"
     return Happening(
         n=row.n,
         time=row.time,
@@ -261,7 +288,7 @@ def _happening(
         about=f"{about} {row.path}" if row.path else about,
         files=len(rows) - 1,
         signer=signer_label(view, row.signer),
-        reason=row.reason or row.because or "",
+        reason=row.reason or row.because or row.waived or "",
         bundle=Digest("sha256", row.bundle),
     )
 

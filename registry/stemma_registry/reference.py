@@ -123,14 +123,22 @@ def labelled(snapshot: Snapshot, nodes: Mapping[int, Digest]) -> dict[int, str]:
     found = {}
     names = climb.called(snapshot.connection, nodes)
     for node, digest in nodes.items():
-        if node in names:
-            best = _best(snapshot, names[node])
-            found[node] = f"{best.name}:{best.version}"
-        elif digest.algorithm == "gitCommit":
-            found[node] = f"git:{digest.value[:12]}"
-        else:
-            found[node] = digest.short
+        found[node] = label(snapshot, digest, names.get(node, ()))
     return found
+
+
+def label(snapshot: Snapshot, digest: Digest, names: Sequence[Called]) -> str:
+    """The same, of one whose names are known, too."""
+    if names:
+        best = _best(snapshot, names)
+        return f"{best.name}:{best.version}"
+    return f"git:{digest.value[:12]}" if digest.algorithm == "gitCommit" else digest.short
+
+
+def called(row: VersionRow) -> Called:
+    """As much of a binding as `label` asks for."""
+    fact = row.fact
+    return Called(row.name.name, row.name.version, fact.predicate_type, fact.signer, fact.signed)
 
 
 def _best(snapshot: Snapshot, names: Sequence[Called]) -> Called:
@@ -147,6 +155,8 @@ def _best(snapshot: Snapshot, names: Sequence[Called]) -> Called:
 
 def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
     """The binding to show first: believed before signed before claimed, oldest first."""
+    if len(rows) == 1:
+        return rows[0]
     return min(rows, key=lambda row: _ORDER.index(worth(snapshot, row)), default=None)
 
 

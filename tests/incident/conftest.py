@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +12,9 @@ import pytest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates.deployment import STARTED, Deployment, Spot
 from stemma_registry import deploying
-from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.config import Home
 from stemma_registry.deploying import Subject
-from stemma_registry.registry import Registry
+from tests.copies import copied
 from tests.world import World
 
 
@@ -43,17 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def world(made: World, tmp_path: Path) -> Iterator[World]:
     """A copy of it, for one test to change."""
-    world, store = copy.copy(made), MemoryStore()
-    assert isinstance(made.store, MemoryStore)
-    store.blob_bytes, store.objects = dict(made.store.blob_bytes), dict(made.store.objects)
-    world.folder, world.store, world.home = tmp_path, store, Home(tmp_path / "home")
-    world.signers = dict(made.signers)
-    world.trust_path = tmp_path / "trust.yaml"
-    shutil.copy(made.trust_path, world.trust_path)
-    world.catalogue_path = tmp_path / "catalogue.sqlite3"
-    if world.place().embedded:
-        shutil.copy(made.catalogue_path, world.catalogue_path)
-    world.registry = Registry(store, Catalogue.open(world.place(), store), world.home)
+    world = copied(made, tmp_path)
     yield world
     world.registry.close()
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.packages import BadPackage
 from stemma_attestations.trust import Assurance
 from stemma_attestations.windows import Window
 from stemma_registry.catalogue import packages, past
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.compare import differences
-from stemma_registry.catalogue.packages import BadPackage
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.lineage.paths import between
 from stemma_registry.lineage.trace import ANY, Direction, Only, Trace, trace

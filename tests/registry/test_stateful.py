@@ -1,4 +1,4 @@
-"""The registry against a dictionary: pushes, stops, waivers, distrust, releases, rebuilds.
+"""The registry against a dictionary: pushes, stops, waivers, distrust, packages, releases.
 
 In any order. `owner` and `ci` push; `ci` may be distrusted, several times over.
 """
@@ -28,12 +28,14 @@ from stemma_attestations.predicates.criterion import Distrusted
 from stemma_registry import describe
 from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
-from stemma_registry.measures import distrust, waiving
+from stemma_registry.measures import distrust, matching, waiving
 from stemma_registry.measures.waiving import Wish
 from stemma_registry.reference import resolve
+from tests.stating import bom, say
 from tests.world import World
 
 CI = Distrusted(principal="ci")
+PACKAGE = "pkg:pypi/Evil@2.1.0"
 makers = st.sampled_from(["owner", "owner", "ci"])
 
 
@@ -41,12 +43,14 @@ class RegistryMachine(RuleBasedStateMachine):
     """`parents` and `stopped` are the model: what came from what, and what is quarantined.
 
     `made` is who signed for what, `doubts` are the distrusts of `ci`, `waived` pairs of a name
-    and the quarantine that it is let pass.
+    and the quarantine that it is let pass. `having` is what a believed BOM says has a package,
+    `packages` are the criteria that stop it.
     """
 
     names = Bundle("names")
     quarantines = Bundle("quarantines")
     distrusts = Bundle("distrusts")
+    criteria = Bundle("criteria")
 
     @initialize()
     def start(self) -> None:
@@ -58,6 +62,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.made: dict[str, set[str]] = {}
         self.doubts: set[str] = set()
         self.waived: set[tuple[str, str]] = set()
+        self.having: set[str] = set()
+        self.packages: set[str] = set()
 
     def teardown(self) -> None:
         self.world.registry.catalogue.close()
@@ -121,6 +127,37 @@ class RegistryMachine(RuleBasedStateMachine):
         self.doubts.remove(digest)
         return multiple()
 
+    @rule(name=names, believed=st.booleans())
+    def describe(self, name: str, believed: bool) -> None:
+        """A BOM that lists a package, before or after it is stopped."""
+        by = "owner" if believed else "stranger"
+        say(self.world, bom(self.world, name, [PACKAGE]), by=by)
+        if believed:
+            self.having.add(name)
+
+    @rule(target=criteria)
+    def stop_package(self) -> str:
+        digest = self._stop_package("owner")
+        self.packages.add(digest)
+        return digest
+
+    @rule()
+    def forged_stop_of_a_package(self) -> None:
+        self._stop_package("stranger")
+
+    def _stop_package(self, by: str) -> str:
+        world, of = self.world, matching.packages("pkg:pypi/evil@>=2,<3")
+        digest, _ = matching.stop(
+            world.registry, world.trust, world.signer(by), of, "evil", world.now
+        )
+        return str(digest)
+
+    @rule(target=criteria, digest=consumes(criteria))
+    def release_package(self, digest: str) -> Any:
+        self.world.release(digest)
+        self.packages.remove(digest)
+        return multiple()
+
     @rule(name=names, quarantine=quarantines)
     def waive(self, name: str, quarantine: str) -> None:
         target = self.stopped[quarantine]
@@ -149,6 +186,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def blocked(self) -> set[str]:
         """What the model says is blocked."""
         lost = {name for name, who in self.made.items() if self.doubts and who == {"ci"}}
+        having = self.having if self.packages else set()
         found: set[str] = set()
         for name in self.parents:
             above = self.above(name)
@@ -157,7 +195,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 for digest, target in self.stopped.items()
                 if target in above and (name, digest) not in self.waived
             }
-            if stops or above & lost:
+            if stops or above & lost or above & having:
                 found.add(name)
         return found
 

@@ -43,11 +43,11 @@ def test_digests_with_one_head_are_told_apart(tmp_path: Path) -> None:
     tables.metadata.create_all(engine)
     twins = [Digest("sha256", "ab" * tables.HEAD + rest * 24) for rest in ("00", "01", "ff")]
     with engine.begin() as connection:
-        ids = Nodes(connection).all(twins)
-        assert len(set(ids.values())) == 3
-        assert Nodes(connection).all(twins) == ids
-        for twin in twins:
-            assert query.node_id(connection, twin) == ids[twin]
+        ids = Nodes(connection).of(twins)
+        assert len(set(ids)) == 3
+        assert Nodes(connection).of(twins) == ids
+        for twin, known in zip(twins, ids, strict=True):
+            assert query.node_id(connection, twin) == known
         assert query.node_id(connection, Digest("sha256", "ab" * 8 + "02" * 24)) is None
         found = nodes.by_prefix(connection, "sha256", "ab" * 8, 9)
         assert [digest for _, digest in found] == twins
@@ -77,6 +77,6 @@ def test_a_coded_text_comes_back(word: str) -> None:
 
 
 def test_every_code_is_of_one_text() -> None:
-    assert len(columns._TEXTS) == len(columns._CODES)
+    assert len(columns._TEXTS) == len(columns.CODES)
     assert all(len(code) == 1 and code != "=" for code in columns._TEXTS)
-    assert set(columns._CODES) >= set(RELATIONS)
+    assert set(columns.CODES) >= set(RELATIONS)

@@ -1,4 +1,4 @@
-"""What a status stops by a rule instead of by digest: a signer in a window of time, or a name.
+"""What a status stops by a rule instead of by digest: a signer in a window, a name, a package.
 
 The subject of such a status is the SHA-256 of the criterion's canonical JSON. A kind of
 criterion that is not known is refused, so that nothing is decided where it is believed.
@@ -23,10 +23,12 @@ from stemma_attestations.names import (
     check_version,
     name_matches,
 )
+from stemma_attestations.packages import Wanted
 from stemma_attestations.times import format_time, parse_time
 
 SIGNER = "signer"
 NAME = "name"
+PACKAGE = "package"
 EVERYTHING = ("**",)
 MAX_NAMES = 100
 MAX_TEXT = 2_000
@@ -113,7 +115,24 @@ class Retired:
         return found if self.version is None else {**found, "version": self.version}
 
 
-Criterion = Distrusted | Retired
+@dataclass(frozen=True)
+class Packaged:
+    """Whatever has some versions of a package, as a believed BOM of it says."""
+
+    wanted: Wanted
+
+    @property
+    def label(self) -> str:
+        """The package, for people."""
+        return str(self.wanted)
+
+    def document(self) -> dict[str, Any]:
+        """The criterion, as it is signed."""
+        found = {"type": PACKAGE, "package": self.wanted.name}
+        return {**found, "versions": self.wanted.versions} if self.wanted.versions else found
+
+
+Criterion = Distrusted | Retired | Packaged
 
 
 def encode(criterion: Criterion) -> bytes:
@@ -140,6 +159,8 @@ def parse(value: object) -> Criterion:
             return _distrusted(value)
         if value.get("type") == NAME:
             return _retired(value)
+        if value.get("type") == PACKAGE:
+            return _packaged(value)
     except (BadName, Malformed) as error:
         raise BadStatement(f"criterion: {error}") from error
     raise BadStatement(f"unknown criterion {value.get('type')!r:.40}")
@@ -172,6 +193,14 @@ def _retired(value: Mapping[str, Any]) -> Retired:
     if name is None:
         raise BadStatement("which name is not said")
     return Retired(check_name(name), check_version(version) if version is not None else None)
+
+
+def _packaged(value: Mapping[str, Any]) -> Packaged:
+    _only(value, ("type", "package", "versions"))
+    name, versions = _maybe(value, "package"), _maybe(value, "versions")
+    if name is None:
+        raise BadStatement("which package is not said")
+    return Packaged(Wanted.of(name, versions or ""))
 
 
 def _identity(value: object) -> tuple[str, str]:

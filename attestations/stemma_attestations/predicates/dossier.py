@@ -62,6 +62,7 @@ class Dossier:
     """What is said of the file. `entry` ends the ledger (number `n`) that it was made from.
 
     `age` is how old the status was that a feed proved then, in seconds; None without one.
+    `boms`: the BOMs of all that is above the artifact are in it too.
     """
 
     issued: datetime
@@ -76,6 +77,7 @@ class Dossier:
     policy_source: Mapping[str, str] = field(default_factory=dict)
     stage: str | None = None
     age: int | None = None
+    boms: bool = False
 
     def of(self, role: Role) -> list[Member]:
         """The members that are this."""
@@ -96,6 +98,7 @@ def build(said: Dossier) -> dict[str, Any]:
         },
         "stage": said.stage,
         "statusAge": said.age,
+        **({"ancestorBoms": True} if said.boms else {}),
         "members": [
             {"role": str(one.role), "sha256": one.digest.value, "size": one.size}
             for one in said.members
@@ -133,6 +136,7 @@ def _parse(predicate: Mapping[str, Any]) -> Dossier:
         policy_source=dict(source),
         stage=stage,
         age=None if age is None else _count(age),
+        boms=predicate.get("ancestorBoms") is True,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stemma_attestations import canonical
 from stemma_attestations.digest import NODES, Digest, parse_digest_set
@@ -21,8 +21,7 @@ TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPES: Mapping[str, str] = {build: f"urn:stemma:build:{build}:v0.1" for build in BUILDS}
 
 
-@dataclass(frozen=True, order=True)
-class Input:
+class Input(NamedTuple):
     """One thing an output was made from: `name` is NAME:VERSION where it has one."""
 
     relation: str

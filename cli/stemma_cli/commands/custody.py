@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output, reports
+from stemma_cli import matching, output, record_trace, recorded, reports
 from stemma_cli.commands import feeding, measures
 from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_registry.custody import Preview
-
-SHOWN = 20
+    from stemma_registry.measures.recorded import Found
 
 
 @click.command()
@@ -22,6 +21,7 @@ SHOWN = 20
 @click.option("--reason", required=True, metavar="TEXT", help="Why; people will read it.")
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
+@click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
 @signing()
 @pass_session
@@ -31,18 +31,34 @@ def quarantine(
     reason: str,
     dry_run: bool,
     include: tuple[str, ...],
+    fields: str | None,
     artifact_only: bool,
     sign: Choice,
 ) -> None:
     """Stop REF and everything that descends from it, now and later.
 
-    An artifact takes along the files that only it and its descendants contain.
+    An artifact takes along the files that only it and its descendants contain. REF may also
+    be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3): all that has it in it, as a believed BOM says;
+    or record:FILE: the datasets that have any record of FILE today.
     """
+    of_records = ref.startswith(record_trace.PREFIX)
+    if of_records or ref.startswith(matching.PREFIX):
+        matching.refuse_options(include, artifact_only)
+    if fields is not None and not of_records:
+        raise click.UsageError("--fields is of record:FILE")
+    if ref.startswith(matching.PREFIX):
+        matching.run(session, ref, reason, dry_run, sign)
+        return
     from stemma_registry import custody
 
     signer = session.signer(sign)
     with session.view() as (registry, view):
-        seen = custody.preview(view, ref, signer, include, artifact_only, registry.store)
+        found = recorded.found((registry, view), signer, ref, fields) if of_records else None
+        seen = (
+            custody.preview(view, ref, signer, include, artifact_only, registry.store)
+            if found is None
+            else found.preview
+        )
         trust = view.trust
     statement = entry = said = None
     if not dry_run:
@@ -56,9 +72,10 @@ def quarantine(
             "entry": entry,
             "quarantine": str(statement) if statement else None,
         }
-        output.document({**done, **_document(seen), "feed": said})
+        unsearched = {} if found is None else recorded.document(found)
+        output.document({**done, **_document(seen), **unsearched, "feed": said})
         return
-    _print(seen, dry_run)
+    _print(seen, found, dry_run)
     if statement is not None:
         output.line(f"quarantined: ledger entry {entry}")
         output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
@@ -90,6 +107,7 @@ def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
 
 def _document(seen: Preview) -> dict[str, Any]:
     return {
+        "criterion": None,
         "targets": [
             {
                 "digest": str(target.digest),
@@ -119,39 +137,39 @@ def _document(seen: Preview) -> dict[str, Any]:
     }
 
 
-def _print(seen: Preview, dry_run: bool) -> None:
+def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
     for warning in seen.warnings:
         output.note(f"warning: {warning}")
     first, more = seen.targets[0], seen.targets[1:]
     files = [target for target in more if target.alias is None]
-    output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
-    if files:
+    if found is not None:
+        recorded.show(found, dry_run)
+    else:
+        output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
+    if files and found is None:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
-        _some([f"    {target.path}" for target in files])
-    _some([f"  and its {target.label}, a name it has too" for target in more if target.alias])
+        measures.some([f"    {target.path}" for target in files])
+    measures.some(
+        [f"  and its {target.label}, a name it has too" for target in more if target.alias]
+    )
     if seen.shared:
         output.line("  not included, because others have them too (--include PATH adds one):")
-        _some([f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared])
+        measures.some(
+            [f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared]
+        )
     blocked = [item for item in seen.affected if item.blocked]
     suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")
-    _some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
+    measures.some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
     if dry_run:
         measures.count_lines(seen.counts)
     if suspect:
         output.line(f"  reached only on a word that is not believed: {len(suspect)}")
-        _some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+        measures.some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
 
     runs, others = seen.deployed.believed, [o for o in seen.deployed.found if not o.believed]
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
-        _some([f"    {one.name}  {reports.line(one)}" for one in runs])
+        measures.some([f"    {one.name}  {reports.line(one)}" for one in runs])
     if others:
         output.line(f"  said to be deployed, which is not believed: {len(others)}")
-
-
-def _some(lines: list[str]) -> None:
-    for line in lines[:SHOWN]:
-        output.line(line)
-    if len(lines) > SHOWN:
-        output.line(f"    ... and {len(lines) - SHOWN} more (--json lists all)")

@@ -156,7 +156,7 @@ def retire(session: Session, name: str, reason: str, dry_run: bool, sign: Choice
         )
         return
     output.line(f"{'would retire' if dry_run else 'retires'}  {of.label}")
-    _some([f"    {one}" for one in versions])
+    some([f"    {one}" for one in versions])
     if statement is not None:
         output.line(f"retired: ledger entry {entry}")
         output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
@@ -227,20 +227,21 @@ def _print(seen: Preview, dry_run: bool) -> None:
         f"{'would distrust' if dry_run else 'distrusts'}  {seen.of.label}  {seen.of.window}"
     )
     output.line(f"  loses its last support: {len(seen.lost)}")
-    _some([f"    {item.version.name}  {item.version.kind}" for item in seen.lost])
+    some([f"    {item.version.name}  {item.version.kind}" for item in seen.lost])
     direct = {(item.version.name, item.digest) for item in seen.lost}
     below = [i for i in seen.affected if i.blocked and (i.version.name, i.digest) not in direct]
     output.line(f"  blocked with that: {len(below)}")
-    _some([f"    {item.version.name}  {item.version.kind}" for item in below])
+    some([f"    {item.version.name}  {item.version.kind}" for item in below])
     if dry_run:
         count_lines(seen.counts)
     runs = seen.deployed.believed
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
-        _some([f"    {one.name}  {reports.line(one)}" for one in runs])
+        some([f"    {one.name}  {reports.line(one)}" for one in runs])
 
 
-def _some(lines: list[str]) -> None:
+def some(lines: list[str]) -> None:
+    """The first so many lines."""
     for line in lines[:SHOWN]:
         output.line(line)
     if len(lines) > SHOWN:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stemma_attestations.relations import KINDS
+from stemma_attestations.times import format_time
 from stemma_cli import output
 from stemma_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from stemma_attestations.request import Stop
     from stemma_registry.describe import Described
     from stemma_registry.foreign.attached import Seen
 
@@ -42,6 +44,7 @@ def list_(session: Session, kind: str | None) -> None:
                     "assurance": str(row.assurance),
                     "signer": row.signer,
                     "quarantined": row.quarantined,
+                    "marks": list(row.marks),
                 }
                 for row in rows
             ]
@@ -59,7 +62,7 @@ def list_(session: Session, kind: str | None) -> None:
                 output.size(row.artifact.size),
                 row.digest.value[:12],
                 row.signer if row.assurance == "attested" else f"{row.signer} ({row.assurance})",
-                "quarantined" if row.quarantined else "-",
+                ", ".join(row.marks) or "-",
             ]
             for row in rows
         ],
@@ -257,8 +260,16 @@ def _document(seen: Described) -> dict[str, Any]:
         ],
         "contained_in": [{"name": name, "path": path} for name, path in seen.contained_in],
         "quarantines": [
-            {"target": s.target, "reason": s.reason, "by": s.by, "path": list(s.path)}
-            for s in seen.stops
+            {**_stop(stop), "path": list(stop.path), "mark": stop.mark} for stop in seen.stops
+        ],
+        "waived": [
+            {
+                **_stop(one.stop),
+                "waived_by": one.by,
+                "because": one.reason,
+                "until": format_time(one.until),
+            }
+            for one in seen.waived
         ],
         "erased": [
             {"path": path, "sha256": stone.blob.value, "believed": stone.believed, "is": stone.text}
@@ -267,13 +278,25 @@ def _document(seen: Described) -> dict[str, Any]:
     }
 
 
+def _said(stop: Stop) -> str:
+    return "stopped" if stop.mark != "quarantined" else stop.mark
+
+
+def _stop(stop: Stop) -> dict[str, str]:
+    return {"target": stop.target, "reason": stop.reason, "by": stop.by}
+
+
 def _print(seen: Described) -> None:
     output.line(f"{seen.found.label}")
     output.line(f"  digest   {seen.found.digest}")
     for row, worth, signer in seen.versions:
         output.line(f"  name     {row.name}  {row.kind}, {worth} by {signer}")
     for stop in seen.stops:
-        output.line(f"  STOPPED  {stop.target} is quarantined by {stop.by}: {stop.reason}")
+        output.line(f"  STOPPED  {stop.target} is {_said(stop)} by {stop.by}: {stop.reason}")
+    for let in seen.waived:
+        until = format_time(let.until)
+        output.line(f"  WAIVED   {let.stop.target} is {_said(let.stop)} by {let.stop.by}")
+        output.line(f"           let pass until {until} by {let.by}: {let.reason}")
     for path, stone in seen.erased:
         output.line(f"  ERASED   {path}: {stone.text}")
     if seen.provenance is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stemma_cli import exits, output, record_trace
-from stemma_cli.session import Session, pass_session
+from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
     from stemma_attestations.windows import Window
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "cyclonedx")
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
+TENSOR = "tensor:"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Asked:
     coverage: bool
     limit: int | None
     as_of: str | None
+    nearest: bool
     repo: Path | None
 
     @property
@@ -71,6 +73,38 @@ class Asked:
             raise click.UsageError("--between takes the earlier time first")
         return Window(first, last)
 
+    def placed(self, view: Snapshot, found: Trace) -> Trace:
+        """With where it runs, and what is at the stage that is asked about."""
+        from stemma_registry.catalogue.deployed import Wanted
+        from stemma_registry.lineage import deployments, whereabouts
+
+        running = deployments.load(view, Wanted(stage=self.stage))
+        found = whereabouts.with_deployments(found, running)
+        return found if self.stage is None else whereabouts.with_stages(found, view, self.stage)
+
+    def below(self, view: Snapshot, node: int) -> Trace:
+        """What came from a node, as far as it is asked about."""
+        from stemma_registry.lineage import whereabouts
+        from stemma_registry.lineage.trace import trace as walk
+
+        found = walk(view, node, self.direction, self.depth, self.only, self.limit)
+        if not self.deployed and self.stage is None:
+            return found
+        return whereabouts.only_deployed(self.placed(view, found))
+
+    def check_downward(self, subject: str) -> None:
+        """Raise UsageError for options that records and tensors do not go together with."""
+        for given, option in (
+            (self.up, "--up"),
+            (self.target is not None, "--to"),
+            (self.between is not None, "--between"),
+            (self.only_support, "--only-support"),
+            (self.depth is not None and subject.startswith(TENSOR), "--depth"),
+        ):
+            if given:
+                scheme = subject.partition(":")[0]
+                raise click.UsageError(f"{scheme}:... is traced to what came from it; no {option}")
+
     def check(self) -> None:
         """Raise UsageError for options that do not go together."""
         if self.target is not None:
@@ -84,10 +118,33 @@ class Asked:
                     raise click.UsageError(f"--to shows whole ways between two; no {option}")
         elif self.paths is not None:
             raise click.UsageError("--paths is how many ways --to shows")
+        if self.nearest and self != replace(
+            _NOTHING, depth=self.depth, as_of=self.as_of, nearest=True
+        ):
+            raise click.UsageError("--nearest takes --depth, --as-of and --trust alone")
         if self.coverage and not self.up:
             raise click.UsageError("--coverage is of what something came from: with --up")
         if self.only_support and (self.target is not None or self.up or self.coverage):
             raise click.UsageError("--only-support lists what a signer's word holds up, alone")
+
+
+_NOTHING = Asked(
+    up=False,
+    depth=None,
+    target=None,
+    paths=None,
+    relations=(),
+    assurance=None,
+    deployed=False,
+    stage=None,
+    between=None,
+    only_support=False,
+    coverage=False,
+    limit=None,
+    as_of=None,
+    nearest=False,
+    repo=None,
+)
 
 
 @click.command()
@@ -105,6 +162,7 @@ class Asked:
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
 @click.option("--as-of", metavar="ENTRY|TIME", help="As it was known then.")
+@click.option("--nearest", is_flag=True, help="As jsonl: each once, by its nearest edge, as found.")
 @click.option("--repo", type=click.Path(path_type=Path), help="Where git:A..B is.  [default: here]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
@@ -139,26 +197,26 @@ def trace(
     record:FILE finds the datasets that have any record of FILE, and all that
     came from them.
     """
-    if subject.startswith(record_trace.PREFIX):
-        if any(value not in (None, False, ()) for value in options.values()):
-            raise click.UsageError("record:FILE takes --fields, --near, --format and --trust alone")
-        record_trace.run(session, subject[len(record_trace.PREFIX) :], fields, form, trust, near)
-        return
-    if fields is not None or near is not None:
-        raise click.UsageError("--fields and --near are of record:FILE")
     from stemma_cli import trace_formats
     from stemma_registry.lineage import whereabouts
 
     asked = Asked(**options)
     asked.check()
+    if subject.startswith((record_trace.PREFIX, TENSOR)):
+        asked.check_downward(subject)
+    if subject.startswith(record_trace.PREFIX):
+        with _view(session, trust, asked.as_of) as at:
+            path = subject[len(record_trace.PREFIX) :]
+            record_trace.run(session, at, path, fields, form, near, asked.below)
+        return
+    if fields is not None or near is not None:
+        raise click.UsageError("--fields and --near are of record:FILE")
+    if asked.nearest and form != "jsonl":
+        raise click.UsageError("--nearest is with --format jsonl")
     form = "json" if session.json else form  # `--json` is a format too
-    if subject.startswith("tensor:") and any(v not in (None, False, ()) for v in options.values()):
-        raise click.UsageError("what holds a tensor is traced downward, and whole")
     with _view(session, trust, asked.as_of) as (registry, view):
-        if subject.startswith("tensor:"):
-            from stemma_registry.tensors import showing
-
-            trace_formats.show(showing.trace(view, subject), None, form)
+        if asked.nearest:
+            _nearest(registry, view, subject, asked)
             return
         if asked.only_support:
             _support(session, (registry, view), subject, asked, form)
@@ -193,9 +251,7 @@ def _view(
 def _found(
     registry: Registry, view: Snapshot, subject: str, asked: Asked
 ) -> tuple[Trace, list[list[TraceEdge]] | None]:
-    from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.config import LIMITS
-    from stemma_registry.lineage import deployments, whereabouts
     from stemma_registry.lineage.paths import between
     from stemma_registry.lineage.trace import Direction
     from stemma_registry.lineage.trace import trace as walk
@@ -203,6 +259,10 @@ def _found(
     from stemma_registry.reference import resolve
 
     paths = None
+    if subject.startswith(TENSOR):
+        from stemma_registry.tensors import showing
+
+        return asked.placed(view, showing.trace(view, subject, asked.only, asked.limit)), None
     if asked.target is not None:
         first = start(
             view, registry.store, subject, Direction.DOWN, asked.window, asked.repo or HERE
@@ -219,12 +279,11 @@ def _found(
         begin = start(
             view, registry.store, subject, asked.direction, asked.window, asked.repo or HERE
         )
-        found = walk(view, begin, asked.direction, asked.depth, asked.only, asked.limit)
-    running = deployments.load(view, Wanted(stage=asked.stage))
-    found = whereabouts.with_deployments(found, running)
-    if asked.stage is not None:
-        found = whereabouts.with_stages(found, view, asked.stage)
-    return found, paths
+        with progress("tracing", things="nodes") as advance:
+            found = walk(
+                view, begin, asked.direction, asked.depth, asked.only, asked.limit, advance
+            )
+    return asked.placed(view, found), paths
 
 
 def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
@@ -254,6 +313,16 @@ def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, aske
         output.note(f"stemma: {len(paths)} ways; there are circles, and there may be more")
     elif found.ways > len(paths):
         output.note(f"stemma: {len(paths)} of {found.ways} ways (--paths)")
+
+
+def _nearest(registry: Registry, view: Snapshot, subject: str, asked: Asked) -> None:
+    from stemma_cli import descending
+    from stemma_registry.questions.starting import start
+
+    begin = start(view, registry.store, subject, asked.direction, asked.window)
+    if not isinstance(begin, int):
+        raise click.UsageError(f"--nearest starts at one thing; {subject} leads to several")
+    descending.show(registry, view, begin, asked.depth)
 
 
 def _support(

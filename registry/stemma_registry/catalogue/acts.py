@@ -142,14 +142,15 @@ def with_distrust(
 
     What strangers sign is left out here: they could write more of it than is read.
     """
-    rows = [row for row in criteria(connection) if _is_heard(trust, row.fact)]
+    rows = [row for row in criteria(connection) if is_heard(trust, row.fact)]
     if len(rows) > LIMITS.criteria:
         return trust, f"more than {LIMITS.criteria} criteria; the limit is a named one"
     found = rules(rows, query.releases(connection)) if rows else []
     return distrusting.overlay(trust, found, now), None
 
 
-def _is_heard(trust: TrustRoot, fact: Fact) -> bool:
+def is_heard(trust: TrustRoot, fact: Fact) -> bool:
+    """Whether somebody may speak as custody about any name at all."""
     signer = fact.signer
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 

@@ -16,7 +16,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.identity import Identity
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import dated_facts, keyless_facts
+from stemma_registry.catalogue import bulk, dated_facts, keyless_facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.held import Held
 from stemma_registry.catalogue.keyless_facts import Proven
@@ -28,8 +28,8 @@ _HEX = 64
 
 def noted(connection: Connection) -> str | None:
     """The roots that what is there was held against (`Held.names`); None where nothing is."""
-    found: str | None = connection.execute(select(t.state.c.roots)).scalar()
-    return found
+    found = bulk.ask(connection, "SELECT roots FROM state")
+    return found[0][0].hex() if found else None
 
 
 def check_again(connection: Connection, store: Store, held: Held) -> None:

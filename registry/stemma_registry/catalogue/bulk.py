@@ -6,7 +6,6 @@ written here is on the path of every verdict, or is done a million times.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +16,14 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeEngine
 
+from stemma_registry.catalogue.columns import CODES, Coded, HexBytes
+
+# What says that a value is among those listed: one text for any list. A join with a server's
+# `unnest` would be planned as if the list were long.
+AMONG = {
+    "sqlite": "IN (SELECT value FROM json_each(:listed))",
+    "postgresql": "= ANY(CAST(:listed AS bigint[]))",
+}
 COPY_FROM = 64  # rows from which COPY is worth its start
 NARROW = "stemma_narrow"  # in a connection's info: what every query goes through, if anything
 _PLACE = re.compile(r":[a-z_]+")
@@ -64,12 +71,26 @@ def run(connection: Connection, sql: str, **values: Any) -> None:
 
 def insert(connection: Connection, table: SqlTable, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all name the same columns, as SQLAlchemy would. Raises DBAPIError."""
+    if rows:
+        columns = tuple(rows[0])
+        values = [tuple(row[name] for name in columns) for row in rows]
+        write(connection, table, columns, values)
+
+
+def write(
+    connection: Connection,
+    table: SqlTable,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    """The same for rows that are values in the order of `columns`."""
     if not rows:
         return
-    columns = tuple(rows[0])
     written = [
-        [row[name] for row in rows] if to is None else [to(row[name]) for row in rows]
-        for name, to in _converts(connection.dialect, table, columns)
+        values if to is None else [to(value) for value in values]
+        for values, (_, to) in zip(
+            zip(*rows, strict=True), _converts(connection.dialect, table, columns), strict=True
+        )
     ]
     values = list(zip(*written, strict=True))
     names = ", ".join(f'"{name}"' for name in columns)
@@ -102,11 +123,13 @@ def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
     return iter(sorted(number for (number,) in ask(connection, query, count=count)))
 
 
-def listed(connection: Connection, ids: Sequence[int]) -> tuple[str, Any]:
-    """What stands in `IN (...)` for many ids, and the value of `:listed`: one text for any list."""
-    if connection.dialect.name == "sqlite":
-        return "SELECT value FROM json_each(:listed)", json.dumps(ids)
-    return "SELECT unnest(CAST(:listed AS bigint[]))", list(ids)
+def listed(connection: Connection, ids: Sequence[int]) -> Any:
+    """The value of `:listed` in `AMONG`."""
+    return str(ids if type(ids) is list else list(ids)) if _is_sqlite(connection) else list(ids)
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return bool(connection.dialect.name == "sqlite")
 
 
 def places(values: Sequence[Any], prefix: str = "v") -> tuple[str, dict[str, Any]]:
@@ -153,10 +176,16 @@ def _converts(
     dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
 ) -> tuple[tuple[str, Convert | None], ...]:
     """How each column's values are written."""
-    return tuple((name, _convert(table.c[name].type, dialect)) for name in columns)
+    return tuple(
+        (name, _convert(table.c[name].type, dialect, table.c[name].nullable)) for name in columns
+    )
 
 
-def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+def _convert(kind: TypeEngine[Any], dialect: Dialect, nullable: bool | None) -> Convert | None:
+    if isinstance(kind, HexBytes) and not nullable:
+        return bytes.fromhex
+    if isinstance(kind, Coded) and not nullable:
+        return lambda value: CODES.get(value) or kind.process_bind_param(value, dialect)
     if isinstance(kind, TypeDecorator):  # of ours: what it is made of takes the value as it is
         return lambda value: kind.process_bind_param(value, dialect)
     return kind.dialect_impl(dialect).bind_processor(dialect)

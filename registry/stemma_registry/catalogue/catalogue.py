@@ -11,25 +11,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, event, insert, select, update
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import database, schema
+from stemma_registry.catalogue import bulk, database, schema
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
 from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
+from stemma_registry.catalogue.nodes import Nodes
 from stemma_registry.catalogue.project import Projector
+from stemma_registry.catalogue.seldom import seldom_collecting
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
 from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 
+# `made` is of the first time.
+_SAVE = (
+    "INSERT INTO state (id, n, entry, peaks, before, roots, made) "
+    "VALUES (1, :n, :entry, :peaks, :before, :roots, :made) "
+    "ON CONFLICT (id) DO UPDATE SET n = excluded.n, entry = excluded.entry, "
+    "peaks = excluded.peaks, before = excluded.before, roots = excluded.roots"
+)
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -115,9 +124,16 @@ class Catalogue:
             with self.writing() as connection:
                 check_again(connection, self.store, held)
         reader, start = segments.Reader(self.store), head.n
-        while (entry := reader.after(head)) is not None:
-            with self.writing() as connection:
-                head = self._project(connection, reader, entry, held, progress)
+        if (entry := reader.after(head)) is not None:
+            with seldom_collecting(), _wrapped(self.database), self.engine.connect() as opened:
+                connection, nodes = database.begin_writing(opened), None
+                while entry is not None:
+                    with connection.begin():
+                        database.alone(connection)
+                        head, nodes = self._project(
+                            connection, reader, entry, held, progress, nodes
+                        )
+                    entry = reader.after(head)
         if head.n - start > LIMITS.much_projected:
             with self.writing() as connection:
                 database.gather_statistics(connection)
@@ -143,14 +159,15 @@ class Catalogue:
         entry: LedgerEntry | None,
         held: Held,
         progress: Progress | None,
-    ) -> Head:
+        nodes: Nodes | None,
+    ) -> tuple[Head, Nodes | None]:
         """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
         head = _head(connection)
         if entry is None or head.n + 1 != entry.n:
-            return head  # another process was here first
+            return head, None  # another process was here first
         # Somebody with other roots may have been here: all that is there is of one set.
         check_again(connection, self.store, held)
-        projector = Projector(connection, self.store, held)
+        projector = Projector(connection, self.store, held, nodes)
         until = time.monotonic() + LIMITS.project_seconds
         while entry is not None:
             before = list(head.tree.peaks)
@@ -162,7 +179,8 @@ class Catalogue:
             entry = reader.at_hand(head) if time.monotonic() < until else None
             if entry is None:
                 _save_head(connection, head, before, held.names)
-        return head
+        projector.nodes.leave()
+        return head, projector.nodes
 
     def hurry(self) -> None:
         """Wait for no disk from now on: for an SQLite file that nobody needs after a crash."""
@@ -258,23 +276,25 @@ def making(path: Path) -> Iterator[bool]:
 
 
 def _head(connection: Connection) -> Head:
-    row = connection.execute(select(t.state.c.n, t.state.c.entry, t.state.c.peaks)).first()
-    if row is None:
+    rows = bulk.ask(connection, "SELECT n, entry, peaks FROM state")
+    if not rows:
         return Head()
-    peaks = [row.peaks[i : i + 32] for i in range(0, len(row.peaks), 32)]
-    return Head(row.n, Digest.parse(row.entry), Frontier(row.n + 1, peaks))
+    n, entry, joined = rows[0]
+    peaks = [joined[i : i + 32] for i in range(0, len(joined), 32)]
+    return Head(n, Digest.parse(entry), Frontier(n + 1, peaks))
 
 
 def _save_head(connection: Connection, head: Head, before: list[bytes], roots: str) -> None:
-    values = {
-        "n": head.n,
-        "entry": str(head.entry),
-        "peaks": b"".join(head.tree.peaks),
-        "before": b"".join(before),
-        "roots": roots,
-    }
-    if connection.execute(update(t.state).values(values)).rowcount == 0:
-        connection.execute(insert(t.state).values(id=1, made=secrets.token_hex(16), **values))
+    bulk.run(
+        connection,
+        _SAVE,
+        n=head.n,
+        entry=str(head.entry),
+        peaks=b"".join(head.tree.peaks),
+        before=b"".join(before),
+        roots=bytes.fromhex(roots),
+        made=secrets.token_bytes(16),
+    )
 
 
 @contextlib.contextmanager

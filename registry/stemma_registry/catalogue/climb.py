@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Select, Text, literal, select, true, type_coe
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.times import Times
+from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
+from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.query import batches
 
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
@@ -84,6 +86,36 @@ def upstream(connection: Connection, start: int, limit: int) -> set[int]:
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
+# By place: as SQLite has lists, and as PostgreSQL does.
+_ABOVE = {
+    name: (
+        f"SELECT output_id, input_id FROM edge WHERE output_id {among} "  # noqa: S608 - ours
+        f"UNION ALL SELECT blob_id, artifact_id FROM manifest_entry WHERE blob_id {among}"
+    )
+    for name, among in bulk.AMONG.items()
+}
+
+
+def shape(connection: Connection, start: int, limit: int) -> dict[int, list[int]] | None:
+    """For each node that `upstream` finds, those that lead to it; None where more than `limit`."""
+    sql = _ABOVE[connection.dialect.name]
+    below: dict[int, list[int]] = {start: []}
+    frontier = [start]
+    while frontier:
+        if len(below) > limit:
+            return None
+        following = []
+        for near, far in bulk.ask(connection, sql, listed=bulk.listed(connection, frontier)):
+            known = below.get(far)
+            if known is None:
+                below[far] = [near]
+                following.append(far)
+            else:
+                known.append(near)
+        frontier = following
+    return below
+
+
 def into(connection: Connection, nodes: Collection[int]) -> dict[int, list[Saying]]:
     """The edges that say what each of the nodes was made from, by statement, in ledger order."""
     found: dict[int, list[Saying]] = {node: [] for node in nodes}
@@ -137,27 +169,30 @@ def spoken_about(
     return found
 
 
+_CALLED = Prepared(
+    lambda among: (
+        select(
+            t.version.c.artifact_id,
+            t.version.c.name,
+            t.version.c.version,
+            t.statement.c.predicate_type,
+            t.statement.c.signer,
+            *TIMES,
+        )
+        .join(t.statement, t.statement.c.id == t.version.c.statement_id)
+        .where(among(t.version.c.artifact_id))
+        .order_by(t.version.c.id)
+    )
+)
+
+
 def called(connection: Connection, nodes: Iterable[int]) -> dict[int, list[Called]]:
     """The names of artifacts, in ledger order."""
     found: dict[int, list[Called]] = {}
-    for batch in batches(nodes, _BATCH):
-        query = (
-            select(
-                t.version.c.artifact_id,
-                t.version.c.name,
-                t.version.c.version,
-                t.statement.c.predicate_type,
-                t.statement.c.signer,
-                *TIMES,
-            )
-            .join(t.statement, t.statement.c.id == t.version.c.statement_id)
-            .where(t.version.c.artifact_id.in_(batch))
-            .order_by(t.version.c.id)
-        )
-        for row in connection.execute(query).all():
-            node, name, version, kind, signer = row[:5]
-            signed = () if row.root is None else times_of(row)
-            found.setdefault(node, []).append(Called(name, version, kind, signer, signed))
+    for row in _CALLED.rows(connection, nodes):
+        node, name, version, kind, signer = row[:5]
+        signed = () if row.root is None else times_of(row)
+        found.setdefault(node, []).append(Called(name, version, kind, signer, signed))
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from stemma_attestations.digest import Digest
+from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.query import BATCH
 from stemma_registry.ledger.entry import COLLECT, COLLECTED, CONDEMN, ERASE, Event, LedgerEntry
@@ -71,7 +72,7 @@ def _after(event_type: str, state: str | None) -> str | None:
 
 def _referred(connection: Connection, event: Event) -> None:
     """What the event refers to, itself or through a manifest, stays."""
-    if connection.execute(select(1).select_from(t.collection).limit(1)).first() is None:
+    if not bulk.ask(connection, "SELECT 1 FROM collection LIMIT 1"):
         return
     for part in _parts(event.digests):
         connection.execute(delete(t.collection).where(t.collection.c.blob.in_(part)))

@@ -75,7 +75,7 @@ def is_one_of(digest: Column[str], values: Iterable[str]) -> ColumnElement[bool]
 
 # What most rows say, as one letter. Never change one: a new revision adds some. No text that
 # is written out begins with a letter of ours, since `=` stands before it.
-_CODES = {
+CODES = {
     "sha256": "s",
     "gitCommit": "g",
     "https://slsa.dev/provenance/v1": "p",
@@ -102,7 +102,7 @@ _CODES = {
     "name-based": "o",
     "urn:stemma:import:v0.1": "v",
 }
-_TEXTS = {code: word for word, code in _CODES.items()}
+_TEXTS = {code: word for word, code in CODES.items()}
 
 
 # SQLite sorts texts by their code points; a server would by its locale.
@@ -143,7 +143,7 @@ class Coded(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else _CODES.get(value, f"={value.replace(_NUL, _INSTEAD)}")
+        return None if value is None else CODES.get(value, f"={value.replace(_NUL, _INSTEAD)}")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """From the database. Raises Rotten for a letter that this version does not know."""

@@ -173,8 +173,10 @@ def _sqlite(path: Path | None) -> Engine:
     def _pragmas(dbapi_connection, _record):  # type: ignore[no-untyped-def]
         cursor = dbapi_connection.cursor()
         _use_wal(cursor)
+        # A power cut may take the last rows, and the word of how far they came with them: they
+        # are projected again. What is durable is the ledger.
         for pragma in (
-            "synchronous=FULL",
+            "synchronous=NORMAL",
             "foreign_keys=ON",
             "cache_size=-200000",
         ):

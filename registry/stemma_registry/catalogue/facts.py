@@ -27,5 +27,5 @@ def fact_of(row: Any, name: str | None, version: str | None) -> Fact:
         row.n,
         name,
         version,
-        times_of(row),
+        () if row.root is None else times_of(row),
     )

@@ -61,6 +61,7 @@ def _asked(nodes: list[int]) -> Any:
             *(t.stage.c.stage, t.stage.c.action.label("moved"), t.stage.c.reason.label("because")),
             *(t.deployment.c.state, t.deployment.c.host, t.deployment.c.service),
             t.deployment.c.stage.label("runs_at"),
+            t.waiver.c.reason.label("waived"),
         )
         .select_from(t.statement)
         .join(t.subject, about.statement_id == said.id)
@@ -71,6 +72,7 @@ def _asked(nodes: list[int]) -> Any:
         )
         .outerjoin(t.stage, t.stage.c.statement_id == said.id)
         .outerjoin(t.deployment, t.deployment.c.statement_id == said.id)
+        .outerjoin(t.waiver, t.waiver.c.statement_id == said.id)
         .where(about.node_id.in_(nodes))
         .order_by(said.id, about.position)
     )
@@ -85,6 +87,8 @@ def _what(row: Any) -> str | None:
         return str(row.state)
     if row.kind is not None:
         return f"push {row.kind}"
+    if row.waived is not None:
+        return "waive"
     return _PLAIN.get(row.predicate_type)
 
 
@@ -95,7 +99,7 @@ def _happened(row: Any, what: str) -> Happened:
         node=row.node_id,
         what=what,
         path=row.path,
-        reason=row.reason or row.because or "",
+        reason=row.reason or row.because or row.waived or "",
         place=", ".join(part for part in spot if part),
         statement=row.payload,
         time=row.time,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.named import Named
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
+from stemma_registry.config import LIMITS
 
 _AT_ONCE = 500  # digests in one query
 _BEHIND = 130  # hex digits: longer than any digest
@@ -20,35 +21,60 @@ _BEHIND = 130  # hex digits: longer than any digest
 
 @dataclass
 class Nodes:
-    """Nodes that a transaction has met: others cannot make any meanwhile."""
+    """Nodes that a transaction has met: others cannot make any meanwhile.
+
+    They may be kept for the next one if nobody projected anything in between (`still`).
+    """
 
     connection: Connection
-    met: dict[Digest, int] = field(default_factory=dict)
+    every: bool = False  # those that are met are all that there are
+    left: object = None  # what `_standing` was when the last transaction ended
+    # By `_key`: a text is found faster than an object of ours, and there are millions.
+    met: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def still(cls, known: Nodes | None, connection: Connection) -> Nodes:
+        """At the beginning of a transaction: `known`, if all of it is as it was left."""
+        now = _standing(connection)
+        if known is not None and now and known.left == now:
+            return known
+        return cls(connection, every=not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1"))
+
+    def leave(self) -> None:
+        """At the end of a transaction that saved how far it came."""
+        self.left = _standing(self.connection)
 
     def one(self, digest: Digest) -> int:
         """The id of a node, made where it is new."""
-        known = self.met.get(digest)
-        return self.all([digest])[digest] if known is None else known
+        known = self.met.get(_key(digest))
+        return self.of([digest])[0] if known is None else known
 
-    def all(self, digests: Iterable[Digest]) -> dict[Digest, int]:
-        """The ids of nodes, made where they are new."""
-        wanted = set(digests)
-        new = sorted(wanted - self.met.keys(), key=attrgetter("value", "algorithm"))
-        for start in range(0, len(new), _AT_ONCE):
-            self._look_up(new[start : start + _AT_ONCE])
-        missing = [digest for digest in new if digest not in self.met]
-        if missing:
-            self._make(missing)
-        return {digest: self.met[digest] for digest in wanted}
+    def of(self, digests: Sequence[Digest]) -> list[int]:
+        """The id of each node, made where it is new."""
+        keys = [one.value if one.algorithm == "sha256" else _key(one) for one in digests]
+        met = self.met
+        if len(met) > LIMITS.nodes_met:
+            met.clear()
+            self.every = False
+        new = {key: one for key, one in zip(keys, digests, strict=True) if key not in met}
+        if new:
+            self._meet(new)
+        return [met[key] for key in keys]
 
-    def _make(self, missing: Sequence[Digest]) -> None:
+    def _meet(self, new: Mapping[str, Digest]) -> None:
+        ordered = sorted(new.values(), key=attrgetter("value", "algorithm"))
+        for start in range(0, 0 if self.every else len(ordered), _AT_ONCE):
+            self._look_up(ordered[start : start + _AT_ONCE])
+        missing = [digest for digest in ordered if _key(digest) not in self.met]
+        if not missing:
+            return
         ids = list(bulk.ids(self.connection, t.node, len(missing)))
         both = list(zip(ids, missing, strict=True))
-        rows = [{"id": i, "scheme": one.algorithm, "value": one.value} for i, one in both]
-        bulk.insert(self.connection, t.node, rows)
+        rows = [(i, one.algorithm, one.value) for i, one in both]
+        bulk.write(self.connection, t.node, ("id", "scheme", "value"), rows)
         texts = [{"node_id": i, "text": one.text} for i, one in both if isinstance(one, Named)]
         bulk.insert(self.connection, t.named, texts)
-        self.met.update(zip(missing, ids, strict=True))
+        self.met.update((_key(one), i) for i, one in both)
 
     def _look_up(self, digests: Sequence[Digest]) -> None:
         """Remember those of the digests that have their node."""
@@ -59,11 +85,21 @@ class Nodes:
             "SELECT id, scheme, value FROM node "  # noqa: S608 - places only
             f"WHERE substr(value, 1, {t.HEAD}) IN ({text})"
         )
-        wanted = {(digest.algorithm, digest.value): digest for digest in digests}
+        wanted = {_key(digest) for digest in digests}
         for i, scheme, value in bulk.ask(self.connection, query, **values):
-            digest = wanted.get((_read(t.node.c.scheme, scheme), _read(t.node.c.value, value)))
-            if digest is not None:
-                self.met[digest] = i
+            algorithm, digits = _read(t.node.c.scheme, scheme), _read(t.node.c.value, value)
+            key = digits if algorithm == "sha256" else f"{algorithm}:{digits}"
+            if key in wanted:
+                self.met[key] = i
+
+
+def _standing(connection: Connection) -> list[tuple[Any, ...]]:
+    return bulk.ask(connection, "SELECT n, made FROM state")
+
+
+def _key(digest: Digest) -> str:
+    plain = digest.algorithm == "sha256"
+    return digest.value if plain else f"{digest.algorithm}:{digest.value}"
 
 
 def _read(column: Column[str], value: Any) -> str:

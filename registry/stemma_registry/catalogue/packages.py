@@ -6,41 +6,25 @@ one. Facts only: whether anybody believes a BOM is asked later.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import Malformed
-from stemma_registry.catalogue import query
+from stemma_attestations.packages import BadPackage, Package, key_of, parse
+from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 
-_RUNS = re.compile(r"[-_.]+")
-
-
-class BadPackage(Malformed):
-    """Not a package URL (https://github.com/package-url/purl-spec)."""
-
-
-@dataclass(frozen=True, order=True)
-class Package:
-    """One version of a package. `name` is a package URL without version: `pkg:pypi/torch`."""
-
-    name: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}" if self.version else self.name
-
-    @property
-    def key(self) -> str:
-        """The SHA-256 of the name, hex."""
-        return key_of(self.name)
+_PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
+_KNOWN = (
+    "SELECT id FROM environment "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
 
 
 @dataclass(frozen=True)
@@ -52,33 +36,11 @@ class Listed:
     fact: Fact
 
 
-def key_of(name: str) -> str:
-    """How a package is found by its name."""
-    return Digest.of(name.encode()).value
-
-
-def parse(text: str) -> Package:
-    """A package URL, without its qualifiers. Raises BadPackage."""
-    from packageurl import PackageURL  # lazily: few commands need it
-
-    try:
-        purl = PackageURL.from_string(text)
-        name, version = purl.name, purl.version or ""
-        if purl.type == "pypi":
-            name = _RUNS.sub("-", name).lower()  # PEP 503: one thing is one name
-        plain = PackageURL(type=purl.type, namespace=purl.namespace, name=name)
-        # NUL may be written as %00, and no database takes it.
-        return Package(plain.to_string(), version.replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    except ValueError as error:
-        raise BadPackage(f"{text!r:.80} is not a package URL (pkg:pypi/torch@2.1.0)") from error
-
-
 def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
     """Write down which packages a BOM lists; `row` is its statement's."""
     purls = sorted(set(_purls(bom)))
     if purls:
-        values = {"statement_id": row, "environment_id": _environment(connection, purls)}
-        connection.execute(insert(t.packaged).values(values))
+        bulk.run(connection, _PACKAGED, row=row, environment=_environment(connection, purls))
 
 
 def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
@@ -90,7 +52,7 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
         value = stack.pop()
         if isinstance(value, list):
             stack.extend(value)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             purl = value.get("purl")
             if isinstance(purl, str):
                 yield purl
@@ -98,11 +60,11 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _environment(connection: Connection, purls: list[str]) -> int:
-    digest = Digest.of(canonical.dumps(purls)).value
-    known = select(t.environment.c.id).where(t.is_one_of(t.environment.c.digest, [digest]))
-    found = connection.execute(known).scalar()
-    if found is not None:
-        return int(found)
+    digest = _listed(tuple(purls))
+    value = bytes.fromhex(digest)
+    found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
+    if found:
+        return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
     packages = set()
@@ -118,6 +80,12 @@ def _environment(connection: Connection, purls: list[str]) -> int:
     if links:
         connection.execute(insert(t.environment_package), links)
     return number
+
+
+@lru_cache(maxsize=16)
+def _listed(purls: tuple[str, ...]) -> str:
+    """The digest of a list of packages, hex: one BOM after another has the same."""
+    return Digest.of(canonical.dumps(list(purls))).value
 
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:
@@ -149,15 +117,24 @@ def versions(connection: Connection, name: str) -> dict[int, Package]:
     return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
 
 
-def listing(connection: Connection, packages: Mapping[int, Package]) -> list[Listed]:
-    """What has any of these, by the word of which BOMs, in ledger order."""
+def listing(
+    connection: Connection, packages: Mapping[int, Package], nodes: Iterable[int] | None = None
+) -> list[Listed]:
+    """What (of these nodes) has any of these, by the word of which BOMs, in ledger order."""
+    if nodes is None:
+        return _listing(connection, packages, None)
+    found = [one for part in query.batches(nodes) for one in _listing(connection, packages, part)]
+    return sorted(found, key=lambda one: one.fact.n)
+
+
+def _listing(
+    connection: Connection, packages: Mapping[int, Package], nodes: Sequence[int] | None
+) -> list[Listed]:
     held = t.environment_package.join(
         t.packaged, t.packaged.c.environment_id == t.environment_package.c.environment_id
     )
     found: list[Listed] = []
-    ordered = sorted(packages)
-    for start in range(0, len(ordered), query.BATCH):
-        part = ordered[start : start + query.BATCH]
+    for part in query.batches(sorted(packages)):
         wanted = (
             query.facts_select(t.subject.c.node_id, t.environment_package.c.package_id)
             .select_from(
@@ -168,6 +145,8 @@ def listing(connection: Connection, packages: Mapping[int, Package]) -> list[Lis
             .where(t.environment_package.c.package_id.in_(part))
             .order_by(t.statement.c.id, t.subject.c.position, t.environment_package.c.package_id)
         )
+        if nodes is not None:
+            wanted = wanted.where(t.subject.c.node_id.in_(nodes))
         found += [
             Listed(row.node_id, packages[row.package_id], query.fact_of(row))
             for row in connection.execute(wanted)

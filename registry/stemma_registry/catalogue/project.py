@@ -8,18 +8,16 @@ said is not known, and nothing can be decided without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import NODES, Digest
-from stemma_attestations.edges import Edge, Mark
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import (
     BadBundle,
     BadKey,
@@ -51,6 +49,7 @@ from stemma_registry.catalogue import (
     keyless_facts,
     linked,
     packages,
+    said,
     stages,
     tensors,
 )
@@ -62,7 +61,12 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
+_FILE = ("artifact_id", "path", "blob_id", "size")
 _KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
+_EARLY = (
+    "SELECT id, bundle FROM statement WHERE predicate_type = :kind "
+    "AND id IN (SELECT statement_id FROM subject WHERE node_id = :node) ORDER BY id"
+)
 _BUNDLE = (
     "SELECT id, signer FROM statement "  # noqa: S608 - a number
     f"WHERE substr(bundle, 1, {t.HEAD}) = :head AND bundle = :bundle"
@@ -76,10 +80,11 @@ class Projector:
     connection: Connection
     store: Store
     held: Held = NONE_HELD
+    known: InitVar[Nodes | None] = None  # of the transaction before
     nodes: Nodes = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.nodes = Nodes(self.connection)
+    def __post_init__(self, known: Nodes | None) -> None:
+        self.nodes = Nodes.still(known, self.connection)
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -140,19 +145,12 @@ class Projector:
                 "n": entry.n,
             },
         )
-        blobs = self.nodes.all({item.sha256 for item in manifest.entries})
-        self._insert(
-            t.manifest_entry,
-            *(
-                {
-                    "artifact_id": node,
-                    "path": item.path,
-                    "blob_id": blobs[item.sha256],
-                    "size": item.size,
-                }
-                for item in manifest.entries
-            ),
-        )
+        blobs = self.nodes.of([item.sha256 for item in manifest.entries])
+        files = [
+            (node, item.path, blob, item.size)
+            for item, blob in zip(manifest.entries, blobs, strict=True)
+        ]
+        bulk.write(self.connection, t.manifest_entry, _FILE, files)
         halts.of_artifact(self.connection, node)
         self._named_before(node, entry)
         aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
@@ -162,20 +160,15 @@ class Projector:
 
         One bundle at a time, and each once for each of its subjects, however often it is said.
         """
-        about = select(t.subject.c.statement_id).where(t.subject.c.node_id == node)
-        early = (
-            select(t.statement.c.id, t.statement.c.bundle)
-            .where(t.statement.c.id.in_(about), t.statement.c.predicate_type == provenance.TYPE)
-            .order_by(t.statement.c.id)
-        )
-        for row in self.connection.execute(early).all():
-            raw = self._blob(Digest("sha256", row.bundle), entry)
+        kind = t.CODES[provenance.TYPE]
+        for row, bundle in bulk.ask(self.connection, _EARLY, node=node, kind=kind):
+            raw = self._blob(Digest("sha256", bundle.hex()), entry)
             try:
                 statement = Bundle.parse(raw).statement()
                 view = provenance.parse(statement.predicate)
             except (BadBundle, BadStatement):
                 continue  # it said nothing then either
-            self._bind(row.id, statement, view, {node})
+            self._bind(row, statement, view, {node})
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
         if self._known(digest, keys, entry):
@@ -218,10 +211,10 @@ class Projector:
         else:
             keyless_facts.record(self.connection, row, proven)
         if statement is not None:
-            self._subjects(row, statement)
+            said.write_subjects(self.connection, row, statement, self.nodes)
             self._says(row, statement)
         elif link is not None:
-            self._edges(row, linked.edges(link))
+            said.write_edges(self.connection, row, linked.edges(link), self.nodes)
 
     def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
         """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
@@ -255,34 +248,13 @@ class Projector:
             change = update(t.statement).where(t.statement.c.id == row)
             self.connection.execute(change.values(signer=by, heard=entry.n))
 
-    def _subjects(self, row: int, statement: Statement) -> None:
-        rows = []
-        about = [subject.first(*NODES) for subject in statement.subjects]
-        nodes = self.nodes.all(digest for digest in about if digest is not None)
-        for position, (subject, digest) in enumerate(zip(statement.subjects, about, strict=True)):
-            if digest is None:
-                continue
-            name = subject_name(subject.name)
-            path = subject.annotations.get("path")
-            rows.append(
-                {
-                    "statement_id": row,
-                    "position": position,
-                    "node_id": nodes[digest],
-                    "name": name.name if name else None,
-                    "version": name.version if name else None,
-                    "path": path if isinstance(path, str) else None,
-                }
-            )
-        self._insert(t.subject, *rows)
-
     def _says(self, row: int, statement: Statement) -> None:
         """Rows for what the predicate says; none for a predicate that breaks its schema."""
         if statement.predicate_type == status.TYPE:
             acts.project_status(self.connection, row, statement)
             return
         try:
-            self._edges(row, said_edges.of(statement))
+            said.write_edges(self.connection, row, said_edges.of(statement), self.nodes)
             if statement.predicate_type == provenance.TYPE:
                 self._provenance(row, statement)
             elif statement.predicate_type == deployment.TYPE:
@@ -290,8 +262,8 @@ class Projector:
             elif statement.predicate_type == waiver.TYPE:
                 acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
             elif statement.predicate_type == stage.TYPE:
-                said = stage.parse(statement)
-                stages.project(self.connection, row, statement, said, self.nodes.one(said.artifact))
+                at = stage.parse(statement)
+                stages.project(self.connection, row, statement, at, self.nodes.one(at.artifact))
             elif statement.predicate_type in aliases.TYPES:
                 aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
@@ -302,7 +274,7 @@ class Projector:
     def _provenance(self, row: int, statement: Statement) -> None:
         view = provenance.parse(statement.predicate)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
-        nodes = set(self.nodes.all(outputs).values())
+        nodes = set(self.nodes.of(outputs))
         self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
 
     def _bind(
@@ -330,11 +302,6 @@ class Projector:
                 },
             )
 
-    def _edges(self, row: int, edges: Iterable[Edge]) -> None:
-        every = said_edges.both_ways(edges)
-        nodes = self.nodes.all(end for edge in every for end in (edge.output, edge.input.digest))
-        self._insert(t.edge, *edge_rows(row, every, nodes))
-
     def _is_artifact(self, node: int) -> bool:
         return bool(bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node))
 
@@ -346,30 +313,6 @@ class Projector:
             rows = ({"id": given, **rows[0]},)
         bulk.insert(self.connection, table, rows)
         return given
-
-
-def edge_rows(row: int, edges: Iterable[Edge], nodes: Mapping[Digest, int]) -> list[dict[str, Any]]:
-    """The rows of what one statement says, each edge once, by the best of its marks."""
-    rows: dict[tuple[int, int, str], dict[str, Any]] = {}
-    order = list(Mark)
-    for edge in sorted(edges, key=lambda edge: order.index(edge.mark)):
-        said = subject_name(edge.input.name)
-        name = said.name if said else None
-        key = (nodes[edge.input.digest], nodes[edge.output], edge.input.relation[:64])
-        if key in rows:
-            if rows[key]["input_name"] != name:
-                rows[key]["input_name"] = None  # no quarantine of either name may miss it
-            continue
-        rows[key] = {
-            "input_id": key[0],
-            "output_id": key[1],
-            "relation": key[2],
-            "statement_id": row,
-            "input_name": name,
-            "mark": None if edge.mark is Mark.EXACT else str(edge.mark),
-        }
-    # In the order of the key: neighbours are written together.
-    return [rows[key] for key in sorted(rows)]
 
 
 def _said(bundle: Bundle, key: PublicKey) -> tuple[Statement, bool]:

@@ -9,16 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    BindParameter,
-    Connection,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    literal,
-    select,
-)
+from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
 
 from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
@@ -27,6 +18,7 @@ from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT
+from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
     EdgeRow,
@@ -37,7 +29,6 @@ from stemma_registry.catalogue.rows import (
 )
 
 BATCH = 400
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 T = TypeVar("T")
 
 
@@ -51,14 +42,13 @@ def batches(ids: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
 def _all(
     connection: Connection,
     ids: Iterable[Any],
-    query: Callable[[list[Any]], Select[Any]] | Select[Any],
+    query: Callable[[list[Any]], Select[Any]] | Prepared,
     make: Callable[[Any], T],
 ) -> list[T]:
-    """`query` is made for each batch, or is one that asks for `_IDS`: that is built once."""
-    if isinstance(query, Select):
-        found = (connection.execute(query, {"ids": batch}) for batch in batches(ids))
-    else:
-        found = (connection.execute(query(batch)) for batch in batches(ids))
+    """`query` is prepared, or made for each batch."""
+    if isinstance(query, Prepared):
+        return [make(row) for row in query.rows(connection, ids)]
+    found = (connection.execute(query(batch)) for batch in batches(ids))
     return [make(row) for rows in found for row in rows.all()]
 
 
@@ -86,7 +76,9 @@ def node_id(connection: Connection, digest: Digest) -> int | None:
     return connection.execute(query).scalar()
 
 
-_DIGESTS = select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(t.node.c.id.in_(_IDS))
+_DIGESTS = Prepared(
+    lambda among: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(among(t.node.c.id))
+)
 
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
@@ -158,7 +150,9 @@ def versions_named(connection: Connection, name: str) -> list[VersionRow]:
     return [_version(row) for row in connection.execute(query)]
 
 
-_VERSIONS_OF = _versions().where(t.version.c.artifact_id.in_(_IDS)).order_by(t.version.c.id)
+_VERSIONS_OF = Prepared(
+    lambda among: _versions().where(among(t.version.c.artifact_id)).order_by(t.version.c.id)
+)
 
 
 def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
@@ -194,20 +188,19 @@ def facts_about(connection: Connection, node: int) -> list[Fact]:
     return [fact_of(row) for row in connection.execute(query)]
 
 
+_FACTS_IN = Prepared(
+    lambda among: select(
+        t.statement.c.id,
+        *FACT,
+        null().label("subject_name"),
+        null().label("subject_version"),
+    ).where(among(t.statement.c.id))
+)
+
+
 def facts_in(connection: Connection, ids: Iterable[int]) -> list[tuple[int, Fact]]:
     """The statements of these rows, whatever they are about."""
-    nothing = literal(None, t.subject.c.name.type)
-    return _all(
-        connection,
-        ids,
-        lambda part: select(
-            t.statement.c.id,
-            *FACT,
-            nothing.label("subject_name"),
-            nothing.label("subject_version"),
-        ).where(t.statement.c.id.in_(part)),
-        lambda row: (row.id, fact_of(row)),
-    )
+    return _all(connection, ids, _FACTS_IN, lambda row: (row.id, fact_of(row)))
 
 
 def facts_of(
@@ -257,8 +250,8 @@ def _edge(row: Any) -> EdgeRow:
     return EdgeRow(row.input_id, row.output_id, row.relation, row.input_name, fact_of(row), mark)
 
 
-_INTO = _edges().where(t.edge.c.output_id.in_(_IDS))
-_FROM = _edges().where(t.edge.c.input_id.in_(_IDS))
+_INTO = Prepared(lambda among: _edges().where(among(t.edge.c.output_id)))
+_FROM = Prepared(lambda among: _edges().where(among(t.edge.c.input_id)))
 
 
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
@@ -278,7 +271,7 @@ def _part(row: Any) -> PartRow:
     return PartRow(row.artifact_id, row.blob_id, row.path)
 
 
-_CONTAINERS = select(*_PART).where(t.manifest_entry.c.blob_id.in_(_IDS))
+_CONTAINERS = Prepared(lambda among: select(*_PART).where(among(t.manifest_entry.c.blob_id)))
 
 
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
@@ -307,9 +300,11 @@ def parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     )
 
 
-_CONSUMED = select(*_PART).where(
-    t.manifest_entry.c.artifact_id.in_(_IDS),
-    exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id),
+_CONSUMED = Prepared(
+    lambda among: select(*_PART).where(
+        among(t.manifest_entry.c.artifact_id),
+        exists().where(t.edge.c.input_id == t.manifest_entry.c.blob_id),
+    )
 )
 
 
@@ -318,21 +313,22 @@ def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[
     return _all(connection, artifact_ids, _CONSUMED, _part)
 
 
+_MADE = Prepared(
+    lambda among: select(*_PART).where(
+        among(t.manifest_entry.c.artifact_id),
+        exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
+        | (t.manifest_entry.c.blob_id == literal_column(":blob")),
+    )
+)
+
+
 def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
     """The files of artifacts that were made from something themselves, and `blob`."""
-    made = exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
-    wanted = made | (t.manifest_entry.c.blob_id == blob)
-    return _all(
-        connection,
-        artifact_ids,
-        lambda ids: select(*_PART).where(t.manifest_entry.c.artifact_id.in_(ids), wanted),
-        _part,
-    )
+    return [_part(row) for row in _MADE.rows(connection, artifact_ids, blob=blob)]
 
 
-def statuses(connection: Connection, action: str) -> list[StatusRow]:
-    """Every act of that kind with each of its targets, in ledger order."""
-    query = (
+_STATUSES = Prepared(
+    lambda _: (
         select(
             t.subject.c.node_id,
             t.subject.c.path,
@@ -345,25 +341,32 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
         )
         .join(t.statement, t.statement.c.id == t.status.c.statement_id)
         .join(t.subject, t.subject.c.statement_id == t.status.c.statement_id)
-        .where(t.status.c.action == action)
+        .where(t.status.c.action == literal_column(":action"))
         .order_by(t.status.c.statement_id, t.subject.c.position)
     )
+)
+_RELEASES = Prepared(
+    lambda _: (
+        select(t.lifted.c.payload.label("lifts"), *FACT)
+        .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
+        .order_by(t.statement.c.id)
+    )
+)
+
+
+def statuses(connection: Connection, action: str) -> list[StatusRow]:
+    """Every act of that kind with each of its targets, in ledger order."""
     return [
         StatusRow(
             row.node_id, row.payload, row.action, row.reason, row.issued, row.path, fact_of(row)
         )
-        for row in connection.execute(query)
+        for row in _STATUSES.one(connection, action=action)
     ]
 
 
 def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
-    query = (
-        select(t.lifted.c.payload.label("lifts"), *FACT)
-        .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
-        .order_by(t.statement.c.id)
-    )
     found: dict[str, list[Fact]] = {}
-    for row in connection.execute(query):
+    for row in _RELEASES.one(connection):
         found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found

@@ -61,6 +61,8 @@ class StatusRow:
 
     `statement` is the digest of the statement's own bytes, hex. `lifts` are releases that
     are believed about its name, and may not be about another (see `lineage.status.in_force`).
+    `evidence` is the statement by which a criterion meets the target: both have to be
+    believed. `mark` says what stops, in a word.
     """
 
     node_id: int
@@ -71,6 +73,8 @@ class StatusRow:
     path: str | None
     fact: Fact
     lifts: tuple[Fact, ...] = ()
+    evidence: Fact | None = None
+    mark: str = "quarantined"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, Undecided
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.predicates import admission, git_signature, lineage, provenance, verdict
+from stemma_attestations.predicates import (
+    admission,
+    git_signature,
+    lineage,
+    mlbom,
+    provenance,
+    verdict,
+)
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
@@ -23,8 +30,8 @@ from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.ledger.entry import Event, LedgerEntry
 from stemma_registry.registry import Snapshot
 
-# What the recipe reads about what is above: a BOM of an ancestor is nobody's condition.
-_UPSTREAM = (provenance.TYPE, lineage.TYPE, admission.TYPE)
+# What the recipe reads about what is above, and BOMs: a package may be stopped tomorrow.
+_UPSTREAM = (provenance.TYPE, lineage.TYPE, admission.TYPE, mlbom.TYPE)
 _ACTS = (
     status_predicate.QUARANTINE,
     status_predicate.MATCHING,

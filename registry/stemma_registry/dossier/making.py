@@ -133,6 +133,7 @@ def _finish(
         policy_source=verdict.policy.source,
         stage=wanted.terms.stage,
         age=age,
+        boms=True,
     )
 
 

@@ -37,9 +37,15 @@ from stemma_registry.dossier.container import Content
 from stemma_registry.dossier.held import HeldStore
 from stemma_registry.errors import BadDossier, NotFound, Stale
 from stemma_registry.gate import Subject, Terms
+from stemma_registry.lineage import matched
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.trust.roots import TrustedRoots
+
+_NO_BOMS = (
+    "a package is stopped, and the dossier was made by an older stemma, without the BOMs of "
+    "what is above: make it again"
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,8 @@ def opened(
             why = doubt(connection, known, held)
             known, more = acts.with_distrust(connection, known, machine.now)
             view = Snapshot(connection, n, known, machine.now, why or more)
+            if not content.said.boms and matched.has_any(view):
+                view = replace(view, doubt=view.doubt or _NO_BOMS)
             observed = directory.observe(directory.scan(asked.root), progress)
             store.beside(asked.root, {entry.sha256: entry.path for entry in observed.entries})
             found = _resolve(view, content)

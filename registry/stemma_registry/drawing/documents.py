@@ -59,6 +59,7 @@ def node(one: TraceNode) -> dict[str, Any]:
         "quarantined": one.quarantined,
         "erased": list(one.erased),
         "deployed": [places.document(each) for each in one.deployed],
+        **({"marks": list(one.marks)} if one.marks else {}),
         **({"stages": list(one.stages)} if one.stages else {}),
     }
 

@@ -57,7 +57,7 @@ def relation(edge: TraceEdge) -> str:
 
 def _runs(node: TraceNode, with_places: bool) -> list[str]:
     """What a picture says about where a node is deployed, and about a stop."""
-    stopped = ["QUARANTINED"] if node.quarantined else []
+    stopped = [places.mark(one) for one in node.marks]
     if not node.deployed:
         return stopped
     shown = [places.line(one) for one in node.deployed[:PICTURED]] if with_places else []

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from stemma_registry.lineage.deployments import Deployed
 
 
+_THINGS = ("package",)  # marks that are no state, but what it has in it
+
+
 def document(one: Deployed) -> dict[str, Any]:
     """Where something runs."""
     return {
@@ -42,6 +45,11 @@ def line(one: Deployed) -> str:
     doubt = "" if one.believed else "  NOT BELIEVED"
     since = f"since {format_time(one.since)}, by {one.by}"
     return f"{word} on {place(one)}  {since}{doubt}"
+
+
+def mark(word: str) -> str:
+    """What stops a node, or that it is let pass, for people."""
+    return f"STOPPED ({word})" if word in _THINGS else word.upper()
 
 
 def summary(found: Sequence[Deployed]) -> str:

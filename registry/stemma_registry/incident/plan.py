@@ -10,6 +10,7 @@ from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement, Undecided
 from stemma_attestations.guarding import guarded
+from stemma_attestations.packages import SCHEME
 from stemma_attestations.predicates import provenance
 from stemma_attestations.relations import SAME_AS
 from stemma_attestations.trust import Assurance
@@ -17,12 +18,15 @@ from stemma_registry import stored
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.deployed import Wanted
 from stemma_registry.catalogue.rows import Fact
+from stemma_registry.errors import NotFound
 from stemma_registry.incident.reach import Link, Reach, ordered, reach
 from stemma_registry.incident.replacing import Replacement, quarantined_groups, replaced
+from stemma_registry.incident.surviving import survivors
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import CONTAINS
+from stemma_registry.lineage.trace import CONTAINS, Direction
+from stemma_registry.questions import package_starts
 from stemma_registry.reference import best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stages import holding
@@ -93,7 +97,8 @@ class Plan:
     """All that follows from what is bad, at one ledger entry.
 
     `more` steps were not looked at closely. `suspect` was reached on words nobody believes;
-    `survives` needs nothing: it was measured with what is bad, or made from other inputs.
+    `survives` needs nothing: it was measured with what is bad, or made from other inputs; with
+    `cut` there may be more of it, behind `LIMITS.survivors`.
     """
 
     entry: int
@@ -104,6 +109,7 @@ class Plan:
     survives: tuple[Thing, ...]
     replaced: tuple[Replacement, ...]
     reach: Reach
+    cut: bool = False
 
 
 def plan(
@@ -113,10 +119,13 @@ def plan(
     replace: Sequence[str] = (),
     limit: int = STEPS,
 ) -> Plan:
-    """What to make again if a reference is bad. Raises NotFound, Refused, Undecided.
+    """What to make again if a reference, or a package, is bad. Raises NotFound, Refused, Undecided.
 
     What was quarantined together with it is bad too: its files, say. `replace` are BAD=GOOD.
     """
+    if text.startswith(SCHEME):
+        met = _packaged(view, text)
+        return of_nodes(registry, view, met, replace, limit, first=min(met))
     found = resolve(view, text)
     groups = quarantined_groups(view)
     bad = {found.node}.union(*(g for g in groups.values() if found.node in g))
@@ -144,16 +153,28 @@ def of_nodes(
     made = _Making(registry, view, found, names, groups, dirty if replace else None)
     listed = sorted(found.starts, key=lambda node: (node != first, names.label(node)))
     steps = made.steps(limit)
+    kept, cut = survivors(view, found, [node for group in groups for node in group])
+    names.learn({end for link in kept.values() for end in (link.input, link.output)})
     return Plan(
         entry=view.n,
         bad=tuple(names.thing(node) for node in listed),
         steps=steps,
         more=sum(map(len, groups)) - len(steps),
         suspect=names.things(found.suspect),
-        survives=_survivors(view, found, names, [node for group in groups for node in group]),
+        survives=names.things(kept),
         replaced=swaps,
         reach=found,
+        cut=cut,
     )
+
+
+def _packaged(view: Snapshot, text: str) -> set[int]:
+    """What has a package, as a believed BOM of it says."""
+    edges = package_starts.origin(view, text, Direction.DOWN).first
+    met = {edge.output for edge in edges if edge.assurance is Assurance.ATTESTED}
+    if not met:
+        raise NotFound(f"no BOM that is believed lists {text}")
+    return met
 
 
 class _Names:
@@ -335,25 +356,3 @@ def _best(view: Snapshot, facts: Sequence[Fact]) -> Fact | None:
     """The most believed, the newest of those."""
     rank = list(Assurance)
     return min(facts, key=lambda f: (rank.index(_worth(view, f)), -f.n), default=None)
-
-
-def _survivors(
-    view: Snapshot, found: Reach, names: _Names, steps: Sequence[int]
-) -> tuple[Thing, ...]:
-    """What was only measured with what is bad, and siblings: made from a step's other inputs."""
-    kept = dict(found.beside)
-    touched = {*found.starts, *found.affected, *found.suspect, *kept}
-    others = {
-        row.input_id
-        for row in query.edges_into(view.connection, steps)
-        if status.edge_worth(view, row, None) is Assurance.ATTESTED
-    } - touched
-    known = query.digests(view.connection, others)
-    others = {node for node in others if known[node].algorithm == "sha256"}
-    for row in query.edges_from(view.connection, others):
-        worth = status.edge_worth(view, row, None)
-        if row.output_id not in touched and worth is Assurance.ATTESTED:
-            link = Link(row.input_id, row.output_id, row.relation, worth, row.fact)
-            kept.setdefault(row.output_id, link)
-    names.learn({end for link in kept.values() for end in (link.input, link.output)})
-    return names.things(kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stemma_registry.config import LIMITS
 from stemma_registry.drawing import places
 from stemma_registry.incident.blocks import Block, Heading, Items, Paragraph, Table
 from stemma_registry.incident.plan import Material, Plan, Recipe, Step, Thing
@@ -22,6 +23,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "more": plan.more,
         "suspect": [_thing(one) for one in plan.suspect],
         "survives": [_thing(one) for one in plan.survives],
+        "survives_more": plan.cut,
         "replaced": [
             {"bad": one.bad, "good": one.good, "problem": one.problem} for one in plan.replaced
         ],
@@ -125,6 +127,8 @@ def where(step: Step) -> str:
 
 def headline(plan: Plan) -> str:
     """What is bad, in a line."""
+    if not plan.bad:
+        return "anything that is known"
     first, others = plan.bad[0], len(plan.bad) - 1
     return first.label + (f" and {others} more that were stopped with it" if others else "")
 
@@ -137,6 +141,8 @@ def notes(plan: Plan) -> list[str]:
         found.append(f"{one.good} for {one.bad}: {word}")
     if plan.more:
         found.append(f"and {plan.more} more steps (--limit)")
+    if plan.cut:
+        found.append(f"not all that survives is listed: {LIMITS.survivors} at most (a named limit)")
     if any(step.circle for step in plan.steps):
         found.append("* these are said to come from each other: ask their owners what is first")
     return found

@@ -24,9 +24,9 @@ class Replacement:
 
 
 def quarantined_groups(view: Snapshot) -> dict[str, set[int]]:
-    """The targets of every quarantine in force that is believed, by its statement."""
+    """The targets of all that stops something and is believed, by its statement."""
     groups: dict[str, set[int]] = {}
-    for row in status.in_force(view):
+    for row in status.stopping(view):
         if status.quarantine_worth(view, row, None) is Assurance.ATTESTED:
             groups.setdefault(row.statement, set()).add(row.node_id)
     return groups

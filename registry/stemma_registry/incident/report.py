@@ -7,25 +7,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadDigest
 from stemma_attestations.names import NameVersion
-from stemma_attestations.predicates import status as predicate
-from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
 from stemma_registry.catalogue.deployed import Wanted
-from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.drawing import places
-from stemma_registry.errors import NotFound, Refused
 from stemma_registry.incident import plan as planning
 from stemma_registry.incident import planned
+from stemma_registry.incident.finding import find
 from stemma_registry.incident.plan import Plan
 from stemma_registry.incident.timeline import Moment, Timeline, timeline
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployed
-from stemma_registry.lineage.status import quarantine_worth, signer_label
-from stemma_registry.reference import MIN_PREFIX, labels, resolve
+from stemma_registry.lineage.status import signer_label
+from stemma_registry.reference import labels
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stages import holding
 
@@ -57,6 +53,7 @@ class Evidence:
 class Incident:
     """A quarantine and all that belongs to it, as of one entry under one trust root.
 
+    `subject` and `criterion` say what is stopped by a criterion, for people and as it was signed.
     `state` is `in force`, `released`, or `not believed`. `actions` are what people did since:
     acts of custody, promotions, rollbacks, approvals.
     """
@@ -64,6 +61,8 @@ class Incident:
     id: Digest
     act: Moment
     state: str
+    subject: str | None
+    criterion: Mapping[str, Any] | None
     plan: Plan
     timeline: Timeline
     actions: tuple[Moment, ...]
@@ -74,48 +73,25 @@ class Incident:
     asked: datetime
 
 
-def find(view: Snapshot, text: str) -> list[StatusRow]:
-    """The rows of the quarantine that `text` names: its digest, twelve digits of that, or a REF.
-
-    One that was released is found too. Raises NotFound, Refused, BadDigest.
-    """
-    rows = query.statuses(view.connection, predicate.QUARANTINE)
-    match = _ID.match(text)
-    prefix = match[1] if match and len(match[1]) >= MIN_PREFIX else None
-    named = {row.statement for row in rows if prefix and row.statement.startswith(prefix)}
-    if not named:
-        if match and not text.startswith("sha256:"):
-            raise NotFound(f"no quarantine is {text!r:.80}")
-        try:
-            node = resolve(view, text).node
-        except (NotFound, BadDigest):
-            raise NotFound(f"no quarantine is {text!r:.80} (see `stemma log`)") from None
-        named = {row.statement for row in rows if row.node_id == node}
-    if not named:
-        raise NotFound(f"{text} was never quarantined itself")
-    if len(named) > 1:
-        listed = " ".join(f"sha256:{one[:12]}" for one in sorted(named))
-        raise Refused(f"{text} was quarantined more than once; name one of: {listed}")
-    return [row for row in rows if row.statement in named]
-
-
 def incident(registry: Registry, view: Snapshot, text: str, limit: int) -> Incident:
     """The whole incident; `limit` steps are looked at closely. Raises as `find`, and Undecided."""
-    rows = find(view, text)
-    first = rows[0]
-    nodes = {row.node_id for row in rows}
-    found = planning.of_nodes(registry, view, nodes, limit=limit, first=first.node_id)
-    every = nodes | set(found.reach.affected)
+    about = find(view, text)
+    found = planning.of_nodes(registry, view, about.nodes, limit=limit, first=about.first)
+    every = {*about.nodes, *found.reach.affected}
     moved = _moved(view, every)
     known = labels(view, every | moved)
-    shown = [*nodes, *(step.thing.node for step in found.steps)]
+    shown = [*about.nodes, *(step.thing.node for step in found.steps)]
+    if about.anchor is not None:
+        shown, known = [*shown, about.anchor], {**known, about.anchor: about.subject or ""}
     told = timeline(view, known, shown, moved)
-    act = next(m for m in told.moments if m.statement == first.statement)
+    act = next(m for m in told.moments if m.statement == about.statement)
     later = (m for m in told.moments if m.entry >= act.entry)
     return Incident(
-        id=Digest("sha256", first.statement),
+        id=Digest("sha256", about.statement),
         act=act,
-        state=_state(view, first),
+        state=about.state,
+        subject=about.subject,
+        criterion=about.document,
         plan=found,
         timeline=told,
         actions=tuple(m for m in later if not m.what.startswith("push ") and not m.place),
@@ -125,13 +101,6 @@ def incident(registry: Registry, view: Snapshot, text: str, limit: int) -> Incid
         trust=view.trust.digest,
         asked=view.now,
     )
-
-
-def _state(view: Snapshot, row: StatusRow) -> str:
-    if quarantine_worth(view, row, None) is not Assurance.ATTESTED:
-        return "not believed"
-    standing = {one.statement for one in status.in_force(view)}
-    return "in force" if row.statement in standing else "released"
 
 
 def _moved(view: Snapshot, nodes: set[int]) -> set[int]:

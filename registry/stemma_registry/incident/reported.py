@@ -16,7 +16,7 @@ _MOMENTS = ("Time", "Entry", "What", "About", "By", "Reason or place")
 
 def title(found: Incident) -> str:
     """The title of the report."""
-    return f"Incident {found.id.short}: {planned.headline(found.plan)}"
+    return f"Incident {found.id.short}: {_bad(found)}"
 
 
 def document(found: Incident) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def document(found: Incident) -> dict[str, Any]:
         "entry": found.plan.entry,
         "trust_root": str(found.trust),
         "asked": format_time(found.asked),
+        "criterion": dict(found.criterion) if found.criterion is not None else None,
         "act": _moment(found.act),
         "counts": {by: dict(table) for by, table in report.counts(found.plan).items()},
         "timeline": [_moment(one) for one in found.timeline.moments],
@@ -37,6 +38,14 @@ def document(found: Incident) -> dict[str, Any]:
         "evidence": [{"name": e.name, "way": list(e.lines)} for e in found.evidence],
         "plan": planned.document(found.plan),
     }
+
+
+def _bad(found: Incident) -> str:
+    """What is bad, in a line."""
+    if found.subject is None:
+        return planned.headline(found.plan)
+    many = len(found.plan.bad)
+    return f"{found.subject} ({many} artifact{'s' if many != 1 else ''})"
 
 
 def _moment(one: Moment) -> dict[str, Any]:
@@ -90,11 +99,12 @@ def _summary(found: Incident) -> list[Block]:
     act, many = found.act, len(found.plan.steps) + found.plan.more
     proved = [["Proved to exist since", format_time(act.proved)]] if act.proved else []
     runs = len(report.serving(found))
+    word = "Quarantined" if found.subject is None else "Stopped"
     rows = [
-        ["What is bad", planned.headline(found.plan)],
+        ["What is bad", _bad(found)],
         ["Reason", act.reason],
-        ["Quarantined by", _by(act)],
-        ["Quarantined at", f"{act.time}, ledger entry {act.entry}"],
+        [f"{word} by", _by(act)],
+        [f"{word} at", f"{act.time}, ledger entry {act.entry}"],
         *proved,
         ["The quarantine is", found.state],
         ["Reached", f"{many} artifact{'s' if many != 1 else ''}"],

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import stage
+from stemma_attestations.predicates import status as predicate
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import happenings
+from stemma_registry.catalogue import acts, happenings
 from stemma_registry.catalogue.happenings import Happened
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.status import signer_label
@@ -72,6 +73,8 @@ def timeline(
 
 def _believed(view: Snapshot, one: Happened) -> bool:
     fact = one.fact
+    if one.what == predicate.MATCHING:  # about no name: it counts where its signer may speak
+        return acts.is_heard(view.trust, fact)
     worth = view.trust.assurance(fact.signer, fact.predicate_type, fact.name, None, fact.signed)
     return worth is Assurance.ATTESTED
 

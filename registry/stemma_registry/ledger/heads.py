@@ -25,7 +25,7 @@ from stemma_attestations.predicates.checkpoint import Checkpoint
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store
-from stemma_registry.errors import LedgerBroken, NotFound
+from stemma_registry.errors import LedgerBroken, NotFound, StoreError
 from stemma_registry.ledger.log import Head, read_entry
 from stemma_registry.signing import Signer
 
@@ -35,15 +35,23 @@ SEEN_FORMAT = "urn:stemma:seen-head:v0.1"
 
 @dataclass(frozen=True)
 class Seen:
-    """Entry `n` had digest `entry`; `path` is where that is written down."""
+    """Entry `n` had digest `entry`; `path` is where that is written down.
+
+    `first` is the digest of entry 0: copies of one ledger have it in common, wherever they lie.
+    """
 
     n: int
     entry: Digest
     path: Path
+    first: Digest | None = None
 
 
 def _seen_path(heads: Path, store: Store) -> Path:
-    return heads / f"{hashlib.sha256(store.location.encode()).hexdigest()[:32]}.json"
+    return _path(heads, store.location)
+
+
+def _path(heads: Path, location: str) -> Path:
+    return heads / f"{hashlib.sha256(location.encode()).hexdigest()[:32]}.json"
 
 
 def forget_seen(heads: Path, store: Store) -> None:
@@ -57,7 +65,10 @@ def read_seen(heads: Path, store: Store) -> Seen | None:
     To be read *before* the ledger: another process of this user may see, and
     write down, a later one at any time.
     """
-    path = _seen_path(heads, store)
+    return _read(_seen_path(heads, store))
+
+
+def _read(path: Path) -> Seen | None:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -69,7 +80,8 @@ def read_seen(heads: Path, store: Store) -> Seen | None:
         n, entry = document["n"], Digest.parse(document["entry"])
         if document["format"] != SEEN_FORMAT or type(n) is not int or n < 0:
             raise LedgerBroken(f"{path} is not a head of format {SEEN_FORMAT}")
-        return Seen(n, entry, path)
+        first = document.get("first")
+        return Seen(n, entry, path, None if first is None else Digest.parse(first))
     except (Malformed, KeyError, TypeError, AttributeError) as error:
         raise LedgerBroken(f"{path} (the head seen before) is damaged: {error}") from error
 
@@ -93,13 +105,34 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
     """
     if head.entry is None or (seen is not None and seen.n >= head.n):
         return
-    path = _seen_path(heads, store)
-    document = {
-        "format": SEEN_FORMAT,
-        "location": store.location,
-        "n": head.n,
-        "entry": str(head.entry),
-    }
+    first = seen.first if seen is not None else None
+    if first is None:
+        with contextlib.suppress(LedgerBroken, StoreError):
+            zero = read_entry(store, 0)
+            first = zero.digest if zero else None
+    _write(_seen_path(heads, store), store.location, head.n, head.entry, first)
+
+
+def copies_seen(heads: Path, first: Digest, location: str) -> list[Seen]:
+    """The heads seen of a ledger: in the registry at `location`, and in copies. LedgerBroken.
+
+    Of other registries that began with the same entry nothing is said: one may be a copy that
+    somebody made to write into.
+    """
+    found = (_read(_path(heads, place)) for place in (location, f"ledger:{first}"))
+    return [seen for seen in found if seen is not None and seen.first == first]
+
+
+def remember_copy(heads: Path, first: Digest, n: int, entry: Digest) -> None:
+    """Write down the head of a copy that has no location to be known by."""
+    place = f"ledger:{first}"
+    _write(_path(heads, place), place, n, entry, first)
+
+
+def _write(path: Path, location: str, n: int, entry: Digest, first: Digest | None) -> None:
+    document = {"format": SEEN_FORMAT, "location": location, "n": n, "entry": str(entry)}
+    if first is not None:
+        document["first"] = str(first)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -107,8 +140,8 @@ def remember(heads: Path, store: Store, head: Head, seen: Seen | None) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for left in path.parent.glob(f".{path.name}.*"):
                 left.unlink(missing_ok=True)  # of one who was killed: we hold the lock
-            newest = read_seen(heads, store)
-            if newest is None or newest.n < head.n:
+            newest = _read(path)
+            if newest is None or newest.n < n:
                 work = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
                 try:
                     with work.open("xb") as out:

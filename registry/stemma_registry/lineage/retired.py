@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from stemma_attestations import releasing
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
@@ -9,6 +11,7 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
 from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.registry import Snapshot
 
 
@@ -16,25 +19,31 @@ def stops(snapshot: Snapshot, name: NameVersion | None) -> list[Stop]:
     """The retirements in force of the name that is asked about."""
     if name is None:
         return []
-    found, released = [], query.releases(snapshot.connection)
-    for row in acts.criteria(snapshot.connection):
+    return list(stopping(snapshot, name, acts.criteria(snapshot.connection)))
+
+
+def stopping(
+    snapshot: Snapshot, name: NameVersion, criteria: Iterable[CriterionRow]
+) -> Iterator[Stop]:
+    """Those of a name among these."""
+    about = [row for row in criteria if isinstance(row.of, Retired) and row.of.is_about(name)]
+    released = query.releases(snapshot.connection) if about else {}
+    for row in about:
         signer = row.fact.signer
-        if not isinstance(row.of, Retired) or not row.of.is_about(name) or signer is None:
+        if signer is None:
             continue
         if not snapshot.trust.has_authorised(signer, predicate.TYPE, name.name, row.fact.signed):
             continue
         lifts = [Voice(one.signer, one.signed) for one in released.get(row.statement, ())]
         if lifts and releasing.lifted(snapshot.trust, lifts, name.name, None, snapshot.now):
             continue
-        found.append(
-            Stop(
-                target=f"the name {row.of.label}",
-                reason=f"retired: {row.reason}",
-                by=snapshot.trust.label(signer),
-                bundle=row.fact.bundle,
-                key_id=signer,
-                statement=row.digest,
-                own=True,
-            )
+        yield Stop(
+            target=f"the name {row.of.label}",
+            reason=f"retired: {row.reason}",
+            by=snapshot.trust.label(signer),
+            bundle=row.fact.bundle,
+            key_id=signer,
+            statement=row.digest,
+            own=True,
+            mark="retired",
         )
-    return found

@@ -27,7 +27,8 @@ from stemma_registry.catalogue import climb, halts, query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage import retired, support, waivers
+from stemma_registry.lineage import matched, retired, support, waivers
+from stemma_registry.lineage.upward import Between
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
@@ -68,6 +69,11 @@ class Quarantines:
     targets: dict[int, list[StatusRow]] = field(default_factory=dict)
     inside: dict[int, list[tuple[StatusRow, str]]] = field(default_factory=dict)
 
+    @property
+    def ends(self) -> set[int]:
+        """Where a walk may meet one."""
+        return self.targets.keys() | self.inside.keys()
+
     def may_reach(self, snapshot: Snapshot, node: int) -> bool:
         """False where no edge whatever leads from one of these to the node."""
         if not self.targets:
@@ -90,11 +96,16 @@ class Quarantines:
 
 
 def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
-    """The assurance of a quarantine for a question about the name `asked`."""
-    fact = row.fact
-    return snapshot.trust.assurance(
-        fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed
-    )
+    """The assurance of a quarantine for a question about the name `asked`.
+
+    Of a criterion, that of the word by which it meets its target, where that is worth less.
+    """
+    fact, trust, seen = row.fact, snapshot.trust, row.evidence
+    worth = trust.assurance(fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed)
+    if seen is None:
+        return worth
+    other = trust.assurance(seen.signer, seen.predicate_type, seen.name, asked, seen.signed)
+    return max(worth, other, key=ORDER.index)
 
 
 def in_force(snapshot: Snapshot) -> list[StatusRow]:
@@ -124,8 +135,9 @@ def voice(fact: Fact) -> Voice:
 
 
 def stopping(snapshot: Snapshot) -> list[StatusRow]:
-    """All that stops something: quarantines in force, and what distrust left without support."""
-    return [*in_force(snapshot), *support.all_lost(snapshot)]
+    """All that stops something: quarantines, criteria, what distrust left without support."""
+    rows = [*in_force(snapshot), *support.all_lost(snapshot)]
+    return [*rows, *matched.everywhere(snapshot)]
 
 
 def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
@@ -144,14 +156,16 @@ def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     if not halts.any_above(snapshot.connection, node, LIMITS.ancestors):
         return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
     unknown = _unknown(snapshot)
-    quarantines = load(snapshot, [*in_force(snapshot), *support.lost_above(snapshot, node)])
+    rows = [*in_force(snapshot), *support.lost_above(snapshot, node)]
+    quarantines = load(snapshot, [*rows, *matched.above(snapshot, node)])
     named = retired.stops(snapshot, name)
-    if not quarantines.may_reach(snapshot, node):
+    between = Between.of(snapshot.connection, node, quarantines.ends, LIMITS.ancestors)
+    if between.nodes is not None and not between.nodes:
         return StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
     start: State = (node, name.name if name else None)
-    stops, undecided = reach(snapshot, start, quarantines)
+    stops, undecided = reach(snapshot, start, quarantines, between=between)
     left, waived = waivers.let_pass(snapshot, node, start[1], stops)
-    everything, _ = reach(snapshot, start, quarantines, pessimistic=True)
+    everything, _ = reach(snapshot, start, quarantines, pessimistic=True, between=between)
     stopped = {stop.bundle for stop in stops}
     suspects = [stop for stop in everything if stop.bundle not in stopped]
     return StatusView(
@@ -164,12 +178,18 @@ def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
 
 
 def reach(
-    snapshot: Snapshot, start: State, quarantines: Quarantines, pessimistic: bool = False
+    snapshot: Snapshot,
+    start: State,
+    quarantines: Quarantines,
+    pessimistic: bool = False,
+    between: Between | None = None,
 ) -> tuple[list[Stop], str | None]:
     """The quarantines that reach `start`, nearest first, and why that may not be all.
 
-    Pessimistic walks take every edge and every quarantine, believed or not.
+    Pessimistic walks take every edge and every quarantine, believed or not. `between` is what
+    of everything above it matters, where that is known.
     """
+    above = between or Between(snapshot.connection)
     least = Assurance.CONTAINS if pessimistic else Assurance.ATTESTED
     hops: dict[State, Hop | None] = {start: None}
     frontier: list[State] = [start]
@@ -181,12 +201,13 @@ def reach(
             return _stops(snapshot, hits, hops, pessimistic), (
                 f"more than {LIMITS.ancestors} ancestors; the limit is a named one"
             )
-        frontier = _parents(snapshot, frontier, hops, least)
+        frontier = _parents(snapshot, above, frontier, hops, least)
     return _stops(snapshot, hits, hops, pessimistic), None
 
 
 def _parents(
     snapshot: Snapshot,
+    above: Between,
     frontier: Sequence[State],
     hops: dict[State, Hop | None],
     least: Assurance,
@@ -202,7 +223,7 @@ def _parents(
             hops[parent] = hop
             found.append(parent)
 
-    for edge in query.edges_into(snapshot.connection, asked):
+    for edge in above.edges_into(asked):
         if not propagates(edge.relation):
             continue
         for state in asked[edge.output_id]:
@@ -213,7 +234,7 @@ def _parents(
                 meet((edge.input_id, edge.input_name), hop)
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
-        for part in query.containers(snapshot.connection, asked):
+        for part in above.containers(asked):
             for state in asked[part.blob_id]:
                 word = Assurance.CONTAINS
                 meet((part.artifact_id, None), Hop(state, str(word), word, path=part.path))
@@ -338,6 +359,7 @@ def _stop(
         edges=tuple(edges),
         statement=Digest("sha256", hit.row.statement),
         own=hops[hit.state] is None,
+        mark=hit.row.mark,
     )
 
 

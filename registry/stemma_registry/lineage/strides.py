@@ -1,80 +1,72 @@
-"""The walk of `descent` over arrays: a level at a time, whatever its width."""
+"""The walk of `descent` over arrays: a level at a time, whatever its width, lines and all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stemma_attestations.relations import propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import tables as t
-from stemma_registry.lineage.csr import Layer
+from stemma_registry.lineage import descent
+from stemma_registry.lineage.csr import WIDTH, Layer
+from stemma_registry.lineage.descent import CONTAINS, ORDER, Block, Descendant
 
 if TYPE_CHECKING:
-    from stemma_registry.lineage.descent import Descendant
+    from stemma_registry.lineage.descent import Said, Worth
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CONTAINS = "contains"
-_ORDER = tuple(Assurance)
+Columns = tuple[Array, ...]  # input, output, statement, relation, by a name, worth
+AT_ONCE = 20_000  # lines
+_RANKS = len(ORDER)
+_CLAIMED = ORDER.index(Assurance.CLAIMED)
+_CONTAINED = ORDER.index(Assurance.CONTAINS)
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
 
 
-class Worth(Protocol):
-    """What edges are worth."""
-
-    known: dict[int, Assurance | None]
-
-    def one(self, statement: int, output: int) -> Assurance:
-        """Of one edge, whose statement was learned."""
-        ...
-
-    def learn(self, statements: Sequence[int]) -> None:
-        """What statements are worth."""
-        ...
-
-
-def walk(worth: Worth, layers: Sequence[Layer], start: int) -> list[Descendant]:
-    """Everything below a node, nearest first."""
-    ground = _Ground(worth, layers, start)
-    frontier, level, found = np.array([start], np.int64), 0, []
-    while len(frontier):
+def walk(
+    worth: Worth, layers: Sequence[Layer], start: int, depth: int | None, stopped: set[int]
+) -> Iterator[Block]:
+    """The lines about everything below a node, nearest first."""
+    ground = _Ground(worth, layers, start, stopped)
+    frontier, level = np.array([start], np.int64), 0
+    while len(frontier) and (depth is None or level < depth):
         level += 1
         ground.done[frontier] = True
         rows = ground.below(frontier)
-        found += ground.nearest(rows, level)
-        to, relation = rows[1], rows[3]
-        on = np.unique(to[ground.flows[relation]])
+        yield from ground.lines(ground.nearest(rows), level)
+        on = np.unique(rows[1][ground.flows[rows[3]]])
         frontier = on[~ground.done[on]]
-    return found
 
 
 class _Ground:
     """Where the walk has been, and what the relations of all layers are called."""
 
-    def __init__(self, worth: Worth, layers: Sequence[Layer], start: int) -> None:
+    def __init__(
+        self, worth: Worth, layers: Sequence[Layer], start: int, stopped: set[int]
+    ) -> None:
         read = t.edge.c.relation.type.process_result_value  # type: ignore[attr-defined]
+        said = [[str(read(word, None)) for word in layer.words] for layer in layers]
         self.worth, self.layers = worth, layers
-        self.words = list(
-            dict.fromkeys([CONTAINS, *(read(w, None) for x in layers for w in x.words)])
-        )
-        self.coded = [
-            np.array([self.words.index(read(w, None)) for w in x.words], np.int64) for x in layers
-        ]
+        # In the order of their names, which decides between edges that are worth the same.
+        self.words = sorted({CONTAINS, *(word for words in said for word in words)})
+        self.coded = [np.array([self.words.index(w) for w in words], np.int64) for words in said]
+        self.contains = self.words.index(CONTAINS)
         self.flows = np.array([word == CONTAINS or propagates(word) for word in self.words])
-        # Ids of relations by their name: what decides between edges that are worth the same.
-        self.by_name = np.argsort(np.argsort(self.words))
         size = max(len(layer.arrays["first"]) for layer in layers) + 1
         self.done, self.seen, self.parts = (np.zeros(size, bool) for _ in range(3))
         self.seen[start] = True
+        self.stopped = np.array(sorted(stopped), np.int64)
 
-    def below(self, frontier: Array) -> tuple[Array, Array, Array, Array]:
-        """All edges one step down: input, output, statement, relation."""
-        parts: list[tuple[Array, Array, Array, Array]] = []
+    def below(self, frontier: Array) -> Columns:
+        """All edges one step down."""
+        parts: list[Columns] = []
         for layer, coded in zip(self.layers, self.coded, strict=True):
-            source, to, statement, relation = layer.below(frontier)
+            source, to, statement, relation, named = layer.below(frontier)
             kinds = coded[relation] if len(coded) else relation.astype(np.int64)
-            parts.append((source, to, statement, kinds))
+            parts.append((source, to.astype(np.int64), statement, kinds, named))
         whole = frontier[~self.parts[frontier]]
         steps: list[tuple[Callable[[Layer], tuple[Array, Array]], bool]] = [
             (lambda layer: layer.held(whole), False),
@@ -83,44 +75,143 @@ class _Ground:
         for step, is_part in steps:
             for layer in self.layers:
                 source, to = step(layer)
-                zeros = np.zeros(len(to), np.int64)
-                parts.append((source, to, zeros, zeros))
+                zeros, kinds = np.zeros(len(to), np.int32), np.full(len(to), self.contains)
+                parts.append((source, to.astype(np.int64), zeros, kinds, zeros.astype(np.uint8)))
                 if is_part:
                     self.parts[to] = True
-        source, to, statement, relation = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        return source, to, statement, relation
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def nearest(self, rows: tuple[Array, Array, Array, Array], level: int) -> list[Descendant]:
-        """The nodes that were not seen before, each by the edge that is worth most."""
-        from stemma_registry.lineage.descent import Descendant
-
+    def nearest(self, rows: Columns) -> Columns:
+        """The edges to nodes that were not seen before, of each the one that is worth most."""
         new = ~self.seen[rows[1]]
-        source, to, statement, relation = (column[new] for column in rows)
-        worth = self._worth(statement, to)
-        order = np.lexsort((self.by_name[relation], statement, source, worth, to))
-        to = to[order]
-        first = np.concatenate([[True], to[1:] != to[:-1]]) if len(to) else np.zeros(0, bool)
-        at = order[first]
-        nodes = to[first]
-        self.seen[nodes] = True
-        columns = (nodes, source[at], relation[at], statement[at], worth[at])
-        return [
-            Descendant(node, level, parent, self.words[kind], said, _ORDER[rank])
-            for node, parent, kind, said, rank in zip(*(c.tolist() for c in columns), strict=True)
-        ]
+        source, to, statement, relation, named = (column[new] for column in rows)
+        rank = self._ranks(statement, to, named)
+        if len(self.layers) > 1 or (relation == self.contains).any():
+            # One layer has its edges in this order.
+            order = np.lexsort((statement, relation, source))
+            columns = (source, to, statement, relation, named, rank)
+            source, to, statement, relation, named, rank = (c[order] for c in columns)
+        # One number says what is sorted by, and where it was.
+        key = np.sort((to * _RANKS + rank << 32) + np.arange(len(to)))
+        to_sorted = (key >> 32) // _RANKS
+        first = np.concatenate([[True], to_sorted[1:] != to_sorted[:-1]])[: len(to)]
+        at = key[first] & 0xFFFFFFFF
+        self.seen[to[at]] = True
+        return tuple(column[at] for column in (source, to, statement, relation, named, rank))
 
-    def _worth(self, statement: Array, to: Array) -> Array:
+    def _ranks(self, statement: Array, to: Array, named: Array) -> Array:
         """Places in the order of assurances."""
         said, place = np.unique(statement, return_inverse=True)
         asked = [int(one) for one in said]
         self.worth.learn(asked)
-        known = [Assurance.CONTAINS if not one else self.worth.known[one] for one in asked]
-        ranks = np.array(
-            [-1 if worth is None else _ORDER.index(worth) for worth in known], np.int64
-        )
-        found = ranks[place] if len(ranks) else np.zeros(0, np.int64)
+        known = [
+            _CONTAINED if not one else -1 if worth is None else ORDER.index(worth)
+            for one in asked
+            for worth in [self.worth.said[one].assurance if one else None]
+        ]
+        found = np.array(known, np.int64)[place] if asked else np.zeros(0, np.int64)
+        found[(named > 0) & (statement > 0)] = _CLAIMED
         for at in np.flatnonzero(found < 0).tolist():
-            found[at] = _ORDER.index(self.worth.one(int(statement[at]), int(to[at])))
+            worth = self.worth.one(int(statement[at]), int(to[at]), named=False)
+            found[at] = ORDER.index(worth)
         return found
+
+    def lines(self, rows: Columns, depth: int) -> Iterator[Block]:
+        """What is said about one distance, in the order of `descent.lines`."""
+        source, to, statement, relation, _, rank = rows
+        if not len(to):
+            return
+        plain, value = self._digests(to)
+        known, parent = self._digests(source)
+        said, place = np.unique(statement, return_inverse=True)
+        facts = [self.worth.said.get(int(one)) for one in said]
+        halted, named = np.isin(to, self.stopped), ~(plain & known)
+        group = ((relation * _RANKS + rank) * (len(facts) + 1) + _signers(facts)[place]) * 4
+        group += halted * 2 + named
+        head = np.ascontiguousarray(value[:, :8]).view(">u8").reshape(-1)
+        order = np.lexsort((head, group))
+        bundles = np.frombuffer(
+            b"".join(fact.bundle if fact else bytes(WIDTH) for fact in facts), np.uint8
+        ).reshape(-1, WIDTH)
+        for group_of in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+            one = int(group_of[0])
+            if named[one]:
+                yield self._by_names(group_of, rows, depth)
+                continue
+            at, fact = _by_digest(group_of, head, value), facts[int(place[one])]
+            first, middle, third, fourth, end = descent.template(
+                depth,
+                self.words[int(relation[one])],
+                ORDER[int(rank[one])],
+                fact.signer if fact else None,
+            )
+            last = fourth + ("true" if halted[one] else "false") + end
+            for start in range(0, len(at), AT_ONCE):
+                some = at[start : start + AT_ONCE]
+                bundle: list[str | Array] = [f"null{last}"]
+                if fact:
+                    bundle = [bundles[place[some]], f'"{last}']
+                opening = '"sha256:' if fact else ""
+                pieces: list[str | Array] = [
+                    f"{first}sha256:",
+                    value[some],
+                    f"{middle}sha256:",
+                    parent[some],
+                ]
+                pieces += [third + opening, *bundle]
+                yield Block(len(some), _records(len(some), pieces))
+
+    def _digests(self, nodes: Array) -> tuple[Array, Array]:
+        """Which are known by their SHA-256, and what it is."""
+        plain, value = np.zeros(len(nodes), bool), np.zeros((len(nodes), WIDTH), np.uint8)
+        for layer in self.layers:
+            here = np.flatnonzero(
+                (nodes >= layer.low) & (nodes < layer.low + len(layer.arrays["plain"]))
+            )
+            at = nodes[here] - layer.low
+            plain[here] = layer.arrays["plain"][at] > 0
+            value[here] = layer.arrays["value"].reshape(-1, WIDTH)[at]
+        return plain, value
+
+    def _by_names(self, at: Array, rows: Columns, depth: int) -> Block:
+        """The same of what is not known by a SHA-256 alone."""
+        found = [
+            Descendant(node, depth, parent, self.words[kind], statement, ORDER[rank])
+            for parent, node, statement, kind, _, rank in zip(
+                *(column[at].tolist() for column in rows), strict=True
+            )
+        ]
+        stopped = set(self.stopped.tolist())
+        connection = self.worth.snapshot.connection
+        return Block(len(found), descent.lines(connection, self.worth, found, stopped))
+
+
+def _signers(facts: Sequence[Said | None]) -> Array:
+    """The place of each one's signer among all of them, as `descent.lines` sorts them."""
+    keys = [
+        ("", True) if fact is None else (fact.signer or "", fact.signer is None) for fact in facts
+    ]
+    places = {key: place for place, key in enumerate(sorted(set(keys)))}
+    return np.array([places[key] for key in keys], np.int64)
+
+
+def _by_digest(at: Array, head: Array, value: Array) -> Array:
+    """These, which are sorted by the heads of their digests, sorted by the whole."""
+    heads = head[at]
+    if (heads[1:] == heads[:-1]).any():
+        return np.array(sorted(at.tolist(), key=lambda one: value[one].tobytes()), np.int64)
+    return at
+
+
+def _records(count: int, pieces: Sequence[str | Array]) -> bytes:
+    """So many lines of one length: texts that all have, and bytes as hex digits."""
+    raw = [one.encode() if isinstance(one, str) else one for one in pieces]
+    sizes = [len(one) if isinstance(one, bytes) else 2 * WIDTH for one in raw]
+    lines, at = np.empty((count, sum(sizes)), np.uint8), 0
+    for one, size in zip(raw, sizes, strict=True):
+        if isinstance(one, bytes):
+            lines[:, at : at + size] = np.frombuffer(one, np.uint8)
+        else:
+            lines[:, at : at + size] = np.take(_HEX, one).view(np.uint8)
+        at += size
+    return lines.tobytes()

@@ -21,6 +21,8 @@ from stemma_registry.catalogue.rows import Fact, StatusRow, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.registry import Snapshot
 
+MARK = "distrusted"
+
 
 def rules(trust: TrustRoot) -> Sequence[Rule]:
     """The distrust that a trust root was given, whoever signed it."""
@@ -61,7 +63,10 @@ def lost_above(snapshot: Snapshot, node: int) -> list[StatusRow]:
     """The same, of a node and of what is above it."""
     if not rules(snapshot.trust):
         return []
-    return lost(snapshot, climb.upstream(snapshot.connection, node, LIMITS.ancestors))
+    above = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
+    if len(above) >= LIMITS.ancestors:  # a sample, which whoever adds edges could choose
+        return all_lost(snapshot)
+    return lost(snapshot, above)
 
 
 def suspects(snapshot: Snapshot, wanted: Sequence[Rule]) -> set[int]:
@@ -117,4 +122,5 @@ def _row(snapshot: Snapshot, node: int, row: VersionRow, doubt: Objection) -> St
         doubt.signed,
     )
     reason = f"nothing holds it up since {who} is distrusted {doubt.text}"
-    return StatusRow(node, doubt.statement.value, predicate.MATCHING, reason, "", None, fact)
+    stopped = (node, doubt.statement.value, predicate.MATCHING, reason, "", None, fact)
+    return StatusRow(*stopped, mark=MARK)

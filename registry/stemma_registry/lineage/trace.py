@@ -14,14 +14,16 @@ from functools import cached_property
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.relations import SAME_AS, propagates
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
+from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage import support
+from stemma_registry.lineage import marks
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
-from stemma_registry.lineage.status import edge_worth, in_force, quarantine_worth, signer_label
-from stemma_registry.reference import best_version, labels
+from stemma_registry.lineage.status import edge_worth, signer_label
+from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
@@ -77,6 +79,8 @@ class TraceNode:
 
     `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
     runs and `stages` what NAME#STAGE it is at, where that was asked (`lineage.whereabouts`).
+    `marks` say what stops it, if anything, in words; `waived`: it is let pass, in spite of a stop
+    that reaches it.
     """
 
     id: int
@@ -89,6 +93,7 @@ class TraceNode:
     erased: tuple[str, ...] = ()
     deployed: tuple[Deployed, ...] = ()
     stages: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,11 @@ class Only:
 
     def lets(self, edge: TraceEdge) -> bool:
         """Whether an edge that somebody said is one of them."""
-        enough = _ORDER.index(edge.assurance) <= _ORDER.index(self.assurance)
-        return enough and (self.relations is None or edge.relation in self.relations)
+        return self.suffices(edge) and (self.relations is None or edge.relation in self.relations)
+
+    def suffices(self, edge: TraceEdge) -> bool:
+        """Whether it is worth that much, whatever its relation."""
+        return _ORDER.index(edge.assurance) <= _ORDER.index(self.assurance)
 
 
 ANY = Only()
@@ -166,10 +174,11 @@ def trace(
     depth: int | None = None,
     only: Only = ANY,
     limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Trace:
     """Everything within `depth` edges (None: all) downstream or upstream of a node.
 
-    Of that the `limit` nearest nodes (None: all) beside the start.
+    Of that the `limit` nearest nodes (None: all) beside the start. `progress` counts nodes.
     """
     walk = Walk(snapshot, direction, only)
     origin = start if isinstance(start, Origin) else None
@@ -180,36 +189,55 @@ def trace(
     if origin is not None:
         frontier, level = set(walk.begin(origin.first)), 1
         depths.update({node: 1 for node, _ in frontier})
-    _spread(walk, depths, frontier, level, depth)
+    _spread(walk, depths, frontier, level, depth, progress)
     shown = _nearest(snapshot, begin, depths, limit)
     part = finish(snapshot, start, direction, shown, walk.edges.values())
     return replace(part, left_out=len(depths) - len(shown))
 
 
-def from_held(snapshot: Snapshot, held: TraceNode, into: Sequence[TraceEdge]) -> Trace:
+def from_held(
+    snapshot: Snapshot,
+    held: TraceNode,
+    into: Sequence[TraceEdge],
+    only: Only = ANY,
+    limit: int | None = None,
+) -> Trace:
     """Everything downstream of something that is no node of the catalogue, and what holds it.
 
-    `held.id` is a number that no node has; `into` leads from it to those that hold it.
+    `held.id` is a number that no node has; `into` leads from it to those that hold it. `only`
+    and `limit` are as of `trace`.
     """
-    walk, depths = Walk(snapshot, Direction.DOWN), {edge.output: 1 for edge in into}
+    first = [edge for edge in into if only.suffices(edge)]
+    walk, depths = Walk(snapshot, Direction.DOWN, only), {edge.output: 1 for edge in first}
     _spread(walk, depths, {(node, False) for node in depths}, 1, None)
-    found = finish(snapshot, held.id, Direction.DOWN, depths, walk.edges.values())
+    shown = _nearest(snapshot, held.id, {held.id: 0, **depths}, limit)
+    del shown[held.id]
+    found = finish(snapshot, held.id, Direction.DOWN, shown, walk.edges.values())
     nodes = {held.id: held, **found.nodes}
-    order = sorted(into, key=lambda edge: found.nodes[edge.output].digest)
-    return replace(found, nodes=nodes, edges=(*order, *found.edges))
+    kept = [edge for edge in first if edge.output in nodes]
+    order = sorted(kept, key=lambda edge: found.nodes[edge.output].digest)
+    edges = (*order, *found.edges)
+    return replace(found, nodes=nodes, edges=edges, left_out=len(depths) - len(shown))
 
 
 def _spread(
-    walk: Walk, depths: dict[int, int], frontier: set[State], level: int, depth: int | None
+    walk: Walk,
+    depths: dict[int, int],
+    frontier: set[State],
+    level: int,
+    depth: int | None,
+    progress: Progress | None = None,
 ) -> None:
     """Take steps from the frontier, which is `level` steps away, until there are none."""
     done: set[State] = set()
     while frontier and (depth is None or level < depth):
         level += 1
         done |= frontier
-        found = walk.step(frontier)
+        found, before = walk.step(frontier), len(depths)
         for far, _ in found:
             depths.setdefault(far, level)
+        if progress is not None:
+            progress(len(depths) - before)
         frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
 
 
@@ -272,8 +300,17 @@ def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) ->
     """The edges that statements say from these nodes, or to them, each with every word for it."""
     ask = query.edges_from if down else query.edges_into
     grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
+    known: dict[tuple[str | None, str, str | None, Times, Mark], Assurance] = {}
+    signers: dict[str | None, str] = {}
     for row in ask(snapshot.connection, nodes):
-        word = word_of(snapshot, row.fact, edge_worth(snapshot, row, None), row.mark)
+        fact = row.fact
+        # Most statements are by few signers: what they are worth is asked once for each kind.
+        kind = fact.signer, fact.predicate_type, fact.name, fact.signed, row.mark
+        if kind not in known:
+            known[kind] = edge_worth(snapshot, row, None)
+        if fact.signer not in signers:
+            signers[fact.signer] = signer_label(snapshot, fact.signer)
+        word = Word(known[kind], signers[fact.signer], fact, row.mark)
         words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
         words[row.fact.bundle] = word
     edges = (
@@ -290,12 +327,15 @@ def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.
 
 def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
     """Strongest first."""
+    every = tuple(words)
+    if len(every) == 1:
+        return every
 
     def rank(word: Word) -> tuple[int, int, int, Digest]:
         assurance, mark = _ORDER.index(word.assurance), _MARKS.index(word.mark)
         return assurance, mark, word.fact.n, word.fact.bundle
 
-    return tuple(sorted(words, key=rank))
+    return tuple(sorted(every, key=rank))
 
 
 def finish(
@@ -309,12 +349,7 @@ def finish(
     connection = snapshot.connection
     digests = query.digests(connection, depths)
     versions = query.versions_of(connection, depths)
-    shown = labels(snapshot, set(depths))
-    stopped = {
-        row.node_id
-        for row in (*in_force(snapshot), *support.lost(snapshot, depths))
-        if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED
-    }
+    stopped = marks.of(snapshot, depths.keys())
     nodes, erased = {}, by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
@@ -322,25 +357,27 @@ def finish(
             ORIGIN, digests[ORIGIN], start.text, start.kind, (), 0, quarantined=False
         )
     known = [node for node in depths if node not in nodes]
-    for node in sorted(known, key=lambda node: (depths[node], digests[node])):
+    place = {node: (one.algorithm, one.value) for node, one in digests.items()}
+    for node in sorted(known, key=lambda node: (depths[node], place[node])):
         rows = versions.get(node, [])
         best = best_version(snapshot, rows)
         nodes[node] = TraceNode(
             id=node,
             digest=digests[node],
-            label=shown[node],
+            label=label(snapshot, digests[node], list(map(called, rows))),
             kind=best.kind if best else None,
             names=tuple(sorted({str(row.name) for row in rows})),
             depth=depths[node],
-            quarantined=node in stopped,
+            quarantined=bool(stopped.get(node, set()) - {marks.WAIVED}),
             erased=tuple(erased.get(node, ())),
+            marks=tuple(sorted(stopped.get(node, ()))),
         )
     kept = [
         edge
         for edge in edges
         if edge.input in nodes and edge.output in nodes and not _leads_back(edge, depths, direction)
     ]
-    kept.sort(key=lambda e: (digests[e.input], digests[e.output], e.relation, e.path or ""))
+    kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
     return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 

@@ -7,7 +7,7 @@ is asked about by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from stemma_attestations import releasing
@@ -39,6 +39,20 @@ def let_pass(
         else:
             waived.append(_waived(snapshot, stop, rows))
     return left, waived
+
+
+def holders(snapshot: Snapshot, standing: Collection[str]) -> set[int]:
+    """What a waiver in force is for, in spite of one of these (digests of statements, hex)."""
+    asked: dict[tuple[int, str | None, str], list[WaiverRow]] = {}
+    for row in acts.waivers(snapshot.connection) if standing else ():
+        name = row.fact.name
+        if row.quarantine in standing and is_in_force(snapshot, row, name, snapshot.now):
+            asked.setdefault((row.node_id, name, row.quarantine), []).append(row)
+    return {
+        node
+        for (node, name, _), rows in asked.items()
+        if _people(snapshot, rows) >= snapshot.trust.needed(predicate.TYPE, name)
+    }
 
 
 def is_in_force(snapshot: Snapshot, row: WaiverRow, asked: str | None, now: datetime) -> bool:

@@ -19,12 +19,18 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.records import attaching, near
 from stemma_registry.records.answers import Answer, Near, NearDataset, NearMatch, Unsearched
 from stemma_registry.records.building import candidates, fetched
 from stemma_registry.records.readers import Form, Unreadable
-from stemma_registry.records.search import Question, Subject, asked, because
+from stemma_registry.records.search import (
+    EVERYTHING,
+    Below,
+    Question,
+    Subject,
+    asked,
+    because,
+)
 from stemma_registry.registry import Registry, Snapshot
 
 NONE = "it has no near index"
@@ -36,6 +42,7 @@ def search(
     source: Path,
     fields: Iterable[str] | None,
     threshold: float = near.USUAL,
+    below: Below = EVERYTHING,
 ) -> tuple[Answer, Near]:
     """What has the very records of a file, and what has nearly those.
 
@@ -43,7 +50,7 @@ def search(
     """
     if not near.LEAST <= threshold <= 1:
         raise Refused(f"near matches are similar by {near.LEAST} to 1")
-    with asked(registry, view, source, fields) as question:
+    with asked(registry, view, source, fields, below) as question:
         if len(question.messages) > LIMITS.record_near_asked:
             most = LIMITS.record_near_asked
             raise Refused(f"more than {most} records for near matches; the limit is a named one")
@@ -93,7 +100,7 @@ class _Search:
                 continue
             matches, reasons = self._dataset(one)
             if matches:
-                down = trace(self.question.view, one.node, Direction.DOWN)
+                down = self.question.below(self.question.view, one.node)
                 found.append(NearDataset(one.digest, one.label, one.names, matches, down))
             if reasons:
                 unsearched.append(because(one, reasons))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.records import attaching, canonical, keys, near, runs
 from stemma_registry.records.answers import Answer, Dataset, Match, Unsearched
 from stemma_registry.records.building import candidates, fetched
@@ -35,29 +36,42 @@ from stemma_registry.reference import worth as binding_worth
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stored import heard
 
+Below = Callable[[Snapshot, int], Trace]
+EVERYTHING: Below = partial(trace, direction=Direction.DOWN)
 SHOWN = 5  # reasons why a dataset is not searched whole
 
 
 def search(
-    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+    registry: Registry,
+    view: Snapshot,
+    source: Path,
+    fields: Iterable[str] | None,
+    below: Below = EVERYTHING,
 ) -> Answer:
     """Find the records of a file. Raises Refused for what has none, Unavailable."""
-    with asked(registry, view, source, fields) as question:
+    with asked(registry, view, source, fields, below) as question:
         return question.answer()
 
 
 @contextlib.contextmanager
 def asked(
-    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None
+    registry: Registry,
+    view: Snapshot,
+    source: Path,
+    fields: Iterable[str] | None,
+    below: Below = EVERYTHING,
 ) -> Iterator[Question]:
-    """What a file of records asks, until the block ends. Raises as `search` does."""
+    """What a file of records asks, until the block ends. Raises as `search` does.
+
+    `below` says what came from a dataset that has any.
+    """
     named = tuple(sorted({canonical.normal(name) for name in fields})) if fields else None
     try:
         with (
             children() as readers,
             tempfile.TemporaryDirectory(prefix="stemma-records-") as scratch,
         ):
-            question = Question(registry, view, readers, Path(scratch), named)
+            question = Question(registry, view, readers, Path(scratch), named, below)
             question.read(source)
             yield question
     except NoExtra as error:
@@ -113,6 +127,7 @@ class Question:
     children: Children
     scratch: Path
     fields: tuple[str, ...] | None
+    below: Below = EVERYTHING
     messages: list[bytes] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     unread: int = 0
@@ -156,7 +171,7 @@ class Question:
                 continue
             matches, reasons = self._dataset(one.manifest, one.facts, one.believed)
             if matches:
-                down = trace(self.view, one.node, Direction.DOWN)
+                down = self.below(self.view, one.node)
                 found.append(Dataset(one.digest, one.label, one.names, tuple(matches), down))
             if reasons:
                 unsearched.append(because(one, reasons))

@@ -19,7 +19,7 @@ from stemma_attestations.errors import BadBundle, BadKey, BadStatement, Signatur
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Criterion, Distrusted
+from stemma_attestations.predicates.criterion import Criterion, Distrusted, Packaged
 from stemma_attestations.reasons import Edge
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
@@ -104,6 +104,15 @@ class Judged:
             if targets:
                 found.append(replace(said, targets=targets))
         return tuple(found)
+
+    @property
+    def unanswered(self) -> str | None:
+        """Why the feed alone cannot tell what is stopped: it has no BOMs."""
+        for said in self.believed:
+            if isinstance(said.criterion, Packaged):
+                told = f"{said.criterion.label} is stopped by {said.statement.short}"
+                return f"{told}, and what has it is only known where BOMs are"
+        return None
 
     @property
     def lifted(self) -> tuple[Said, ...]:

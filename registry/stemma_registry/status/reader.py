@@ -87,7 +87,7 @@ class Status:
             entry=self.head.n,
             stops=tuple(stops),
             suspects=tuple(suspects[: LIMITS.paths]),
-            undecided=self.custody.undecided,
+            undecided=self.custody.undecided or self.custody.unanswered,
         )
 
 

@@ -47,7 +47,7 @@ def _sharers(
     registry: Registry, view: Snapshot, state: State, telling: dict[Digest, int]
 ) -> list[Sharer]:
     connection = view.connection
-    quarantines = status.load(view, status.in_force(view))
+    quarantines = status.load(view, status.stopping(view))
     starts = {*quarantines.targets, *quarantines.inside}
     ids = tensors.present(connection, telling) if starts else {}
     if not ids:

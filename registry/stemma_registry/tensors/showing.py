@@ -13,7 +13,16 @@ from stemma_registry.catalogue import tensors
 from stemma_registry.catalogue.tensors import TableRow
 from stemma_registry.errors import BlobMissing, Damaged, NotFound
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import CONTAINS, Trace, TraceEdge, TraceNode, Word, from_held
+from stemma_registry.lineage.trace import (
+    ANY,
+    CONTAINS,
+    Only,
+    Trace,
+    TraceEdge,
+    TraceNode,
+    Word,
+    from_held,
+)
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making
@@ -52,10 +61,11 @@ def _load(store: Store, row: TableRow) -> Table:
         raise Undecided(f"table of tensors {row.digest.short}: {error}") from error
 
 
-def trace(view: Snapshot, text: str) -> Trace:
+def trace(view: Snapshot, text: str, only: Only = ANY, limit: int | None = None) -> Trace:
     """Every artifact that holds `tensor:sha256:HEX`, and everything downstream of them.
 
-    An edge from the tensor to what holds it rests on the statements of the tables. Raises
+    An edge from the tensor to what holds it rests on the statements of the tables. `only` and
+    `limit` are as of `lineage.trace`. Raises
     BadDigest, NotFound.
     """
     digest = Digest.parse(text.removeprefix(SCHEME))
@@ -76,4 +86,4 @@ def trace(view: Snapshot, text: str) -> Trace:
         TraceEdge(_HELD, artifact, CONTAINS, tuple(said.values()))
         for artifact, said in words.items()
     ]
-    return from_held(view, held, edges)
+    return from_held(view, held, edges, only, limit)

@@ -28,6 +28,7 @@ from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.keyless_facts import certified
 from stemma_registry.catalogue.rows import StatusRow
+from stemma_registry.lineage import matched
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
@@ -300,7 +301,8 @@ def _minus(rows: Sequence[StatusRow], others: Sequence[StatusRow]) -> list[Statu
 def _counting(view: Snapshot) -> dict[tuple[int, str], list[StatusRow]]:
     """Statement -> those of its targets that it stops."""
     found: dict[tuple[int, str], list[StatusRow]] = {}
-    for row in (*in_force(view), *query.statuses(view.connection, UNKNOWN)):
+    stops = (*in_force(view), *matched.everywhere(view))
+    for row in (*stops, *query.statuses(view.connection, UNKNOWN)):
         if quarantine_worth(view, row, None) is Assurance.ATTESTED:
             found.setdefault((row.fact.n, row.statement), []).append(row)
     return found

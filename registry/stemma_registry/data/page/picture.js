@@ -42,7 +42,7 @@ const drawPair = (pair) => {
 
 const states = (node) =>
   [
-    node.quarantined ? "QUARANTINED" : "",
+    (node.marks ?? []).join(", ").toUpperCase(),
     node.erased.length ? "ERASED" : "",
     node.hosts ? `on ${plural(node.hosts, "host")}` : "",
     !node.hosts && node.deployed.length ? "said to run" : "",

@@ -3,7 +3,7 @@
 No table is another. An older version passed over both, so a catalogue goes back to before the
 first entry, and the ledger is projected anew. Nothing is lost, since truth is in the store.
 
-Revision: 0015
+Revision: 0013
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 
 from stemma_migrations.emptying import empty
 
-revision = "0015"
+revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None

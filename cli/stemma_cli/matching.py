@@ -1,0 +1,97 @@
+"""`stemma quarantine pkg:...`: whatever has a package in it is stopped, now and later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stemma_cli import output, reports
+from stemma_cli.commands import feeding, measures
+
+if TYPE_CHECKING:
+    from stemma_cli.session import Session
+    from stemma_cli.signers import Choice
+    from stemma_registry.measures.matching import Preview
+
+PREFIX = "pkg:"
+
+
+def run(session: Session, text: str, reason: str, dry_run: bool, sign: Choice) -> None:
+    """Quarantine by a criterion, or show what that would stop."""
+    from stemma_registry.measures import matching
+
+    signer, of = session.signer(sign), matching.packages(text)
+    with session.view() as (registry, view):
+        seen = matching.preview(view, of, signer)
+        trust = view.trust
+    statement = entry = said = None
+    if not dry_run:
+        statement, entry = matching.stop(registry, trust, signer, of, reason, session.now)
+        said = feeding.announce(session, registry, trust)
+    if session.json:
+        done = {
+            "dry_run": dry_run,
+            "entry": entry,
+            "quarantine": str(statement) if statement else None,
+        }
+        output.document({**done, **_document(seen), "feed": said})
+        return
+    _print(seen, dry_run)
+    if statement is not None:
+        output.line(f"quarantined: ledger entry {entry}")
+        output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
+
+
+def refuse_options(include: tuple[str, ...], artifact_only: bool) -> None:
+    """Raise UsageError for what is about the files of one artifact."""
+    if include or artifact_only:
+        raise click.UsageError("--include and --artifact-only are of an artifact")
+
+
+def _document(seen: Preview) -> dict[str, Any]:
+    met = {(str(item.version.name), item.digest) for item in seen.met}
+    return {
+        "criterion": seen.of.document(),
+        "targets": [],
+        "shared": [],
+        "affected": [
+            {
+                "name": str(item.version.name),
+                "kind": item.version.kind,
+                "artifact": str(item.digest),
+                "blocked": item.blocked,
+                "met": (str(item.version.name), item.digest) in met,
+                "path": list(item.path),
+            }
+            for item in seen.affected
+        ],
+        "silent": seen.silent,
+        "counts": measures.counted(seen.counts),
+        "deployed": [reports.document(one) for one in seen.deployed.found],
+        "warnings": list(seen.warnings),
+    }
+
+
+def _print(seen: Preview, dry_run: bool) -> None:
+    for warning in seen.warnings:
+        output.note(f"warning: {warning}")
+    output.line(f"{'would stop' if dry_run else 'stops'}  whatever has {seen.of.label}")
+    output.line(f"  has it, as its BOM says: {len(seen.met)}")
+    measures.some([f"    {item.version.name}  {item.version.kind}" for item in seen.met])
+    direct = {(item.version.name, item.digest) for item in seen.met}
+    below = [i for i in seen.affected if i.blocked and (i.version.name, i.digest) not in direct]
+    output.line(f"  blocked with that: {len(below)}")
+    measures.some([f"    {item.version.name}  {item.version.kind}" for item in below])
+    suspect = [item for item in seen.affected if not item.blocked]
+    if suspect:
+        output.line(f"  reached only on a word that is not believed: {len(suspect)}")
+        measures.some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+    if seen.silent:
+        output.line(f"  models without a believed BOM, which nobody can tell of: {seen.silent}")
+    if dry_run:
+        measures.count_lines(seen.counts)
+    runs = seen.deployed.believed
+    if runs:
+        output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")
+        measures.some([f"    {one.name}  {reports.line(one)}" for one in runs])

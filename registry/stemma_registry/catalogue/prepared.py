@@ -1,0 +1,121 @@
+"""Queries for many ids that are compiled once, and asked with the driver's own cursor.
+
+SQLAlchemy takes longer to look up what it has compiled and to make its rows than the database
+takes to find them, and a trace asks some forty questions. The rows have the names of the
+query's columns, and their values are what the columns' types make of them, as ever.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue.columns import Coded, HexBytes
+
+AT_ONCE = 50_000  # ids in one query
+_DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "sqlite": lambda: sqlite.dialect(paramstyle="named"),
+    "postgresql": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
+}
+Among = Callable[[Column[Any]], ColumnElement[bool]]
+Decode = Callable[[Any], Any]
+Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
+
+
+class Prepared:
+    """A query; `make` builds it from what says that a column's value is among those listed.
+
+    Other values are written `literal_column(":name")` in it.
+    """
+
+    def __init__(self, make: Callable[[Among], Select[Any]]) -> None:
+        self._make = make
+        self._known: dict[str, Compiled] = {}
+
+    def one(self, connection: Connection, **values: Any) -> list[Any]:
+        """The rows of a query that has values of its own, and no list. Raises as `rows` does."""
+        sql, decode = self._compiled(connection)
+        return decode(bulk.ask(connection, sql, **values))
+
+    def rows(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
+        """The rows for these ids. Raises DBAPIError; Rotten for values that are none of ours."""
+        sql, decode = self._compiled(connection)
+        ordered = sorted(set(ids))
+        found: list[Any] = []
+        for start in range(0, len(ordered), AT_ONCE):
+            listed = bulk.listed(connection, ordered[start : start + AT_ONCE])
+            found += decode(bulk.ask(connection, sql, listed=listed, **values))
+        return found
+
+    def _compiled(self, connection: Connection) -> Compiled:
+        name = connection.dialect.name
+        if name not in self._known:
+            self._known[name] = self._compile(name)
+        return self._known[name]
+
+    def _compile(self, name: str) -> Compiled:
+        sign, _, values = bulk.AMONG[name].partition(" ")
+
+        def among(column: Column[Any]) -> ColumnElement[bool]:
+            return column.op(sign, is_comparison=True)(literal_column(values))
+
+        query, dialect = self._make(among), _DIALECTS[name]()
+        columns = query.selected_columns
+        text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        return text, _decoder(
+            [column.key or "" for column in columns],
+            [_decode(column.type, dialect) for column in columns],
+        )
+
+
+def _decoder(names: Sequence[str], decoders: Sequence[Decode | None]) -> Callable[..., list[Any]]:
+    row = namedtuple("row", names)  # type: ignore[misc] # noqa: PYI024 - names of a query
+
+    def decode(found: list[Any]) -> list[Any]:
+        if not found:
+            return []
+        columns = (
+            values if one is None else [one(value) for value in values]
+            for one, values in zip(decoders, zip(*found, strict=True), strict=True)
+        )
+        return list(map(row._make, zip(*columns, strict=True)))
+
+    return decode
+
+
+def _decode(kind: TypeEngine[Any], dialect: Dialect) -> Decode | None:
+    """What a column's type makes of the driver's value; None for one that is taken as it is."""
+    if isinstance(kind, Coded):
+        return _remembering(lambda value: kind.process_result_value(value, dialect))
+    if isinstance(kind, TypeDecorator):
+        if type(kind).process_result_value is TypeDecorator.process_result_value:
+            return None
+
+        def decode(value: Any) -> Any:
+            if type(value) is bytes and isinstance(kind, HexBytes):
+                return value.hex()  # as it does, and nearly all there is
+            return kind.process_result_value(value, dialect)
+
+        return decode
+    return None
+
+
+def _remembering(decode: Decode) -> Decode:
+    """Of the few values that there are, each once."""
+    known: dict[Any, Any] = {None: None}
+
+    def remember(value: Any) -> Any:
+        if value not in known:
+            if len(known) > 10_000:  # anybody may say anything
+                known.clear()
+                known[None] = None
+            known[value] = decode(value)
+        return known[value]
+
+    return remember

@@ -1,0 +1,70 @@
+"""What a statement is about and what it says came from what, as rows: thousands, many a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from stemma_attestations import edges as said_edges
+from stemma_attestations.digest import NODES
+from stemma_attestations.edges import Edge, Mark
+from stemma_attestations.names import split_name
+from stemma_attestations.statement import Statement
+from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.nodes import Nodes
+
+_SUBJECT = ("statement_id", "position", "node_id", "name", "version", "path")
+_EDGE = ("input_id", "output_id", "relation", "statement_id", "input_name", "mark")
+_RANK = {mark: rank for rank, mark in enumerate(Mark)}
+_MARKS = {mark: None if mark is Mark.EXACT else str(mark) for mark in Mark}
+_RELATION = 64  # characters
+
+SubjectRow = tuple[int, int, int, str | None, str | None, str | None]
+EdgeRow = tuple[int, int, str, int, str | None, str | None]
+
+
+def write_subjects(connection: Connection, row: int, statement: Statement, nodes: Nodes) -> None:
+    """The subjects that have a digest by which they can be a node."""
+    about = [
+        (position, subject, digest)
+        for position, subject in enumerate(statement.subjects)
+        if (digest := subject.first(*NODES))
+    ]
+    ids = nodes.of([digest for _, _, digest in about])
+    rows: list[SubjectRow] = []
+    for (position, subject, _), node in zip(about, ids, strict=True):
+        path = subject.annotations.get("path")
+        said = split_name(subject.name) or (None, None)
+        rows.append((row, position, node, *said, path if isinstance(path, str) else None))
+    bulk.write(connection, t.subject, _SUBJECT, rows)
+
+
+def write_edges(connection: Connection, row: int, edges: Iterable[Edge], nodes: Nodes) -> None:
+    """Each edge once, by the best of its marks."""
+    every = said_edges.both_ways(edges)
+    inputs = nodes.of([edge.input.digest for edge in every])
+    outputs = nodes.of([edge.output for edge in every])
+    rows = edge_rows(row, every, inputs, outputs)
+    bulk.write(connection, t.edge, _EDGE, rows)
+
+
+def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]) -> list[EdgeRow]:
+    """The rows of what one statement says, in the order of their key: neighbours go together."""
+    order = range(len(edges))
+    if any(edge.mark is not Mark.EXACT for edge in edges):
+        order = sorted(order, key=lambda at: _RANK[edges[at].mark])  # type: ignore[assignment]
+    names: dict[str | None, str | None] = {None: None}
+    rows: dict[tuple[int, int, str], tuple[str | None, str | None]] = {}
+    for at in order:
+        (relation, _, said), mark = edges[at].input, edges[at].mark
+        if said not in names:
+            found = split_name(said)
+            names[said] = found[0] if found else None
+        key = (inputs[at], outputs[at], relation[:_RELATION])
+        if key not in rows:
+            rows[key] = (names[said], _MARKS[mark])
+        elif rows[key][0] != names[said]:
+            rows[key] = (None, rows[key][1])  # no quarantine of either name may miss it
+    return [(*key, row, *rows[key]) for key in sorted(rows)]

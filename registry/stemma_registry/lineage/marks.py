@@ -1,0 +1,30 @@
+"""What stops nodes themselves, in a word each, and which are let pass in spite of a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stemma_attestations.trust import Assurance
+from stemma_registry.catalogue import acts
+from stemma_registry.lineage import matched, support, waivers
+from stemma_registry.lineage.status import in_force, quarantine_worth
+from stemma_registry.registry import Snapshot
+
+WAIVED = "waived"
+
+
+def of(snapshot: Snapshot, nodes: Collection[int]) -> dict[int, set[str]]:
+    """The marks of those that have any, under whatever name they may be asked for."""
+    quarantines = in_force(snapshot)
+    # What a waiver is in spite of may stop something that is not among the nodes.
+    standing = {row.statement for row in quarantines}
+    standing |= {row.statement for row in acts.criteria(snapshot.connection)}
+    found: dict[int, set[str]] = {}
+    for node in waivers.holders(snapshot, standing):
+        if node in nodes:
+            found[node] = {WAIVED}
+    lost = support.lost(snapshot, nodes)
+    for row in (*quarantines, *lost, *matched.among(snapshot, nodes)):
+        if row.node_id in nodes and quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:
+            found.setdefault(row.node_id, set()).add(row.mark)
+    return found
