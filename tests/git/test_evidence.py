@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from stemma_attestations import gitsigned, policy_file
+from stemma_attestations import gitsigned, policy_file, sources
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import NotVerified, Undecided
+from stemma_attestations.errors import BadBundle, BadStatement, NotVerified, Undecided
 from stemma_attestations.predicates import git_signature
 from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.predicates.git_signature import GitObject
+from stemma_attestations.request import Evidence
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.verdict import Verdict
 from stemma_registry import gate
@@ -249,10 +250,16 @@ def test_the_bytes_of_another_object_do_not_count(
     head, blank, message = unsigned.partition(b"\n\n")
     signature = raw.partition(b"\n\n")[0].split(b"gpgsig")[1]
     forged = head + b"\ngpgsig" + signature + blank + message
-    raws = [raw, swapped, unsigned, forged, b"", b"\x00" * 99]
+    checkout.git(*ada, "tag", "-s", "-m", "of good", "good", good)
+    checkout.git(*ada, "tag", "-s", "-m", "of its tree", "tree", f"{bad}^{{tree}}")
+    checkout.git("tag", "-a", "-m", "not signed", "plain", bad)
+    tags = [raw_of(checkout, checkout.git("rev-parse", t)) for t in ("good", "tree", "plain")]
+    retold = tags[0].replace(good.encode(), bad.encode())  # then the signature is over other bytes
+    raws = [raw, swapped, unsigned, forged, *tags, retold, b"", b"\x00" * 99]
     listed = [GitObject(here, kind, Digest.of(r)) for r in raws for kind in git_signature.KINDS]
     bring(world, listed, raws, "owner")  # whom everybody believes: it does not help
     refused(world, policy(SIGNED), f"commit {bad[:12]}: no signature")
+    refused(world, policy("{tagged_by: any}"), f"commit {bad[:12]}: no signed tag")
 
 
 def test_strangers_cannot_hide_evidence(world: World, checkout: Checkout, ada: list[str]) -> None:
@@ -322,6 +329,30 @@ def test_a_note_on_another_commit_is_passed_over(world: World, checkout: Checkou
     # Brought by the front door it is about the other commit, and stays so.
     say(world, summary(good), by="host")
     refused(world, policy(REVIEWED), f"commit {bad[:12]}: no source summary")
+
+
+def test_a_summary_counts_for_its_own_commit_and_where_it_passed(world: World) -> None:
+    one, other = "a" * 40, "b" * 40
+    item = Evidence(Digest.of(raw := bundle(world, "owner", summary(one))), raw, None)
+    assert sources.of_bundle(one, item, world.trust, {}).level == 3
+    with pytest.raises(BadBundle, match="of this commit"):
+        sources.of_bundle(other, item, world.trust, {})
+    said = dict(summary(one).predicate) | {"verificationResult": "FAILED"}
+    about = ResourceDescriptor(digests=(Digest("gitCommit", one),))
+    failed = bundle(world, "owner", Statement.build([about], vsa.TYPE, said))
+    assert _level(world, one, failed) == 0
+    of_another_type = Statement.build([about], "https://example.org/x", said)
+    with pytest.raises(BadBundle):
+        _level(world, one, bundle(world, "owner", of_another_type))
+
+
+def _level(world: World, commit: str, raw: bytes) -> int:
+    """The level that a bundle gives; none where its predicate breaks its format."""
+    item = Evidence(Digest.of(raw), raw, None)
+    try:
+        return sources.of_bundle(commit, item, world.trust, {}).level
+    except BadStatement:
+        return 0
 
 
 def test_a_strangers_summary_neither_counts_nor_blocks(world: World, checkout: Checkout) -> None:
