@@ -17,7 +17,7 @@ def export() -> None:
 
 @export.command()
 @click.argument("repository", metavar="REPO", type=click.Path(path_type=Path, exists=True))
-@click.argument("revision", metavar="[REV|A..B]", required=False)
+@click.argument("revision", metavar="[REVISION]", required=False)
 @click.option(
     "--ref",
     metavar="REF",
@@ -28,7 +28,7 @@ def export() -> None:
 def notes(session: Session, repository: Path, revision: str | None, ref: str) -> None:
     """Statements about commits, and about what was built from them, as Git notes.
 
-    One bundle a line. What is in a note stays; what is there is not written again. Without REV:
+    One bundle a line. What is in a note stays; what is there is not written again. Without REVISION:
     about every commit that the registry knows and the repository has.
     """
     from stemma_registry.commits import noting

@@ -114,14 +114,14 @@ def mlflow(
 
 @import_.command()
 @click.argument("repository", metavar="REPO", type=click.Path(path_type=Path, exists=True))
-@click.argument("revision", metavar="[REV|A..B]", required=False)
+@click.argument("revision", metavar="[REVISION]", required=False)
 @signing()
 @pass_session
 def commits(session: Session, repository: Path, revision: str | None, sign: Choice) -> None:
     """Signed commits and tags of a Git repository, and attestations in its notes and refs.
 
     Evidence for a policy that asks who signed or reviewed a commit; what is signed counts by
-    its own signatures. Without REV: about the commits that the registry knows.
+    its own signatures. Without REVISION: about the commits that the registry knows.
     """
     from stemma_registry.commits import taking
     from stemma_registry.gitrepo.repository import Repository
@@ -147,7 +147,7 @@ def commits(session: Session, repository: Path, revision: str | None, sign: Choi
                     {"type": kind, "bundle": str(bundle), "commits": list(about)}
                     for kind, bundle, about in done.statements
                 ],
-                "passed_over": done.passed,
+                "skipped": done.passed,
             }
         )
         return

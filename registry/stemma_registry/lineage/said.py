@@ -53,9 +53,9 @@ class Said:
     predicate_type: str
     subjects: tuple[Subject, ...]
     gaps: tuple[str, ...] = ()
-    commits: tuple[str, ...] = ()
     admission: Admission | None = None
     unreadable: str | None = None
+    commits: tuple[str, ...] = ()
 
     def names_of(self, digest: Digest) -> tuple[str | None, ...]:
         """What it calls the bytes of `digest`, for each subject that they are."""
