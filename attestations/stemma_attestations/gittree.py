@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.gitobject import BLOB, DIGITS, TREE, ObjectFormat, identify
+from stemma_attestations.lfs_pointer import Pointer
 from stemma_attestations.manifest import Entry
 
-POINTER_VERSION = "https://git-lfs.github.com/spec/v1"
 _FILE, _FOLDER = BLOB.encode(), TREE.encode()
 
 
@@ -57,8 +57,7 @@ def pointer(entry: Entry) -> bytes:
     """The canonical Git LFS pointer of a file; of an empty one that is nothing, as LFS has it."""
     if entry.size == 0:
         return b""
-    text = f"version {POINTER_VERSION}\noid sha256:{entry.sha256.value}\nsize {entry.size}\n"
-    return text.encode("ascii")
+    return Pointer(entry.sha256, entry.size).raw
 
 
 def blob_id(form: ObjectFormat, data: bytes) -> bytes:

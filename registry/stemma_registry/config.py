@@ -138,6 +138,17 @@ class Limits:
     git_notes: int = 100_000
     git_objects: int = 1_000  # of one commit that a verdict reads, and of strangers' statements
     git_strangers: int = 50
+    # Tags that are read, of so many bytes each. Files of a folder that is held against a
+    # manifest, and bytes of them that are hashed.
+    tags: int = 200_000
+    tag_bytes: int = 64 * 1024
+    tag_folder_files: int = 10_000
+    tag_folder_bytes: int = 256 * 1024 * 1024
+    git_sign_seconds: float = 300.0  # somebody may have to type a passphrase
+    tag_skew_seconds: float = 300.0  # how far ahead a tagger's clock may be
+    tag_document_bytes: int = 32 * 1024 * 1024  # of tag objects that are recorded together
+    git_raw_bytes: int = 8 * 1024**3  # of all files of a commit that are no pointers
+    git_artifacts: int = 200  # of one commit that are judged together
     git_fetch_seconds: float = 900.0  # a fetch from a host; what it may write, and hold in memory
     git_fetch_bytes: int = 8 * 1024**3
     git_fetch_memory: int = 4 * 1024**3
@@ -238,6 +249,11 @@ class Home:
     def stats(self) -> Path:
         """What files looked like when they were hashed, one file for each directory pushed."""
         return self.path / "stats"
+
+    @property
+    def tags(self) -> Path:
+        """What is known of the tag objects of repositories, mode 0700."""
+        return self.path / "tags"
 
     @property
     def rechecks(self) -> Path:

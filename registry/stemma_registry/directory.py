@@ -145,7 +145,7 @@ def identify(path: Path) -> Digest:
 def open_beneath(root: Path, path: str) -> BinaryIO:
     """Open a file below `root` for reading, following no link. Raises OSError."""
     *parents, name = path.split("/")
-    directory = _open_directory(root, parents)
+    directory = open_directory(root, parents)
     try:
         fd = os.open(name, _FILE, dir_fd=directory)
     finally:
@@ -153,7 +153,8 @@ def open_beneath(root: Path, path: str) -> BinaryIO:
     return os.fdopen(fd, "rb", buffering=0)
 
 
-def _open_directory(root: Path, parts: Sequence[str]) -> int:
+def open_directory(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of a folder below `root`, following no link. Raises OSError."""
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:
@@ -296,7 +297,7 @@ class _Reader:
     def read(self, share: Sequence[Found]) -> list[Entry | tuple[str, str]]:
         """The entry of each file, or its path and why it has none."""
         try:
-            directory = _open_directory(self.root, share[0].path.split("/")[:-1])
+            directory = open_directory(self.root, share[0].path.split("/")[:-1])
         except OSError as error:
             if error.errno in _OURS:
                 raise Unavailable(f"cannot read {share[0].path}: {error.strerror}") from error

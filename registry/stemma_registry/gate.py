@@ -124,7 +124,7 @@ def verify_directory(
         manifest = load_manifest(registry, view, found)
         how = f"{root} is held against {expected}"
     else:
-        found, manifest = _recognise(view, root, observed)
+        found, manifest = recognise(view, root, observed)
         how = f"{root} has the bytes of {found.label}"
     checked.keep(manifest, observed)
     resolution = (how, str(manifest.digest), *_erased_files(view, found, manifest))
@@ -342,7 +342,7 @@ def _stored(
     return Observed(tuple(entries), tuple(sorted(f for f in found if not isinstance(f, Entry))))
 
 
-def _recognise(view: Snapshot, root: Path, observed: Observed) -> tuple[Resolved, Manifest]:
+def recognise(view: Snapshot, root: Path, observed: Observed) -> tuple[Resolved, Manifest]:
     """The artifact whose bytes these are. Raises NotVerified, naming the nearest."""
     try:
         manifest = directory.manifest_of(root, observed)

@@ -32,9 +32,10 @@ from stemma_registry.blobs.streams import Progress
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
+from stemma_registry.directory import Tree
 from stemma_registry.errors import NameTaken, NotFound, Refused, Uncommitted
-from stemma_registry.gitrepo.capturing import capture
-from stemma_registry.intake import Intake, changed
+from stemma_registry.gitrepo.capturing import Captured, capture
+from stemma_registry.intake import Intake, Known, changed
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.lineage import erased, status
 from stemma_registry.measures import retiring
@@ -63,7 +64,8 @@ class Push:
     `inputs` are (relation, reference) pairs, `build` is inferred from them
     where it is None. Git is captured around `working_directory`. Without
     `stat_cache` every byte is read, whatever `stat` says of its file; without `tensors`
-    no digests are taken of the tensors in it.
+    no digests are taken of the tensors in it. With `tree` only those files of the directory
+    are; `known` ones belong to it that are not in it. With `source` that is the commit.
     """
 
     directory: Path
@@ -77,6 +79,9 @@ class Push:
     tensors: bool = True
     require_clean: bool = False
     started: datetime | None = None
+    tree: Tree | None = None
+    known: Sequence[Known] = ()
+    source: GitSource | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,10 @@ def publish(
     _check(push)
     uploads = Uploads.begin(registry.store, registry.catalogue)
     registry.store.sweep(LIMITS.stale_temporary_seconds)
-    tree = directory.scan(push.directory)
-    captured = capture(push.working_directory, push.directory)
+    tree = push.tree or directory.scan(push.directory)
+    captured = Captured(push.source)
+    if push.source is None:
+        captured = capture(push.working_directory, push.directory)
     if push.require_clean and (captured.source is None or captured.source.dirty):
         reason = captured.why_not or "tracked files differ from the commit"
         raise Uncommitted(f"--require-clean: {reason}")
@@ -119,7 +126,7 @@ def publish(
         look_first = binding(view, push.name) is not None or bool(erased.tombstones(view))
     cache = StatCache.of(registry.home, push.directory) if push.stat_cache else StatCache.off()
     heard: dict[Digest, Told] | None = {} if push.tensors else None
-    intake = Intake(registry.store, tree, cache, progress, heard)
+    intake = Intake(registry.store, tree, cache, progress, heard, push.known)
     intake.check()
     # The bytes of a new name are stored as they are read. Where the name is taken, it is
     # seen first whether they are the same: what is refused is not stored.

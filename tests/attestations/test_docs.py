@@ -51,6 +51,7 @@ from stemma_attestations.predicates import (
     signature,
     stage,
     status,
+    tags,
     waiver,
 )
 from stemma_attestations.relations import (
@@ -186,6 +187,7 @@ EXAMPLES: dict[str, list[tuple[str, Callable[[bytes], object]]]] = {
     "import.md": [
         ("statements/import.json", check_statement(of_predicate(imported.parse), imported.TYPE))
     ],
+    "tags.md": [("statements/tags.json", check_statement(tags.parse, tags.TYPE))],
     "policy.md": [
         ("policy.yaml", lambda raw: policy_file.parse(raw, "page")),
         ("policy-cases.yaml", check_cases),

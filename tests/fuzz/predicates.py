@@ -23,6 +23,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    tags,
     verdict,
 )
 from stemma_attestations.statement import Statement
@@ -43,7 +44,7 @@ def _provenance(statement: Statement) -> None:
     view = provenance.parse(statement.predicate)
     assert len(view.definition.value) == 64
     for item in view.inputs:
-        assert item.digest.algorithm in ("sha256", "gitCommit")
+        assert item.digest.algorithm in ("sha256", "gitCommit", "gitTree")
         assert item.relation
     assert view.build is None or view.build_type == provenance.BUILD_TYPES[view.build]
 
@@ -83,6 +84,12 @@ def _imported(statement: Statement) -> None:
     if view.source in imported.SOURCES:
         again = imported.parse(imported.build(view.source, view.edges))
         assert set(again.edges) == set(view.edges)
+
+
+def _tags(statement: Statement) -> None:
+    view = tags.parse(_as(statement, tags.TYPE))
+    again = tags.parse(tags.build(view.repository, view.document, view.tags))
+    assert sorted(again.tags, key=str) == sorted(view.tags, key=str)
 
 
 def _edges(statement: Statement) -> None:
@@ -144,7 +151,7 @@ def _mlbom(statement: Statement) -> None:
 READERS: tuple[Reader, ...] = (
     *(_provenance, _lineage, _status, _attachment, _dataset, _deployment),
     *(_dossier, _checkpoint, _snapshot, _stage, _signature, _verdict, _mlbom),
-    *(_imported, _edges),
+    *(_imported, _edges, _tags),
 )
 
 

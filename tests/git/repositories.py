@@ -37,10 +37,11 @@ class Checkout:
         made.git("init", "-q", "-b", "main", f"--object-format={object_format}", *kind)
         return made
 
-    def git(self, *arguments: str, stdin: bytes = b"") -> str:
-        """What a command prints; a failure is the test's."""
+    def git(self, *arguments: str, stdin: bytes = b"", when: str | None = None) -> str:
+        """What a command prints, run at a time of Git's; a failure is the test's."""
+        env = ENVIRONMENT if when is None else {**ENVIRONMENT, "GIT_COMMITTER_DATE": when}
         done = subprocess.run(
-            ["git", *arguments], cwd=self.root, env=ENVIRONMENT, input=stdin, capture_output=True
+            ["git", *arguments], cwd=self.root, env=env, input=stdin, capture_output=True
         )
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode(errors="surrogateescape").removesuffix("\n")

@@ -17,7 +17,7 @@ from stemma_attestations.named import parse as parse_name
 from stemma_attestations.statement import ResourceDescriptor, text
 
 TYPE = "urn:stemma:import:v0.1"
-SOURCES = ("hugging-face-card", "openlineage", "dvc", "mlflow")
+SOURCES = ("hugging-face-card", "openlineage", "dvc", "mlflow", "git-tags")
 MARKS = ("exact", "cartesian", "name-based")
 MAX_EDGES = 100_000
 

@@ -28,8 +28,8 @@ def export() -> None:
 def notes(session: Session, repository: Path, revision: str | None, ref: str) -> None:
     """Statements about commits, and about what was built from them, as Git notes.
 
-    One bundle a line. What is in a note stays; what is there is not written again. Without REVISION:
-    about every commit that the registry knows and the repository has.
+    One bundle a line. What is in a note stays; what is there is not written again. Without
+    REVISION: about every commit that the registry knows and the repository has.
     """
     from stemma_registry.commits import noting
     from stemma_registry.gitrepo.repository import Repository

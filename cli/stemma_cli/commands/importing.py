@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stemma_attestations.relations import KINDS
 from stemma_cli import output
-from stemma_cli.session import Session, pass_session, read_file
+from stemma_cli.commands.publishing import inputs_and_parameters, report_published, split_pairs
+from stemma_cli.session import Session, pass_session, progress, read_file
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
@@ -163,6 +165,64 @@ def commits(session: Session, repository: Path, revision: str | None, sign: Choi
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+@import_.command()
+@click.argument("repository", metavar="REPO[@REV]")
+@click.argument("path", metavar="[PATH]", default="")
+@click.option("--as", "name", metavar="NAME:VERSION", required=True, help="What it is called.")
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What it is.")
+@inputs_and_parameters
+@signing()
+@pass_session
+def git(
+    session: Session,
+    repository: str,
+    path: str,
+    name: str,
+    kind: str,
+    inputs: tuple[str, ...],
+    params: tuple[str, ...],
+    sign: Choice,
+) -> None:
+    """What a commit holds at PATH, published as built from that commit: pointers by their bytes.
+
+    REPO is a path, or a https or ssh URL. The bytes of a pointer are in the registry, or in the
+    repository on this machine.
+    """
+    from stemma_attestations.names import NameVersion
+    from stemma_registry.gitrepo import named
+    from stemma_registry.importing import commits
+
+    pairs = split_pairs(inputs, "--input", "RELATION=REF")
+    parameters = dict(split_pairs(params, "--param", "K=V"))
+    wanted_name = NameVersion.parse(name)
+    registry, signer, trust = session.open(), session.signer(sign), session.trust()
+    with named.at_hand(repository) as at, progress("storing") as advance:
+        wanted = commits.Wanted(at.label, at.revision, path, wanted_name, kind, pairs, parameters)
+        done = commits.take(registry, trust, signer, at.repo, wanted, session.now, advance)
+    published = done.published
+    if session.json:
+        output.document(
+            {
+                "artifact": str(published.artifact),
+                "name": wanted_name.name,
+                "version": wanted_name.version,
+                "outcome": str(published.outcome),
+                "entry": published.entry,
+                "files": len(published.manifest.entries),
+                "size": published.manifest.size,
+                "pointers": done.pointers,
+                "git_commit": done.commit,
+                "git_tree": done.tree,
+                "remote": done.remote,
+                "path": path.strip("/"),
+                "signer": signer.id,
+                "warnings": list(published.warnings),
+            }
+        )
+        return
+    report_published(str(wanted_name), published)
 
 
 def _input(file: Path) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 _DIRECTORY = click.Path(path_type=Path)
 
 
-def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, str]]:
+def split_pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, str]]:
+    """LEFT=RIGHT of each value. Raises UsageError."""
     pairs = []
     for value in values:
         left, equals, right = value.partition("=")
@@ -38,24 +41,35 @@ def _pairs(values: tuple[str, ...], option: str, form: str) -> list[tuple[str, s
     return pairs
 
 
+def inputs_and_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--input` and `--param`; the command is called with `inputs` and `params`."""
+
+    @click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="RELATION=REF",
+        help="What it was made from, e.g. trained-on=data/digits:1. Repeat for each.",
+    )
+    @click.option(
+        "--param",
+        "params",
+        multiple=True,
+        metavar="K=V",
+        help="A parameter, signed and stored: no secrets. Repeat.",
+    )
+    @functools.wraps(command)
+    def call(*arguments: Any, **others: Any) -> Any:
+        return command(*arguments, **others)
+
+    return call
+
+
 @click.command()
 @click.argument("directory", metavar="DIR", type=_DIRECTORY)
 @click.argument("name", metavar="NAME:VERSION")
 @click.option("--kind", required=True, type=click.Choice(KINDS), help="What it is.")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="RELATION=REF",
-    help="What it was made from, e.g. trained-on=data/digits:1. Repeat for each.",
-)
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    metavar="K=V",
-    help="A parameter, signed and stored: no secrets. Repeat.",
-)
+@inputs_and_parameters
 @click.option(
     "--build-type", type=click.Choice(BUILDS), help="What made it (else told from the inputs)."
 )
@@ -117,8 +131,8 @@ def push(
         directory=directory,
         name=NameVersion.parse(name),
         kind=kind,
-        inputs=_pairs(inputs, "--input", "RELATION=REF"),
-        parameters=dict(_pairs(params, "--param", "K=V")),
+        inputs=split_pairs(inputs, "--input", "RELATION=REF"),
+        parameters=dict(split_pairs(params, "--param", "K=V")),
         working_directory=Path.cwd(),
         build=build_type,
         stat_cache=session.settings.stat_cache if stat_cache is None else stat_cache,
@@ -133,18 +147,22 @@ def push(
     indexed = (
         _index(session, registry, job, done.artifact, how, signer) if kind == "dataset" else []
     )
-    commit = done.source.commit if done.source else None
     if session.json:
         output.document(_document(job, done, signer.id, indexed))
         return
+    report_published(str(job.name), done)
+    indexing.show(indexed)
+
+
+def report_published(name: str, done: Published) -> None:
+    """What a push came to, for people."""
     for warning in done.warnings:
         output.note(f"warning: {warning}")
     where = f"ledger entry {done.entry}" if done.entry is not None else "nothing new to record"
-    output.line(f"{job.name}  {done.outcome}, {where}")
+    output.line(f"{name}  {done.outcome}, {where}")
     output.line(f"  {done.artifact}")
-    made = f", commit {commit[:12]}" if commit else ""
+    made = f", commit {done.source.commit[:12]}" if done.source else ""
     output.line(f"  {_amount(done.manifest)}{made}")
-    indexing.show(indexed)
 
 
 def _index(

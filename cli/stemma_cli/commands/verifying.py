@@ -12,6 +12,7 @@ import click
 from stemma_cli import exits, output, verdicts
 from stemma_cli.asking import Against, Asked, Here
 from stemma_cli.conditions import Conditions, conditional
+from stemma_cli.gitverdicts import verify_git
 from stemma_cli.leaving import Ledger, tell
 from stemma_cli.reports import Wish, reporting
 from stemma_cli.session import Session, pass_session
@@ -26,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("subjects", metavar="REF|DIR", nargs=-1)
+@click.argument("subjects", metavar="REF|DIR|PATH", nargs=-1)
 @click.option("--as", "expected", metavar="NAME:VERSION", help="What the directory should be.")
 @click.option(
     "--lock",
@@ -41,6 +42,9 @@ _PATH = click.Path(path_type=Path)
 @signing("Sign the --vsa, the --report, what --record records: key:FILE, hsm:ID, ...")
 @conditional
 @click.option("--dossier", type=_PATH, help="Hold DIR against this; no registry is needed.")
+@click.option(
+    "--git", "git", metavar="REPO[@REV]", help="Judge what a commit holds at a PATH, unseen."
+)
 @click.option("--record", is_flag=True, help="Put the signed verdict into the ledger.")
 @click.option("--coverage", is_flag=True, help="Also say how much of what is upstream is signed.")
 @reporting
@@ -55,6 +59,7 @@ def verify(
     sign: Choice,
     conditions: Conditions,
     dossier: Path | None,
+    git: str | None,
     record: bool,
     coverage: bool,
     report: Wish | None,
@@ -73,6 +78,10 @@ def verify(
     extra = {"record": record, "report": report, "layout": conditions.of_layout}
     if dossier is not None:
         _goes_without("dossier", extra | {"lock": lock})
+    if git is not None:
+        _goes_without("git", extra | {"lock": lock, "dossier": dossier})
+        _goes_without("git", {"vsa": vsa, "coverage": coverage})
+        verify_git(session, git, subjects, expected, trust, conditions.terms(session))
     if lock is not None:
         _goes_without("lock", extra | {"as": expected, "vsa": vsa, "coverage": coverage})
         verify_lock(session, lock, subjects, trust, conditions.terms(session))

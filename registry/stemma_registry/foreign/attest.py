@@ -28,6 +28,7 @@ from stemma_attestations.predicates import (
     snapshot,
     stage,
     status,
+    tags,
     tensors,
     waiver,
 )
@@ -65,6 +66,7 @@ OWN: Mapping[str, str] = {
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
     git_signature.TYPE: "`stemma import commits`",
+    tags.TYPE: "`stemma tags sync`",
     record_index.TYPE: "`stemma push --kind dataset`, or `stemma index`",
 }
 _RESERVED = "urn:stemma:"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from stemma_attestations import canonical
+from stemma_attestations import canonical, lfs_pointer
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError
 from stemma_attestations.predicates.provenance import GitSource
@@ -26,11 +26,6 @@ from stemma_registry.gitrepo.repository import Repository
 if TYPE_CHECKING:
     import pygit2
 
-MAX_POINTER = 1024
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ .*\n)*?"
-    rb"oid sha256:([0-9a-f]{64})\n"
-)
 _SCP = re.compile(r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9.-]+:[^:/][^:]*\Z")
 
 
@@ -184,10 +179,10 @@ def _pointed(commit: pygit2.Commit, path: str) -> str | None:
     libgit2 has no LFS filter: to it a smudged file differs from its pointer.
     """
     blob = _blob(commit, path)
-    if blob is None or blob.size > MAX_POINTER:
+    if blob is None or blob.size > lfs_pointer.MOST:
         return None
-    match = _POINTER.match(blob.data)
-    return match.group(1).decode() if match else None
+    pointer = lfs_pointer.parse(blob.data)
+    return pointer.sha256.value if pointer else None
 
 
 def public_remote(repository: pygit2.Repository) -> str | None:

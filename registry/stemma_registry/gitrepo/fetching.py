@@ -57,6 +57,8 @@ _SETTINGS: Mapping[str, str] = {
     "core.askPass": "false",
     "core.bigFileThreshold": "16m",  # a larger blob is hashed as it passes, not held in memory
     "core.commitGraph": "false",
+    "core.packedGitLimit": "512m",  # what is mapped counts as memory
+    "core.packedGitWindowSize": "32m",
     "fetch.fsckObjects": "true",
     # What old programs wrote, and much that is good has in its history.
     "fetch.fsck.zeroPaddedFilemode": "ignore",
@@ -180,6 +182,7 @@ def _run(
     scheme: str, directory: Path | None, *arguments: str, seconds: float | None = None
 ) -> bytes:
     """One call that may reach the network; what it writes is measured as it goes."""
+    url = arguments[arguments.index("--") + 1]  # what it says of it may hold a password
     within = LIMITS.git_fetch_seconds if seconds is None else seconds
     settings = {**_SETTINGS, f"protocol.{scheme}.allow": "always"}
     flags = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
@@ -204,7 +207,7 @@ def _run(
             _end(process)
         err.seek(0)
         out.seek(0)
-        said = program.said(err.read(1 << 20))
+        said = program.said(err.read(1 << 20).replace(url.encode(), b"the repository"))
         if process.returncode != 0:
             raise _failure(said, process.returncode)
         return out.read(1 << 20)
