@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemma_attestations import sources
 from stemma_attestations.errors import NotVerified, Undecided
 from stemma_attestations.policy import AncestorRule
 from stemma_attestations.reasons import Reason
@@ -25,7 +26,7 @@ def step(request: Request) -> Step:
     wrong: dict[str, Reason] = {}
     for rule in rules:
         for ancestor in request.ancestors:
-            reason = _refusal(ancestor, rule)
+            reason = _refusal(request, ancestor, rule)
             if reason is not None:
                 wrong.setdefault(reason.text, reason)
     if wrong:
@@ -38,7 +39,7 @@ def step(request: Request) -> Step:
     return Step.passed(8, title, count)
 
 
-def _refusal(ancestor: Ancestor, rule: AncestorRule) -> Reason | None:
+def _refusal(request: Request, ancestor: Ancestor, rule: AncestorRule) -> Reason | None:
     """Why an ancestor does not do, or None where it does: one good statement suffices."""
     asked = Assurance(rule.assurance)
     beyond = rule.depth is not None and ancestor.depth > rule.depth
@@ -47,9 +48,13 @@ def _refusal(ancestor: Ancestor, rule: AncestorRule) -> Reason | None:
     if ancestor.admitted and rule.admitted:
         return None
     enough = [one for one in ancestor.provenance if _RANK.get(one.assurance, 0) >= _RANK[asked]]
-    if any(not one.gaps for one in enough):
+    whole = [one for one in enough if not one.gaps]
+    behind = {one: _sources(request, rule, one) for one in whole}
+    if any(not lines for lines in behind.values()):
         return None
     also = "".join(f"; {line}" for line in ancestor.refused) if rule.admitted else ""
+    if whole:
+        return _against(ancestor, "ancestor-source", "; ".join(behind[whole[0]]) + also, whole[0])
     if enough:
         gaps = "; ".join(enough[0].gaps) + also
         return _against(ancestor, "ancestor-incomplete", gaps, enough[0])
@@ -59,6 +64,13 @@ def _refusal(ancestor: Ancestor, rule: AncestorRule) -> Reason | None:
         return _against(ancestor, "ancestor-not-believed", weak, best)
     none = f"has no provenance here{also or ', and nobody admitted it'}"
     return _against(ancestor, "ancestor-unknown", none)
+
+
+def _sources(request: Request, rule: AncestorRule, one: Vouching) -> list[str]:
+    """What is not there about the commits of an ancestor; what was imported has none."""
+    if rule.source is None:
+        return []
+    return [line for commit in one.commits for line in sources.wrong(request, rule.source, commit)]
 
 
 def _against(ancestor: Ancestor, code: str, why: str, vouching: Vouching | None = None) -> Reason:

@@ -41,18 +41,41 @@ class Recheck(StrEnum):
 
 
 @dataclass(frozen=True)
+class SourceRule:
+    """What stands behind every commit that something was built from.
+
+    `signed` and `tagged` are principals, one of whom signed the commit or a tag of it (`any`:
+    whoever the trust root lets; empty: not asked for). `level` is that of the SLSA source
+    track (0: not asked for), of a summary by one of `verified_by` about `repository`.
+    """
+
+    signed: tuple[str, ...] = ()
+    tagged: tuple[str, ...] = ()
+    level: int = 0
+    verified_by: tuple[str, ...] = ()
+    repository: str | None = None
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """Whom it asks for by name."""
+        return frozenset((*self.signed, *self.tagged, *self.verified_by)) - {"any"}
+
+
+@dataclass(frozen=True)
 class ProvenanceRule:
     """Signed provenance whose materials all have digests.
 
     `by` are principals, one of whom must have signed it (empty: whoever the trust root
     lets); `builds` the build types that will do (empty: any); `commit` asks for a Git
-    commit and a clean checkout. With `admitted` a signed admission does instead.
+    commit and a clean checkout, `source` for what stands behind it. With `admitted` a
+    signed admission does instead.
     """
 
     by: tuple[str, ...] = ()
     builds: tuple[str, ...] = ()
     commit: bool = True
     admitted: bool = False
+    source: SourceRule | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +92,13 @@ class AncestorRule:
 
     `assurance` is the least that its edges and its provenance may rest on: `attested`,
     `signed` or `claimed`. With `admitted` a signed admission does instead of provenance.
+    `source` is what the rule asks about commits.
     """
 
     assurance: str = "attested"
     depth: int | None = None
     admitted: bool = True
+    source: SourceRule | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +208,13 @@ class Rule:
         """Whom it asks for by name."""
         asked: list[ProvenanceRule | BomRule | ApprovalRule | EvidenceRule | None]
         asked = [self.provenance, self.bom, self.approvals, *self.evidence]
-        return frozenset(who for one in asked if one is not None for who in one.by)
+        named = frozenset(who for one in asked if one is not None for who in one.by)
+        return named | (self.source.principals if self.source else frozenset())
+
+    @property
+    def source(self) -> SourceRule | None:
+        """What it asks about commits."""
+        return None if self.provenance is None else self.provenance.source
 
 
 @dataclass(frozen=True)

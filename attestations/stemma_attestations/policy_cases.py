@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from stemma_attestations import json_strict, yaml_strict
+from stemma_attestations import json_strict, policy_source_rule, sources, yaml_strict
 from stemma_attestations.accepted import Signed
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadJSON, BadName, BadPolicy
@@ -24,10 +24,25 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.observed import Observed
 from stemma_attestations.placed import Placed
 from stemma_attestations.policy import Policy
-from stemma_attestations.predicates import admission, approval, mlbom, provenance
+from stemma_attestations.predicates import (
+    admission,
+    approval,
+    git_signature,
+    mlbom,
+    provenance,
+    verdict,
+)
 from stemma_attestations.rego import Evaluator
 from stemma_attestations.relations import BUILDS
-from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop, Vouching
+from stemma_attestations.request import (
+    Ancestor,
+    FileLook,
+    Request,
+    SourceWord,
+    StatusView,
+    Stop,
+    Vouching,
+)
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import Assurance, TrustRoot
@@ -35,7 +50,20 @@ from stemma_attestations.verdict import Outcome
 from stemma_attestations.verify import policy_steps
 
 FORMAT = "urn:stemma:policy-cases:v0.1"
-_CASE = ("case", "name", "stage", "verdict", "because", "says", "files", "ancestors", "suspect")
+_CASE = (
+    "case",
+    "name",
+    "stage",
+    "verdict",
+    "because",
+    "says",
+    "source",
+    "files",
+    "ancestors",
+    "suspect",
+)
+_BEHIND = ("by", "signed", "level", "repository")
+_COMMIT = "c" * 40
 _SAYING = ("by", "type", "build", "commit", "licences", "predicate", "stage", "age")
 # Short names of the types that a case can make up by itself.
 _KINDS = {"provenance": provenance.TYPE, "bom": mlbom.TYPE} | {
@@ -86,6 +114,7 @@ def _judge(policy: Policy, at: Placed, now: datetime, evaluator: Evaluator | Non
     stage = fields["stage"].text() if "stage" in fields else None
     says = fields["says"].items() if "says" in fields else []
     signed = [_said(item, name, stage, now) for item in says]
+    behind = fields["source"].items() if "source" in fields else []
     suspect = "suspect" in fields and fields["suspect"].flag()
     stops = (Stop("a case", "a case", "a case", _ROOT),) if suspect else ()
     request = Request(
@@ -95,7 +124,7 @@ def _judge(policy: Policy, at: Placed, now: datetime, evaluator: Evaluator | Non
         expected=_MANIFEST,
         observed=Observed(_MANIFEST.entries),
         evidence=(),
-        trust=_trust(says),
+        trust=_trust([*says, *behind]),
         status=StatusView(entry=0, suspects=stops),
         now=now,
         policy=policy,
@@ -107,6 +136,7 @@ def _judge(policy: Policy, at: Placed, now: datetime, evaluator: Evaluator | Non
             for worth in (Assurance.ATTESTED, Assurance.SIGNED, Assurance.CLAIMED)
         ],
         evaluator=evaluator,
+        sources={_COMMIT: [_behind(item) for item in behind]},
     )
     steps = policy_steps(request, signed, signed)
     reasons = tuple(
@@ -140,7 +170,8 @@ def _key(principal: str) -> PublicKey:
 def _trust(says: list[Placed]) -> TrustRoot:
     """A trust root that believes everybody who says something, about anything."""
     everything = (Grant(("*",), ("**",)),)
-    people = dict.fromkeys(item.fields(_SAYING, ("by", "type"))["by"].text() for item in says)
+    known = (*_SAYING, *_BEHIND)
+    people = dict.fromkeys(item.fields(known, ("by",))["by"].text() for item in says)
     signers = tuple(Signer(person, everything, _key(person)) for person in people)
     return TrustRoot(signers, _ROOT, time=(_ROOT,))
 
@@ -181,7 +212,7 @@ def _provenance(fields: Mapping[str, Placed], now: datetime) -> dict[str, Any]:
     commit = fields["commit"].choice("clean", "dirty", "none") if "commit" in fields else "clean"
     source = None
     if commit != "none":
-        source = provenance.GitSource("c" * 40, "d" * 40, dirty=commit == "dirty")
+        source = provenance.GitSource(_COMMIT, "d" * 40, dirty=commit == "dirty")
     return provenance.build(
         build=fields["build"].choice(*BUILDS) if "build" in fields else "train",
         kind="model",
@@ -219,6 +250,20 @@ def _bom(fields: Mapping[str, Placed]) -> dict[str, Any]:
         "version": 1,
         "metadata": {"component": main},
     }
+
+
+def _behind(at: Placed) -> SourceWord:
+    """Something signed about the commit of the case's provenance."""
+    fields = at.fields(_BEHIND, ("by",))
+    key = _key(fields["by"].text()).id
+    if ("signed" in fields) == ("level" in fields):
+        at.fail("one of `signed` (commit, tag) and `level` is expected")
+    if "signed" in fields:
+        kind = fields["signed"].choice(sources.COMMIT, sources.TAG)
+        return SourceWord(kind, git_signature.TYPE, key)
+    level = policy_source_rule.LEVELS.index(fields["level"].choice(*policy_source_rule.LEVELS)) + 1
+    where = fields["repository"].text() if "repository" in fields else None
+    return SourceWord(sources.SUMMARY, verdict.TYPE, key, level=level, resource=where)
 
 
 def _file(at: Placed) -> FileLook:

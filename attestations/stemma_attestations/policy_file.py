@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
-from stemma_attestations import file_formats, policy_rego, yaml_strict
+from stemma_attestations import file_formats, policy_rego, policy_source_rule, yaml_strict
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName, BadPolicy
 from stemma_attestations.names import check_pattern, is_stage
@@ -118,12 +119,16 @@ def _rule(at: Placed, stages: tuple[str, ...]) -> Rule:
     for item in fields["stages"].items() if "stages" in fields else []:
         if item.text() not in stages:
             item.fail(f"no such stage (there are {', '.join(stages)})")
+    provenance = _unless_none(fields, "provenance", _provenance, ProvenanceRule())
+    ancestors = _unless_none(fields, "ancestors", _ancestors, None)
+    if ancestors is not None and provenance is not None:
+        ancestors = replace(ancestors, source=provenance.source)
     return Rule(
         names=_patterns(fields["names"]),
         stages=_texts(fields, "stages"),
-        provenance=_unless_none(fields, "provenance", _provenance, ProvenanceRule()),
+        provenance=provenance,
         bom=_unless_none(fields, "bom", _bom, BomRule()),
-        ancestors=_unless_none(fields, "ancestors", _ancestors, None),
+        ancestors=ancestors,
         evidence=tuple(_evidence(item) for item in fields["evidence"].items())
         if "evidence" in fields
         else (),
@@ -155,11 +160,14 @@ def _patterns(at: Placed) -> tuple[str, ...]:
 
 
 def _provenance(at: Placed) -> ProvenanceRule:
-    fields = at.fields(("by", "builds", "commit", "admitted"))
+    fields = at.fields(("by", "builds", "commit", "admitted", "source"))
     commit = _maybe(fields, "commit", lambda item: item.choice("clean", "any"))
     admitted = _maybe(fields, "admitted", lambda item: item.choice("allow", "deny"))
+    source = _maybe(fields, "source", policy_source_rule.parse)
+    if source is not None and commit == "any":
+        fields["commit"].fail("`source` asks about commits, so they have to be clean")
     return ProvenanceRule(
-        _texts(fields, "by"), _texts(fields, "builds"), commit != "any", admitted == "allow"
+        _texts(fields, "by"), _texts(fields, "builds"), commit != "any", admitted == "allow", source
     )
 
 

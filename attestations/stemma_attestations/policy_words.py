@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stemma_attestations import policy_rego
-from stemma_attestations.policy import Check, EvidenceRule, Rule
+from stemma_attestations.policy import Check, EvidenceRule, Rule, SourceRule
 from stemma_attestations.times import format_duration
 
 
@@ -41,12 +41,22 @@ def _statements(rule: Rule) -> list[str]:
         asked = rule.provenance
         line = "provenance: signed, complete" + (", a clean commit" if asked.commit else "")
         line += _by(asked.by) + (f", {' or '.join(asked.builds)}" if asked.builds else "")
+        line += _source(asked.source) if asked.source else ""
         lines.append(line + ("; or admitted" if asked.admitted else ""))
     if rule.bom is not None:
         licences = rule.bom.licences
         line = "ML-BOM: agrees with the files" + _by(rule.bom.by)
         lines.append(line + (f", licences only {', '.join(licences)}" if licences else ""))
     return lines
+
+
+def _source(asked: SourceRule) -> str:
+    line = f", commits signed{_by(asked.signed)}" if asked.signed else ""
+    line += f", commits tagged{_by(asked.tagged)}" if asked.tagged else ""
+    if asked.level:
+        line += f", commits of source level {asked.level} or more{_by(asked.verified_by)}"
+        line += f" in {asked.repository}" if asked.repository else ""
+    return line
 
 
 def _evidence(rule: EvidenceRule) -> str:
@@ -68,4 +78,5 @@ def _check(check: Check) -> str:
 
 
 def _by(principals: tuple[str, ...]) -> str:
-    return f", by {' or '.join(principals)}" if principals else ""
+    named = [one for one in principals if one != "any"]
+    return f", by {' or '.join(named)}" if named else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.lock import Member
 from stemma_attestations.manifest import Manifest
@@ -14,6 +15,7 @@ from stemma_attestations.observed import Observed
 from stemma_attestations.policy import BUILTIN, Policy, Rule
 from stemma_attestations.reasons import Edge
 from stemma_attestations.rego import Evaluator
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_attestations.verdict import Step
 
@@ -100,13 +102,34 @@ class FileLook:
 
 @dataclass(frozen=True)
 class Vouching:
-    """What one statement of provenance about an ancestor is worth, and what it leaves open."""
+    """What one statement of provenance about an ancestor is worth, and what it leaves open.
+
+    `commits` are those that it was built from.
+    """
 
     assurance: Assurance
     gaps: tuple[str, ...] = ()
     bundle: Digest | None = None
     signer: str | None = None
     key_id: str | None = None
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceWord:
+    """Something signed about a commit that verifies: a commit, a tag, or a source summary.
+
+    `signer` is the id of the key or identity, `signed` what proves when. Of a summary `level` is
+    that of the SLSA source track (0: none, or it did not pass) and `resource` the repository.
+    """
+
+    kind: str
+    predicate_type: str
+    signer: str
+    certified: Certified | None = None
+    signed: Times = ()
+    level: int = 0
+    resource: str | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +196,9 @@ class Request:
     files: Sequence[FileLook] | None = None
     ancestors: Sequence[Ancestor] | None = None
     tensors: TensorView | None = None  # None where nobody looked
+    # What is signed about the commits that it and its ancestors were built from; None: nobody
+    # looked, and what asks for it is undecided.
+    sources: Mapping[str, Sequence[SourceWord]] | None = None
     # What believed statements call the bytes, where they are asked about by digest.
     also_named: tuple[str, ...] = ()
     # Steps that were run elsewhere, since they need more than is in here.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from stemma_attestations import sources
 from stemma_attestations.accepted import Signed, against, principals, too_few
-from stemma_attestations.errors import BadStatement, NotVerified
+from stemma_attestations.errors import BadStatement, NotVerified, Undecided
 from stemma_attestations.guarding import guarded
 from stemma_attestations.policy import WITHOUT_COMMIT, BomRule, ProvenanceRule
 from stemma_attestations.predicates import admission, mlbom, provenance
@@ -93,11 +94,16 @@ def provenance_step(request: Request, accepted: Sequence[Signed]) -> Step:
     title = "provenance is present and its materials are complete"
     rules = dict.fromkeys(rule.provenance for rule in request.rules)
     found = [_provenance(request, accepted, rule) for rule in rules if rule is not None]
-    return concluded(5, title, found)
+    step = concluded(5, title, found)
+    asked = any(rule is not None and rule.source is not None for rule in rules)
+    if asked and request.sources is None and step.failure is None:
+        nobody = Reason("nobody looked for what is signed about commits", "sources-unread")
+        return Step.failed(5, title, Undecided, nobody)
+    return step
 
 
 def _provenance(request: Request, accepted: Sequence[Signed], rule: ProvenanceRule) -> Judged:
-    built = partial(_built, rule)
+    built = partial(_built, request, rule)
     wanted = Wanted("provenance", provenance.TYPE, rule.by, built, "provenance")
     found = meet(request, accepted, wanted)
     if not found.wrong or not rule.admitted:
@@ -115,9 +121,13 @@ def _admitted(request: Request, item: Signed) -> Judged:
     return Judged(f"admitted: {view.reason}")
 
 
-def _built(rule: ProvenanceRule, item: Signed) -> Judged:
+def _built(request: Request, rule: ProvenanceRule, item: Signed) -> Judged:
     view = provenance.parse(item.statement.predicate)
     wrong = gaps(view, rule.commit)
+    if rule.source is not None:
+        if view.source is None and not wrong:
+            wrong.append("no Git commit is recorded, and the policy asks what stands behind it")
+        wrong += [line for one in view.commits for line in sources.wrong(request, rule.source, one)]
     if rule.builds and view.build not in rule.builds:
         wrong.append(f"built by {view.build or view.build_type}, not {', '.join(rule.builds)}")
     count = len(view.inputs)

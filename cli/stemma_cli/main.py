@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tags": ("tagging", "Read, write and follow Git tags that name versions and stages."),
     "attach": ("attaching", "Keep what other tools signed beside an artifact."),
     "import": ("importing", "Take in what other tools wrote and nobody signed, as claims."),
+    "export": ("exporting", "Write statements about commits as Git notes."),
     "scan": ("scanning", "Look at files by their bytes: what would run, or break a reader."),
     "run": ("stepping", "Run a step of a supply chain, and sign its in-toto link."),
     "sign-oms": ("modelsigning", "Write an OpenSSF model signature of a directory."),

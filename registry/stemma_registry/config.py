@@ -130,6 +130,14 @@ class Limits:
     git_depth: int = 200
     git_files: int = 200_000
     git_commits: int = 1_000_000
+    # What is signed about commits: how large an object or a note that is taken in may be, of how
+    # many commits at once, and how many notes and signed objects are looked at.
+    git_signed_bytes: int = 256 * 1024
+    git_note_bytes: int = 4 * 1024 * 1024
+    git_taken: int = 10_000
+    git_notes: int = 100_000
+    git_objects: int = 1_000  # of one commit that a verdict reads, and of strangers' statements
+    git_strangers: int = 50
     # Tags that are read, of so many bytes each. Files of a folder that is held against a
     # manifest, and bytes of them that are hashed.
     tags: int = 200_000

@@ -275,6 +275,8 @@ def _request(
     if asked:
         walked = gathered.ancestors(name.name if name else None, asked)
         request = replace(request, ancestors=walked, notes=(*subject.notes, *gathered.notes))
+    if any(rule.source is not None for rule in request.rules):
+        request = replace(request, sources=gathered.sources(request.ancestors or ()))
     return request
 
 

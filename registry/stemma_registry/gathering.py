@@ -12,7 +12,14 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.policy import AncestorRule
 from stemma_attestations.predicates import deployment
 from stemma_attestations.rego import Evaluator
-from stemma_attestations.request import Ancestor, Evidence, FileLook, StatusView, TensorView
+from stemma_attestations.request import (
+    Ancestor,
+    Evidence,
+    FileLook,
+    SourceWord,
+    StatusView,
+    TensorView,
+)
 from stemma_attestations.trust import Assurance
 from stemma_registry import freshness, stored
 from stemma_registry.catalogue import aliases, query
@@ -100,6 +107,15 @@ class Gathered:
         start, walks = (self.node, name), _walks(asked)
         store = self.registry.store
         return ancestry.ancestors(self.view, store, self.roots, start, walks, self.memory)
+
+    def sources(self, upstream: Iterable[Ancestor]) -> dict[str, tuple[SourceWord, ...]]:
+        """What is signed about the commits that it and what is upstream were built from."""
+        from stemma_registry.commits import standing  # lazily: few policies ask
+
+        said = (one.commits for ancestor in upstream for one in ancestor.provenance)
+        asked = {commit for commits in said for commit in commits}
+        asked.update(standing.built_from(self.evidence))
+        return standing.behind(self.view, self.registry.store, self.roots, asked)
 
     def tensors(self, name: str | None) -> TensorView:
         """What is quarantined and shares tensors with it, undeclared."""

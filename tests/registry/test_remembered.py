@@ -115,7 +115,7 @@ def test_the_context_is_everything_that_an_outcome_depends_on(
     ]
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0 (a mended one)")
     contexts.append(context_of(trust(b""), {}))
-    monkeypatch.setattr(remembered, "FORMAT", 2)
+    monkeypatch.setattr(remembered, "FORMAT", remembered.FORMAT + 1)
     contexts.append(context_of(trust(b""), {}))
     assert len(set(contexts)) == len(contexts)
     assert context_of(trust(b""), {one: b"", other: b""}) == context_of(
@@ -347,6 +347,7 @@ CLAIM = min(CLAIM_NAMES)
 WHEN = datetime(2026, 11, 21, 12, 0, 0, 5, tzinfo=UTC)
 SAYINGS = [
     Said(1, "1" * 64, None, (), "a", (Subject("n:1", (Digest.of(b"1"),)),)),
+    Said(6, "6" * 64, None, (), "f", (), commits=("a" * 40, "b" * 64)),
     Said(2, "2" * 64, None, (Dated(WHEN, Digest.of(b"r")),), "b", (), ("a gap", "two")),
     Said(3, "3" * 64, None, (), "c", (), (), Admission("because", WHEN, None)),
     Said(4, "4" * 64, None, (), "d", (), (), Admission("b", WHEN, WHEN + timedelta(days=1))),

@@ -75,6 +75,12 @@ class Provenance:
         return tuple(found)
 
     @property
+    def commits(self) -> tuple[str, ...]:
+        """Every Git commit among the materials, whatever its part was."""
+        found = (material.digest("gitCommit") for material in self.materials)
+        return tuple(dict.fromkeys(digest.value for digest in found if digest is not None))
+
+    @property
     def definition(self) -> Digest:
         """What was built, without when: equal for a repeated push, different for any other."""
         return Digest.of(canonical.dumps(self.raw["buildDefinition"]))

@@ -31,7 +31,7 @@ _SAME = click.option(
 
 @click.group(name="import")
 def import_() -> None:
-    """Take in what other tools wrote and nobody signed: its edges are claims."""
+    """Take in what other tools wrote: claims, where nobody signed; evidence about commits."""
 
 
 @import_.command()
@@ -112,6 +112,59 @@ def mlflow(
     reading = reader.read(raw, LIMITS.import_bytes)
     place = Path("runs.json") if server else Path(source)
     _take(session, session.open(), _document(place, raw, reader.SOURCE, reading), pairs, sign)
+
+
+@import_.command()
+@click.argument("repository", metavar="REPO", type=click.Path(path_type=Path, exists=True))
+@click.argument("revision", metavar="[REVISION]", required=False)
+@signing()
+@pass_session
+def commits(session: Session, repository: Path, revision: str | None, sign: Choice) -> None:
+    """Signed commits and tags of a Git repository, and attestations in its notes and refs.
+
+    Evidence for a policy that asks who signed or reviewed a commit; what is signed counts by
+    its own signatures. Without REVISION: about the commits that the registry knows.
+    """
+    from stemma_registry.commits import taking
+    from stemma_registry.gitrepo.repository import Repository
+
+    signer, trust, registry = session.signer(sign), session.trust(), session.open()
+    with Repository.open(repository) as source:
+        done = taking.take(registry, trust, signer, (source, revision), session.now)
+    for reason in done.reasons:
+        output.note(f"passed over: {reason}")
+    if session.json:
+        output.document(
+            {
+                "commits": done.commits,
+                "outcome": "unchanged" if done.entry is None else "imported",
+                "entry": done.entry,
+                "new": done.new,
+                "signer": signer.id,
+                "signed": [
+                    {"commit": one.commit.value, "kind": one.kind, "object": str(one.blob)}
+                    for one in done.signed
+                ],
+                "statements": [
+                    {"type": kind, "bundle": str(bundle), "commits": list(about)}
+                    for kind, bundle, about in done.statements
+                ],
+                "skipped": done.passed,
+            }
+        )
+        return
+    what = "unchanged, nothing new to record"
+    if done.entry is not None:
+        what = f"{done.new} new, ledger entry {done.entry}"
+    kinds = [sum(one.kind == kind for one in done.signed) for kind in ("commit", "tag")]
+    output.line(
+        f"{_count(done.commits, 'commit')}: {kinds[0]} signed, {_count(kinds[1], 'signed tag')}, "
+        f"{_count(len(done.statements), 'statement')}; {what}"
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 @import_.command()

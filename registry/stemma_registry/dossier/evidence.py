@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadKey, Undecided
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.predicates import admission, lineage, mlbom, provenance
+from stemma_attestations.predicates import (
+    admission,
+    git_signature,
+    lineage,
+    mlbom,
+    provenance,
+    verdict,
+)
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
@@ -17,6 +24,7 @@ from stemma_registry.blobs.contract import Store, get_bytes
 from stemma_registry.catalogue import climb, query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
+from stemma_registry.commits import standing
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.ledger.entry import Event, LedgerEntry
@@ -41,6 +49,7 @@ class Gathering:
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     roles: dict[Digest, Role] = field(default_factory=dict)
     numbers: set[int] = field(default_factory=set)  # of the ledger entries that carry it
+    objects: dict[Digest, bytes] = field(default_factory=dict)  # signed Git objects, maybe
     _read: dict[Digest, Evidence] = field(default_factory=dict)
     _size: int = 0
 
@@ -63,9 +72,10 @@ class Gathering:
         found = [Member(role, one, len(self.blobs[one])) for one, role in self.roles.items()]
         return sorted(found, key=lambda member: member.order)
 
-    def ancestry(self, view: Snapshot, node: int) -> None:
+    def ancestry(self, view: Snapshot, node: int, sources: bool = False) -> None:
         """Manifests and statements of a node and of everything above it, and what stops them.
 
+        With `sources` also what is signed about commits.
         Raises Refused for too much of it, Undecided for what is lost.
         """
         nodes = climb.upstream(view.connection, node, LIMITS.dossier_nodes + 1)
@@ -80,11 +90,28 @@ class Gathering:
             about = query.facts_of(view.connection, nodes - {node}, kind)
             for one in sorted(about):
                 self._statements(view, about[one])
+        if sources:
+            self._sources(view, digests)
         acts = self._acts(view, nodes)
         self._statements(view, [row.fact for row in acts])
         released = query.releases(view.connection)
         lifting = dict.fromkeys(row.statement for row in acts)
         self._statements(view, [fact for one in lifting for fact in released.get(one, [])])
+
+    def _sources(self, view: Snapshot, digests: Mapping[int, Digest]) -> None:
+        """What a verdict would read about the commits among these nodes."""
+        behind = {node: one.value for node, one in digests.items() if one.algorithm == "gitCommit"}
+        for kind in (git_signature.TYPE, verdict.TYPE):
+            about = query.facts_of(view.connection, behind, kind)
+            for one in sorted(about):
+                self._statements(view, about[one])
+        self.objects = standing.signed_objects(view, self.store, behind)
+
+    def signed_objects(self, entries: Iterable[LedgerEntry]) -> None:
+        """Add the signed Git objects that these entries hold: anybody may list any bytes."""
+        held = {one for entry in entries for event in entry.events for one in event.bundles}
+        for digest in sorted(held & set(self.objects)):
+            self.add(Role.STATEMENT, self.objects[digest])
 
     def keys_of(self, entries: Iterable[LedgerEntry]) -> None:
         """The keys that the ledger keeps beside the statements."""

@@ -76,7 +76,8 @@ def make(
         if name is None:
             raise Refused(f"{wanted.text} has no name, and a dossier is for a NAME:VERSION")
         gathered = Gathering(registry.store)
-        gathered.ancestry(view, found.node)
+        asked = any(rule.source is not None for rule in wanted.terms.policy.rules)
+        gathered.ancestry(view, found.node, asked)
         said = _finish(registry, view, gathered, wanted, verdict, warnings)
     statement = Statement.build([subject], predicate.TYPE, predicate.build(said))
     container.check_room(said.members, statement.raw)
@@ -100,6 +101,7 @@ def _finish(
     checkpoint = _checkpoint(registry, view, gathered)
     excerpt = proofs.excerpt(registry.store, view.n, gathered.numbers)
     gathered.keys_of(excerpt.entries.values())
+    gathered.signed_objects(excerpt.entries.values())
     for entry in excerpt.entries.values():
         gathered.add(Role.ENTRY, entry.raw)
     gathered.add(Role.PROOFS, excerpt.proofs)

@@ -20,6 +20,7 @@ from stemma_attestations.predicates import (
     dataset,
     deployment,
     dossier,
+    git_signature,
     imported,
     lineage,
     provenance,
@@ -64,6 +65,7 @@ OWN: Mapping[str, str] = {
     deployment.TYPE: "`stemma exec --report` or `stemma verify --report`",
     stage.TYPE: "`stemma promote` or `stemma rollback`",
     dossier.TYPE: "`stemma dossier`",
+    git_signature.TYPE: "`stemma import commits`",
     tags.TYPE: "`stemma tags sync`",
     record_index.TYPE: "`stemma push --kind dataset`, or `stemma index`",
 }

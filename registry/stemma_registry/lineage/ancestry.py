@@ -190,8 +190,9 @@ class _Look:
         for bundle, item in self._heard(facts):
             if item is None:
                 with contextlib.suppress(BadBundle, BadStatement):  # else it says nothing
-                    open_ends = said.left_open(self._claim(bundle))
-                    claim = Vouching(Assurance.CLAIMED, open_ends, bundle)
+                    claimed = self._claim(bundle)
+                    open_ends, commits = said.left_open(claimed), said.built_from(claimed)
+                    claim = Vouching(Assurance.CLAIMED, open_ends, bundle, commits=commits)
                     found.append((claim, frozenset()))
                 continue
             if item.unreadable is not None:
@@ -200,7 +201,7 @@ class _Look:
             worth = Assurance.ATTESTED if who else Assurance.SIGNED
             names |= self._named(item, about[0]) if who else set()
             by = self.snapshot.trust.introducing(item.certified).label(item.signer)
-            one = Vouching(worth, item.gaps, bundle, by, item.signer)
+            one = Vouching(worth, item.gaps, bundle, by, item.signer, item.commits)
             found.append((one, self._people(item) if who else who))
         voices = [who for one, who in found if who and not one.gaps]
         needed = self._needed(provenance.TYPE, names)

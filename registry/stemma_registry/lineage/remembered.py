@@ -27,7 +27,7 @@ from stemma_registry import files
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.lineage.said import Said
 
-FORMAT = 1  # of the rows, and of what `said` makes of a bundle
+FORMAT = 2  # of the rows, and of what `said` makes of a bundle
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS said (id INTEGER PRIMARY KEY AUTOINCREMENT, "
     "context BLOB NOT NULL, bundle BLOB NOT NULL, value BLOB NOT NULL, checksum BLOB NOT NULL, "

@@ -41,7 +41,8 @@ class Subject:
 class Said:
     """A statement whose signature verified, in a bundle of `size` bytes.
 
-    `gaps` is what provenance leaves open, `admission` what an admission says; `unreadable`
+    `gaps` is what provenance leaves open, `commits` what it was built from, `admission` what an
+    admission says; `unreadable`
     is why its predicate says nothing.
     """
 
@@ -54,6 +55,7 @@ class Said:
     gaps: tuple[str, ...] = ()
     admission: Admission | None = None
     unreadable: str | None = None
+    commits: tuple[str, ...] = ()
 
     def names_of(self, digest: Digest) -> tuple[str | None, ...]:
         """What it calls the bytes of `digest`, for each subject that they are."""
@@ -83,6 +85,8 @@ class Said:
             document["signed"] = [[one.time.isoformat(), str(one.root)] for one in self.signed]
         if self.gaps:
             document["gaps"] = list(self.gaps)
+        if self.commits:
+            document["commits"] = list(self.commits)
         if self.admission is not None:
             view = self.admission
             until = None if view.until is None else view.until.isoformat()
@@ -107,6 +111,7 @@ class Said:
                 for name, digests in document["about"]
             ),
             gaps=tuple(document.get("gaps", ())),
+            commits=tuple(document.get("commits", ())),
             admission=None
             if let_in is None
             else Admission(let_in[0], _time(let_in[1]), let_in[2] and _time(let_in[2])),
@@ -121,12 +126,13 @@ def verify(evidence: Evidence, trust: TrustRoot, roots: Mapping[Digest, bytes]) 
 def _of(item: Signed, size: int) -> Said:
     statement = item.statement
     open_ends: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
     let_in, unreadable = None, None
     try:
         if statement.predicate_type == admission.TYPE:
             let_in = guarded(partial(admission.parse, statement.predicate), BadStatement)
         elif statement.predicate_type == provenance.TYPE:
-            open_ends = left_open(statement)
+            open_ends, commits = left_open(statement), built_from(statement)
     except BadStatement as error:
         unreadable = str(error)
     return Said(
@@ -137,6 +143,7 @@ def _of(item: Signed, size: int) -> Said:
         predicate_type=statement.predicate_type,
         subjects=tuple(Subject(one.name, one.digests) for one in statement.subjects),
         gaps=open_ends,
+        commits=commits,
         admission=let_in,
         unreadable=unreadable,
     )
@@ -146,6 +153,11 @@ def left_open(statement: Statement) -> tuple[str, ...]:
     """What a statement of provenance leaves open. Raises BadStatement."""
     view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
     return tuple(gaps(view, commit=True))
+
+
+def built_from(statement: Statement) -> tuple[str, ...]:
+    """The commits that a statement of provenance names. Raises BadStatement."""
+    return guarded(partial(provenance.parse, statement.predicate), BadStatement).commits
 
 
 def _time(text: str) -> datetime:
