@@ -24,8 +24,8 @@ from stemma_attestations import (
     policy_file,
     policy_input,
     policy_rego,
-    quarantine_request,
     policy_source_rule,
+    quarantine_request,
     statement,
     yaml_strict,
 )
