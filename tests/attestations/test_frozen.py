@@ -453,4 +453,5 @@ def test_the_head_is_remembered_as_it_was(tmp_path: Path) -> None:
     (written,) = tmp_path.glob("*.json")
     document = json_strict.load_object(written.read_bytes())
     assert document.pop("first") == str(Digest.of(store.read(entry_key(0))))  # since then
+    assert document.pop("check").startswith("sha256:")
     assert document == json_strict.load_object(frozen("seen-head.json"))

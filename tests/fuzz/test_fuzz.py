@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_a_mutation_can_be_made_again_and_goes_deep() -> None:
 @pytest.mark.parametrize(
     ("target", "broken"),
     [
-        ("json", ("stemma_attestations.json_strict._object", dict)),
+        ("json", ("stemma_attestations.json_strict._DECODER", json.JSONDecoder())),
         ("envelope", ("stemma_attestations.envelope.unbase64", lambda value, field: b"x")),
         ("statement", ("stemma_attestations.statement.text", lambda obj, key: obj.get(key))),
         ("manifest", ("stemma_attestations.manifest.check_paths", list)),

@@ -81,9 +81,21 @@ def _read(path: Path) -> Seen | None:
         if document["format"] != SEEN_FORMAT or type(n) is not int or n < 0:
             raise LedgerBroken(f"{path} is not a head of format {SEEN_FORMAT}")
         first = document.get("first")
-        return Seen(n, entry, path, None if first is None else Digest.parse(first))
+        if first is None:
+            return Seen(n, entry, path)
+        if document["check"] != _check(document):
+            raise LedgerBroken(
+                f"{path} (the head seen before) is damaged: other bytes than written"
+            )
+        return Seen(n, entry, path, Digest.parse(first))
     except (Malformed, KeyError, TypeError, AttributeError) as error:
         raise LedgerBroken(f"{path} (the head seen before) is damaged: {error}") from error
+
+
+def _check(document: dict[str, object]) -> str:
+    """A digest of all but itself. `first` is held against nothing in the ledger as `n` is."""
+    rest = {key: value for key, value in document.items() if key != "check"}
+    return str(Digest.of(canonical.dumps(rest)))
 
 
 def check_seen(store: Store, head: Head, seen: Seen | None) -> None:
@@ -133,6 +145,7 @@ def _write(path: Path, location: str, n: int, entry: Digest, first: Digest | Non
     document = {"format": SEEN_FORMAT, "location": location, "n": n, "entry": str(entry)}
     if first is not None:
         document["first"] = str(first)
+        document["check"] = _check(document)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
