@@ -95,7 +95,7 @@ def _log_entry(cms: CmsSignature, raw: bytes, attributes: Digest) -> dict[str, A
     if (kind.data(1), kind.data(2)) != (_KIND.encode(), _VERSION.encode()):
         raise SignatureRefused("a log entry of a kind that gitsign does not make")
     if not promise:
-        raise SignatureRefused(_LOGGED_NOWHERE)
+        raise SignatureRefused("its log promises no time (sign with `gitsign.rekorVersion` 1)")
     checkpoint = _Message.read(proof.data(5), {1}).data(1)
     return {
         "logIndex": str(entry.number(1)),

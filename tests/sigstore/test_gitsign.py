@@ -107,7 +107,7 @@ def test_a_certificate_that_had_lapsed_or_was_proven_by_nothing(sigstore: LocalS
     then = int((past + timedelta(minutes=5)).timestamp())
     assert who(sigstore, gitsigning.signature(sigstore, PAYLOAD, leaf=old, log_time=then))
     no(sigstore, gitsigning.signature(sigstore, PAYLOAD, logged=False), "rekorMode")
-    no(sigstore, gitsigning.signature(sigstore, PAYLOAD, promised=False), "rekorMode")
+    no(sigstore, gitsigning.signature(sigstore, PAYLOAD, promised=False), "rekorVersion")
 
 
 def test_an_entry_of_another_signature(sigstore: LocalSigstore) -> None:
