@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from stemma_registry.policysync import place, syncing
 from stemma_registry.policysync.syncing import Desk
 from stemma_registry.tagging import listing, reading, signatures
 from stemma_registry.tagging.keeping import Keeper
+from tests.dossier.scene import DossierScene
 from tests.git import certified
 from tests.git.repositories import FORMATS, Checkout
 from tests.git.tagged import SCOPE, Tagged, result
@@ -29,6 +31,10 @@ from tests.world import World
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 M = "models/m"
 NAME = "git.example.org/acme/policy"
+SOURCE = (
+    'format: urn:stemma:policy:v0.1\nrules:\n  - names: ["**"]\n    bom: none\n'
+    "    provenance: {source: {signed_by: [alice]}}\n"
+)
 OPEN = b"format: urn:stemma:policy:v0.1\nstages: [prod]\nrules:\n  - names: ['**']\n"
 
 
@@ -111,11 +117,7 @@ def test_a_signed_commit_is_evidence(tmp_path: Path, sigstore: LocalSigstore) ->
     world.checkout = checkout.root
     root = certified.bring_root(world, sigstore)
     certified.trust(world, sigstore, root, [git_signature.TYPE], ["models/**"])
-    source = (
-        'format: urn:stemma:policy:v0.1\nrules:\n  - names: ["**"]\n    bom: none\n'
-        "    provenance: {source: {signed_by: [alice]}}\n"
-    )
-    terms = Terms(policy=policy_file.parse(source.encode(), "p"))
+    terms = Terms(policy=policy_file.parse(SOURCE.encode(), "p"))
 
     def passes(name: str) -> bool:
         with Repository.open(checkout.root) as repository:
@@ -136,6 +138,30 @@ def test_a_signed_commit_is_evidence(tmp_path: Path, sigstore: LocalSigstore) ->
         else:
             with pytest.raises(NotVerified, match="may not say so here"):
                 passes(f"models/m{n}:1")
+
+
+def test_it_goes_along_in_a_dossier(tmp_path: Path, sigstore: LocalSigstore) -> None:
+    """A machine that has only the file reaches the same verdict, by the root in it."""
+    checkout = Checkout.make(tmp_path / "work")
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world")
+    world.checkout = checkout.root
+    root = certified.bring_root(world, sigstore)
+    certified.trust(world, sigstore, root, [git_signature.TYPE], ["acme/**"])
+    checkout.commit("train", train__py="x")
+    certified.sign_head(checkout, sigstore)
+    scene = DossierScene(tmp_path / "world", world)
+    with Repository.open(checkout.root) as repository:
+        taking.take(
+            world.registry, world.trust, world.signer("owner"), (repository, None), world.now
+        )
+    raw = SOURCE.encode()
+    terms = Terms(policy_file.parse(raw, "p"))
+    path = scene.make(terms=terms, policy=raw)
+    held = replace(terms.policy, name="p")
+    assert scene.verify(path, policy=held).passed
+    with pytest.raises(NotVerified, match="no signature of it is here"):
+        scene.verify(scene.make(terms=Terms()), policy=held)
 
 
 def test_policy_from_a_commit_of_an_identity(tmp_path: Path, sigstore: LocalSigstore) -> None:
