@@ -129,7 +129,9 @@ def _lacks(request: Request, words: list[SourceWord], kind: str, by: tuple[str, 
     """Why what was said does not do: nobody said it, or nobody who may, or too few."""
     what = _WORDS[kind]
     if not words:
-        return f"no {what} of it is here that a listed key or identity made (`stemma import commits`)"
+        return (
+            f"no {what} of it is here that a listed key or identity made (`stemma import commits`)"
+        )
     voices: list[frozenset[str]] = []
     others: set[str] = set()
     for word in words:
