@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import cms as asn1_cms
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from stemma_attestations import gitobject, gitsign
+from stemma_attestations import gitobject, gitsign, octets
 from stemma_attestations.certified import Certified
 from stemma_attestations.cms import CmsSignature
 from stemma_attestations.digest import Digest
@@ -234,3 +237,36 @@ def test_a_changed_byte(sigstore: LocalSigstore) -> None:
 def test_every_changed_byte(sigstore: LocalSigstore) -> None:
     for seed in range(3):
         _flips(sigstore, 1, seed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_whatever_is_read_another_library_reads_alike(data: st.DataObject) -> None:
+    """Bytes of a real signature, changed anywhere: refused, or nothing differs for asn1crypto."""
+    der_bytes = bytearray(octets.armoured(_fixture("offline.commit").signature, gitsign.LABEL))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(der_bytes) - 1))
+        match data.draw(st.sampled_from(("set", "cut", "put"))):
+            case "set":
+                der_bytes[at] = data.draw(st.integers(0, 255))
+            case "cut":
+                del der_bytes[at : at + data.draw(st.integers(1, 4))]
+            case _:
+                der_bytes[at:at] = data.draw(st.binary(min_size=1, max_size=4))
+    try:
+        found = CmsSignature.parse(bytes(der_bytes))
+    except Malformed:
+        return
+    theirs = asn1_cms.ContentInfo.load(bytes(der_bytes), strict=True)["content"]
+    (info,) = theirs["signer_infos"]
+    (certificate,) = theirs["certificates"]
+    attributes = {one["type"].dotted: one["values"] for one in info["signed_attrs"]}
+    beside = {one["type"].dotted: one["values"] for one in info["unsigned_attrs"]}
+    assert found.signature == info["signature"].native
+    assert found.attributes == info["signed_attrs"].untag().dump()
+    assert found.certificate == certificate.dump()
+    assert found.digest == attributes["1.2.840.113549.1.9.4"][0].native
+    if found.log_entry is None:
+        assert "1.3.6.1.4.1.57264.3.1" not in beside
+    else:
+        assert found.log_entry in beside["1.3.6.1.4.1.57264.3.1"][0].dump()
