@@ -142,14 +142,29 @@ def verify_each(
     At least one does. `roots` are the bytes of those at hand. Raises SignatureRefused
     with every reason.
     """
-    found: dict[Digest, Verified] = {}
+    return _each(wanted, roots, lambda root, digest: verify(raw, root, pin=digest))
+
+
+def verify_each_message(
+    raw: bytes, artifact: Digest, wanted: Iterable[Digest], roots: Mapping[Digest, bytes]
+) -> dict[Digest, VerifiedMessage]:
+    """`verify_message` under every one of the `wanted` trusted roots, as `verify_each`."""
+    return _each(
+        wanted, roots, lambda root, digest: verify_message(raw, artifact, root, pin=digest)
+    )
+
+
+def _each(
+    wanted: Iterable[Digest], roots: Mapping[Digest, bytes], work: Callable[[bytes, Digest], T]
+) -> dict[Digest, T]:
+    found: dict[Digest, T] = {}
     reasons = []
     for digest in wanted:
         if digest not in roots:
             reasons.append(f"the trusted root {digest.short} is not on this machine")
             continue
         try:
-            found[digest] = verify(raw, roots[digest], pin=digest)
+            found[digest] = work(roots[digest], digest)
         except SignatureRefused as error:
             reasons.append(str(error))
     if not found:
@@ -158,8 +173,8 @@ def verify_each(
     return found
 
 
-def speaker(found: Mapping[Digest, Verified]) -> tuple[Certified, Times]:
-    """Who signed a bundle that verifies under these roots, and what each proves about when.
+def speaker(found: Mapping[Digest, Proof]) -> tuple[Certified, Times]:
+    """Who made a signature that verifies under these roots, and what each proves about when.
 
     The certificate is one, so whom it names is the same under all of them.
     """

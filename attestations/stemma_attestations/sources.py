@@ -9,10 +9,10 @@ trust root, for the name that is judged.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
-from stemma_attestations import gitobject, gitsigned
+from stemma_attestations import gitobject, gitsigner
 from stemma_attestations.accepted import verified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import (
@@ -25,7 +25,6 @@ from stemma_attestations.errors import (
 from stemma_attestations.gitobject import ObjectFormat, Signed
 from stemma_attestations.grants import distinct
 from stemma_attestations.guarding import guarded
-from stemma_attestations.keys import PublicKey
 from stemma_attestations.policy import SourceRule
 from stemma_attestations.predicates import git_signature
 from stemma_attestations.predicates import verdict as vsa
@@ -37,15 +36,16 @@ LEVEL = re.compile(r"SLSA_SOURCE_LEVEL_([1-9])\Z", re.ASCII)
 _WORDS = {COMMIT: "signature", TAG: "signed tag", SUMMARY: "source summary"}
 
 
-def of_object(commit: str, kind: str, raw: bytes, keys: Iterable[PublicKey]) -> SourceWord:
+def of_object(
+    commit: str, kind: str, raw: bytes, trust: TrustRoot, roots: Mapping[Digest, bytes]
+) -> SourceWord:
     """What the raw bytes of a signed commit or tag say about `commit`.
 
-    `keys` are those that are asked; the signature has to be one of theirs. Raises Malformed
-    for bytes that are about something else, SignatureRefused.
+    `roots` are the Sigstore trusted roots at hand. Raises Malformed for bytes that are about
+    something else, SignatureRefused.
     """
-    signed = signed_part(commit, kind, raw)
-    key = guarded(partial(gitsigned.verify, signed, list(keys)))
-    return SourceWord(kind, git_signature.TYPE, key.id)
+    by = gitsigner.who(signed_part(commit, kind, raw), trust, roots)
+    return SourceWord(kind, git_signature.TYPE, by.id, by.certified, by.signed)
 
 
 def signed_part(commit: str, kind: str, raw: bytes) -> Signed:
@@ -129,7 +129,9 @@ def _lacks(request: Request, words: list[SourceWord], kind: str, by: tuple[str, 
     """Why what was said does not do: nobody said it, or nobody who may, or too few."""
     what = _WORDS[kind]
     if not words:
-        return f"no {what} of it is here that a listed key made (`stemma import commits`)"
+        return (
+            f"no {what} of it is here that a listed key or identity made (`stemma import commits`)"
+        )
     voices: list[frozenset[str]] = []
     others: set[str] = set()
     for word in words:

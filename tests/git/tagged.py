@@ -77,8 +77,9 @@ class Tagged:
     ) -> Synced:
         world = self.world
         with Repository.open(self.checkout.root) as repository:
-            keeper = Keeper(world.home, SCOPE, world.trust.digest)
-            listed = reading.read(repository, signatures.by_keys_of(world.trust), keeper)
+            roots = world.registry.trusted_roots.present(world.trust.roots)
+            keeper = Keeper(world.home, SCOPE, signatures.basis(world.trust, roots))
+            listed = reading.read(repository, signatures.by(world.trust, roots), keeper)
             keeper.save()
             desk = Desk(world.registry, world.trust, world.signer(by), world.now)
             done = syncing.sync(

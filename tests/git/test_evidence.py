@@ -186,7 +186,11 @@ def test_strangers_and_others_names_do_not_count(
     commit(checkout, ssh(tmp_path, "mallory"))
     train(world)
     take(world, checkout)
-    refused(world, policy("{signed_by: any}"), "no signature of it is here that a listed key made")
+    refused(
+        world,
+        policy("{signed_by: any}"),
+        "no signature of it is here that a listed key or identity made",
+    )
     bob = trusted(world, tmp_path, "bob", ["other/**"])
     commit(checkout, bob, "by bob")
     train(world, "models/m:2")

@@ -429,11 +429,11 @@ def test_the_list_is_that_of_gto(tagged: Tagged) -> None:
     world = tagged.world
     with Repository.open(tagged.checkout.root) as repository:
         keeper = Keeper(world.home, SCOPE, world.trust.digest)
-        found = reading.read(repository, signatures.by_keys_of(world.trust), keeper)
+        found = reading.read(repository, signatures.by(world.trust, {}), keeper)
     m, n, o = listing.fold(found.tags)
-    told = [(v.version, listing.signer(v.tag, world.trust.label)) for v in m.versions]
+    told = [(v.version, listing.signer(v.tag, world.trust)) for v in m.versions]
     assert told == [("v1.0.0", "ada"), ("v2.0.0", "unsigned")]
-    stages = {s: listing.signer(t, world.trust.label) for s, t in m.versions[1].stages.items()}
+    stages = {s: listing.signer(t, world.trust) for s, t in m.versions[1].stages.items()}
     assert stages == {"dev": "not listed", "prod": "ada"}
     assert (n.name, n.versions, o.deprecated) == ("n", [], True)
     assert [(v.version, v.commit, list(v.stages)) for v in o.versions] == [(None, first, ["prod"])]
@@ -445,7 +445,7 @@ def test_facts_that_somebody_else_may_write_are_not_read(tagged: Tagged) -> None
     tagged.sync(dry_run=True)
     (path,) = tagged.world.home.tags.iterdir()
     signer = tagged.key("ada")[1].id
-    forged = path.read_text().replace("true, null", f'true, "{signer}"')
+    forged = path.read_text().replace("true, null", f'true, ["{signer}", null, []]')
     path.write_text(forged)
     path.chmod(0o666)
     assert tag in forged

@@ -29,7 +29,7 @@ MAX_VOICES = 100
 
 @dataclass(frozen=True)
 class Voice:
-    """A signed object of Git: the SHA-256 of its bytes, and the id of the key that signed."""
+    """A signed object of Git: the SHA-256 of its bytes, and the id of who signed."""
 
     kind: str
     object: Digest

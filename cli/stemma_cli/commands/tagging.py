@@ -137,11 +137,13 @@ def _read(
     from stemma_registry.gitrepo.repository import Repository
     from stemma_registry.tagging import reading, signatures
     from stemma_registry.tagging.keeping import Keeper
+    from stemma_registry.trust.roots import TrustedRoots
 
     with Repository.open(place) as repository:
         name = scope or reading.name_of(repository, place)
-        keeper = Keeper(session.home, name, trust.digest)
-        found = reading.read(repository, signatures.by_keys_of(trust), keeper)
+        roots = TrustedRoots(session.home.roots).present(trust.roots)
+        keeper = Keeper(session.home, name, signatures.basis(trust, roots))
+        found = reading.read(repository, signatures.by(trust, roots), keeper)
         keeper.save()
         yield repository, name, keeper, found
 
@@ -213,8 +215,7 @@ def _row(one: Artifact, version: Version, trust: TrustRoot) -> list[str]:
     tag = version.tag
     when = tag.fact.time if tag is not None else None
     stages = [
-        f"#{stage} ({listing.signer(by, trust.label)})"
-        for stage, by in sorted(version.stages.items())
+        f"#{stage} ({listing.signer(by, trust)})" for stage, by in sorted(version.stages.items())
     ]
     return [
         one.name + (" (deprecated)" if one.deprecated else ""),
@@ -222,7 +223,7 @@ def _row(one: Artifact, version: Version, trust: TrustRoot) -> list[str]:
         version.commit[:12],
         ", ".join(stages) or "-",
         _time(when) or "-",
-        listing.signer(tag, trust.label) if tag is not None else "-",
+        listing.signer(tag, trust) if tag is not None else "-",
     ]
 
 
@@ -243,9 +244,9 @@ def _version(version: Version, trust: TrustRoot) -> dict[str, Any]:
         "commit": version.commit,
         "tag": tag.name if tag else None,
         "time": _time(tag.fact.time) if tag else None,
-        "signed_by": listing.signer(tag, trust.label) if tag else None,
+        "signed_by": listing.signer(tag, trust) if tag else None,
         "stages": {
-            stage: {"tag": by.name, "signed_by": listing.signer(by, trust.label)}
+            stage: {"tag": by.name, "signed_by": listing.signer(by, trust)}
             for stage, by in sorted(version.stages.items())
         },
     }

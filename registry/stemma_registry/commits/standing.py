@@ -57,10 +57,12 @@ def behind(
     }
 
 
-def signed_objects(view: Snapshot, store: Store, nodes: Mapping[int, str]) -> dict[Digest, bytes]:
+def signed_objects(
+    view: Snapshot, store: Store, roots: Mapping[Digest, bytes], nodes: Mapping[int, str]
+) -> dict[Digest, bytes]:
     """The raw objects that a verdict would count for these commits, by their digests."""
     signed = query.facts_of(view.connection, nodes, git_signature.TYPE)
-    look = _Look(view, store, {})
+    look = _Look(view, store, roots)
     return {
         one.blob: raw
         for node, facts in signed.items()
@@ -83,12 +85,15 @@ class _Look:
     def verified(
         self, commit: str, facts: Sequence[Fact]
     ) -> Iterator[tuple[GitObject, bytes, SourceWord]]:
-        """The objects about a commit that a key of the trust root signed, with their bytes."""
-        keys = [signer.key for signer in self.view.trust.signers if signer.key is not None]
+        """The objects about a commit that somebody signed who can be known, with their bytes."""
         for one in self._listed(commit, facts):
             with contextlib.suppress(*sources.REFUSALS, BlobMissing, Damaged):
                 raw = get_bytes(self.store, one.blob, LIMITS.git_signed_bytes)
-                yield one, raw, sources.of_object(commit, one.kind, raw, keys)
+                yield (
+                    one,
+                    raw,
+                    sources.of_object(commit, one.kind, raw, self.view.trust, self.roots),
+                )
 
     def _listed(self, commit: str, facts: Sequence[Fact]) -> Iterator[GitObject]:
         """The objects that statements list for a commit: each once, strangers' fewer."""

@@ -46,6 +46,7 @@ class Gathering:
     """Members by their bytes; whatever comes twice is in there once, as what it came first."""
 
     store: Store
+    roots: Mapping[Digest, bytes]  # Sigstore's, by which signed Git objects are read
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     roles: dict[Digest, Role] = field(default_factory=dict)
     numbers: set[int] = field(default_factory=set)  # of the ledger entries that carry it
@@ -105,7 +106,7 @@ class Gathering:
             about = query.facts_of(view.connection, behind, kind)
             for one in sorted(about):
                 self._statements(view, about[one])
-        self.objects = standing.signed_objects(view, self.store, behind)
+        self.objects = standing.signed_objects(view, self.store, self.roots, behind)
 
     def signed_objects(self, entries: Iterable[LedgerEntry]) -> None:
         """Add the signed Git objects that these entries hold: anybody may list any bytes."""

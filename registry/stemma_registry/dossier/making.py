@@ -75,7 +75,7 @@ def make(
         subject, name = attached.subject_of(view, found)
         if name is None:
             raise Refused(f"{wanted.text} has no name, and a dossier is for a NAME:VERSION")
-        gathered = Gathering(registry.store)
+        gathered = Gathering(registry.store, registry.trusted_roots.present(view.trust.roots))
         asked = any(rule.source is not None for rule in wanted.terms.policy.rules)
         gathered.ancestry(view, found.node, asked)
         said = _finish(registry, view, gathered, wanted, verdict, warnings)

@@ -90,7 +90,8 @@ def sync(desk: Desk, place: Place, path: str, dry_run: bool = False) -> Synced:
         last = recorded.last(desk.registry, view, place.repository, path)
         heard = list[Heard]()
         if not _is_settled(desk, place, path, here, last):
-            by = desk.trust, place.repository, desk.now
+            roots = desk.registry.trusted_roots.present(desk.trust.roots)
+            by = desk.trust, roots, place.repository, desk.now
             heard = voices.require(place.repo, place.commit, *by)
         found = offered.read(place.repo, place.commit, path)
         _check_rego(found)
@@ -143,8 +144,8 @@ def _check_trust(desk: Desk, repository: str | None, new: TrustRoot | None) -> N
     able = [
         frozenset({signer.principal})
         for signer in new.signers
-        if signer.key is not None
-        and signer.valid_at(desk.now, None)
+        # An identity signs with gitsign, and proves when.
+        if signer.valid_at(desk.now, None if signer.key is not None else desk.now)
         and any(grant.covers(POLICY, repository) for grant in signer.grants)
     ]
     needed = new.needed(POLICY, repository)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
-from stemma_attestations import gitsigned
+from stemma_attestations import gitsigner
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
 from stemma_attestations.gitobject import Signed
 from stemma_attestations.grants import distinct
-from stemma_attestations.guarding import guarded
 from stemma_attestations.predicates.policy_sync import COMMIT, MAX_VOICES, POLICY, TAG, Voice
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.errors import Damaged
@@ -31,29 +29,35 @@ class Heard:
 
 
 def require(
-    repo: Repository, commit: str, trust: TrustRoot, repository: str | None, now: datetime
+    repo: Repository,
+    commit: str,
+    trust: TrustRoot,
+    roots: Mapping[Digest, bytes],
+    repository: str | None,
+    now: datetime,
 ) -> list[Heard]:
     """The signatures that count, enough of them. Raises SignatureRefused, Damaged.
 
     The commit itself need not be signed: a signed tag on it says the same, and that is how a
     merge that a forge made is signed.
     """
-    keys = [signer.key for signer in trust.signers if signer.key is not None]
     heard, refusals = list[Heard](), list[str]()
     for kind, label, raw, signed in _signed(repo, commit):
         if signed is None:
             refusals.append(f"{label} is not signed")
             continue
         try:
-            key = guarded(partial(gitsigned.verify, signed, keys), SignatureRefused)
+            by = gitsigner.who(signed, trust, roots)
         except SignatureRefused as error:
             refusals.append(f"{label}: {error}")
             continue
-        who = trust.principals(key.id, POLICY, repository, now)
+        known = trust.introducing(by.certified)
+        who = known.principals(by.id, POLICY, repository, now, by.signed)
         if who:
-            heard.append(Heard(Voice(kind, Digest.of(raw), key.id), who, raw))
+            heard.append(Heard(Voice(kind, Digest.of(raw), by.id), who, raw))
         else:
-            refusals.append(f"{label}: {trust.refusal(key.id, POLICY, _subject(repository), ())}")
+            why = known.refusal(by.id, POLICY, _subject(repository), by.signed)
+            refusals.append(f"{label}: {why}")
     needed = trust.needed(POLICY, repository)
     count = distinct(one.principals for one in heard)
     if count < needed:

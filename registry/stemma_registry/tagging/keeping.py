@@ -1,7 +1,7 @@
 """What is known of tag objects, kept in the home: a tag object never changes.
 
-Facts only: what it says, and whose signature verifies by the keys of one trust root. What the
-signer may say is asked anew every time.
+Facts only: what it says, and whose signature verifies by the keys and Sigstore roots of one trust
+root. What the signer may say is asked anew every time.
 """
 
 from __future__ import annotations
@@ -12,23 +12,27 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stemma_attestations import json_strict
+from stemma_attestations.certified import Certified
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Malformed
+from stemma_attestations.gitsigner import GitSigner
+from stemma_attestations.times import Dated, format_time, parse_time
 from stemma_registry import files, stat_cache
 from stemma_registry.config import LIMITS, Home
 
-FORMAT = "urn:stemma:tag-facts:v0.1"
+FORMAT = "urn:stemma:tag-facts:v0.2"
 
 
 @dataclass(frozen=True)
 class Fact:
     """A ref's object. `name` is the tag's own header, None of a lightweight tag's commit.
 
-    `fault` is why it is no tag of a commit, `signer` the id of the key that signed it.
+    `fault` is why it is no tag of a commit, `by` who signed it, and `why` why a certificate's
+    signature is nobody's.
     """
 
     name: str | None
@@ -36,7 +40,8 @@ class Fact:
     time: int | None = None
     tagger: str = ""
     signed: bool = False
-    signer: str | None = None
+    by: GitSigner | None = None
+    why: str = ""
     fault: str = ""
 
     @property
@@ -48,13 +53,14 @@ class Fact:
             self.time,
             self.tagger,
             self.signed,
-            self.signer,
+            _said(self.by),
+            self.why,
             self.fault,
         ]
 
 
 class Keeper:
-    """The facts of one repository, as one trust root's keys verify them."""
+    """The facts of one repository, as one trust root's keys and roots verify them."""
 
     def __init__(self, home: Home, repository: str, keys: Digest) -> None:
         name = hashlib.sha256(f"{keys} {repository}".encode()).hexdigest()[:32]
@@ -121,8 +127,28 @@ class Keeper:
         return facts, folders if isinstance(folders, dict) else {}
 
 
+def _said(by: GitSigner | None) -> list[Any] | None:
+    """An id; of an identity its document, and the times."""
+    if by is None:
+        return None
+    document = by.certified.encode().decode() if by.certified is not None else None
+    return [by.id, document, [[format_time(one.time), str(one.root)] for one in by.signed]]
+
+
+def _by(values: list[Any] | None) -> GitSigner | None:
+    if values is None:
+        return None
+    name, document, signed = values
+    who = Certified.parse(document.encode()) if document is not None else None
+    if not isinstance(name, str) or (who is not None and who.id != name):
+        raise ValueError("not who signed")
+    times = tuple(Dated(parse_time(time), Digest.parse(root)) for time, root in signed)
+    return GitSigner(name, who, times)
+
+
 def _fact(values: list[Any]) -> Fact:
-    fact = Fact(*values)
+    *before, by, why, fault = values
+    fact = replace(Fact(*before), by=_by(by), why=why, fault=fault)
     if not isinstance(fact.commit, str) or type(fact.time) not in (int, type(None)):
         raise ValueError("not a fact")
     return fact

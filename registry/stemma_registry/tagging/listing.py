@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stemma_attestations.gto import Act
+from stemma_attestations.trust import TrustRoot
 from stemma_registry.tagging.reading import Tag
 
 UNSIGNED, STRANGER = "unsigned", "not listed"
@@ -61,11 +62,12 @@ def fold(tags: Iterable[Tag]) -> list[Artifact]:
     return [found[name] for name in sorted(found)]
 
 
-def signer(tag: Tag | None, label: Callable[[str], str]) -> str:
+def signer(tag: Tag | None, trust: TrustRoot) -> str:
     """Who signed a tag, for people."""
     if tag is None or not tag.fact.signed:
         return UNSIGNED
-    return STRANGER if tag.fact.signer is None else label(tag.fact.signer)
+    by = tag.fact.by
+    return STRANGER if by is None else trust.introducing(by.certified).label(by.id)
 
 
 def _at(artifact: Artifact, commit: str) -> Version:

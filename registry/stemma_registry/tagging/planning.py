@@ -21,6 +21,7 @@ from datetime import datetime
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName
+from stemma_attestations.gitsigner import GitSigner
 from stemma_attestations.gto import Act
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import provenance, stage, status
@@ -35,7 +36,7 @@ from stemma_attestations.predicates.tags import (
     ROLLED_BACK,
     Seen,
 )
-from stemma_attestations.trust import described
+from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
 from stemma_registry.registry import Snapshot
@@ -81,7 +82,7 @@ class Result:
     def seen(self) -> Seen:
         """What is recorded."""
         tag, counts = self.tag, self.outcome != CLAIMED
-        signer = tag.fact.signer if counts else None
+        signer = tag.fact.by.id if counts and tag.fact.by else None
         who = self.principal if counts else None
         about = self.artifact if counts else None
         said = (self.outcome, tag.fact.time, signer, who, about)
@@ -133,16 +134,16 @@ class Planner:
         return results, settled
 
     def _judged(self, tag: Tag, against: str) -> Result:
-        signer = tag.fact.signer
+        by = tag.fact.by
         try:
             name = tag.said.name
         except BadName as error:
             return Result(tag, UNRESOLVED, str(error)) if not against else _claim(tag, against)
         if not self.view.trust.lets(self.signer, predicate.TYPE, name, self.now):
             return Result(tag, REFUSED, self._unlet(predicate.TYPE, name))
-        if against or signer is None:
+        if against or by is None:
             return _claim(tag, against)
-        result = Result(tag, UNRESOLVED, principal=self.view.trust.label(signer))
+        result = Result(tag, UNRESOLVED, principal=self._trust(by).label(by.id))
         if tag.said.act in (Act.CREATE, Act.DEPRECATE):
             result.become(PASSED, "a word of GTO's that names no version")
         return result
@@ -152,18 +153,23 @@ class Planner:
         fact, needs = tag.fact, NEEDS[tag.said.act]
         if not fact.signed:
             return "unsigned"
-        if fact.signer is None:
-            return "no key of the trust root signed it"
+        by = fact.by
+        if by is None:
+            return fact.why or "no key of the trust root signed it"
         try:
             name = tag.said.name
         except BadName:
             return ""
-        if not self.view.trust.authorises(fact.signer, needs, name, self.now):
-            return self.view.trust.refusal(fact.signer, needs, name, ())
+        if not self._trust(by).authorises(by.id, needs, name, self.now, by.signed):
+            return self._trust(by).refusal(by.id, needs, name, by.signed)
         ahead = (fact.time or 0) - self.now.timestamp()
         if fact.time is None or ahead > LIMITS.tag_skew_seconds:
             return "its time is in the future" if fact.time else "it has no time"
         return ""
+
+    def _trust(self, by: GitSigner) -> TrustRoot:
+        """The trust root, knowing whom a certificate names."""
+        return self.view.trust.introducing(by.certified)
 
     def _unlet(self, kind: str, name: str) -> str:
         return f"the trust root does not let {described(self.signer)} say {kind} about {name}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stemma_attestations import gitobject, gto
 from stemma_attestations.gitobject import Signed
+from stemma_attestations.gitsigner import GitSigner
 from stemma_attestations.gto import Said
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
@@ -20,8 +21,8 @@ from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.tagging.keeping import Fact, Keeper
 
 PREFIX = "refs/tags/"
-# The id of the key, or identity, whose signature it is; None where none verifies that is listed.
-SignerOf = Callable[[Signed], str | None]
+# Whose signature it is; else why it is nobody's, as far as there is more to say than that.
+SignerOf = Callable[[Signed], GitSigner | str]
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,11 @@ def _fact(name: str, found: bulk.Found, signer_of: SignerOf) -> Fact:
         return Fact(None, "", fault=str(error))
     if tag.kind != "commit":
         return Fact(tag.name, "", fault=f"it points to a {tag.kind}, not to a commit")
-    signer = signer_of(tag.signed) if tag.signed is not None else None
-    return Fact(tag.name, tag.object, tag.time, tag.tagger, tag.signed is not None, signer)
+    fact = Fact(tag.name, tag.object, tag.time, tag.tagger, tag.signed is not None)
+    if tag.signed is None:
+        return fact
+    by = signer_of(tag.signed)
+    return replace(fact, why=by) if isinstance(by, str) else replace(fact, by=by)
 
 
 def name_of(repository: Repository, path: Path) -> str:

@@ -1,25 +1,31 @@
-"""Whose signature a tag has: that of a key which the trust root lists, or nobody's."""
+"""Whose signature a tag has: that of a key or an identity the trust root lists, or nobody's."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 
-from stemma_attestations import gitsigned
+from stemma_attestations import gitsigned, gitsigner
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import SignatureRefused
 from stemma_attestations.gitobject import Signed
-from stemma_attestations.guarding import guarded
+from stemma_attestations.gitsigner import GitSigner
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.tagging.reading import SignerOf
 
 
-def by_keys_of(trust: TrustRoot) -> SignerOf:
-    """Tells the id of the listed key that signed."""
-    keys = tuple(signer.key for signer in trust.signers if signer.key is not None)
+def by(trust: TrustRoot, roots: Mapping[Digest, bytes]) -> SignerOf:
+    """Tells who signed; `roots` are the Sigstore trusted roots of this machine."""
 
-    def signer_of(signed: Signed) -> str | None:
+    def signer_of(signed: Signed) -> GitSigner | str:
         try:
-            return guarded(partial(gitsigned.verify, signed, keys), SignatureRefused).id
-        except SignatureRefused:
-            return None
+            return gitsigner.who(signed, trust, roots)
+        except SignatureRefused as error:
+            return str(error) if gitsigned.is_certified(signed) else ""
 
     return signer_of
+
+
+def basis(trust: TrustRoot, roots: Mapping[Digest, bytes]) -> Digest:
+    """What that hangs on: the trust root, and which of its trusted roots are here."""
+    present = [str(root) for root in trust.roots if root in roots]
+    return Digest.of(" ".join([str(trust.digest), *present]).encode()) if present else trust.digest
