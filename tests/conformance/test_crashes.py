@@ -56,15 +56,17 @@ ENTRIES = [
 PLACES = [(module, name, case) for module, name, cases in ENTRIES for case in cases]
 
 
+def forget() -> None:
+    """A trusted root or a key that was read before would not be read again."""
+    for cache in (keyless._load, keys._public_key, keys._parsed):
+        cache.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> Iterator[None]:
-    """A trusted root or a key that was read before would not be read again."""
-    caches = (keyless._load, keys._public_key, keys._parsed)
-    for cache in caches:
-        cache.cache_clear()
+    forget()
     yield
-    for cache in caches:
-        cache.cache_clear()
+    forget()
 
 
 class Bomb:
@@ -107,15 +109,15 @@ def test_it_is_not_verified(
         bomb = Bomb(make)
         with monkeypatch.context() as patch:
             planted(patch, module, name, bomb)
-            keyless._load.cache_clear()
+            forget()
             answer = judge(asked)
             assert (answer.accepted, answer.crashed) == (False, False), answer
             assert "\n" not in answer.reason
             assert bomb.called, "it is no way to a verdict"
-            keyless._load.cache_clear()
+            forget()
             before = bomb.called
             assert vouched(request) == (bomb.called == before)
-    keyless._load.cache_clear()
+    forget()
     assert judge(asked).accepted
 
 
