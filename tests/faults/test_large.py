@@ -78,6 +78,7 @@ def test_the_limit_is_one(seat: Seat) -> None:
     limited(seat, "--version").expect(0)
 
 
+@pytest.mark.slow
 def test_one_gigabyte(seat: Seat) -> None:
     there_and_back(seat, GIGABYTE)
 

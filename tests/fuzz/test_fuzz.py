@@ -41,7 +41,7 @@ def test_every_target_has_seeds_that_it_accepts() -> None:
     assert [name for name in TARGETS if not run.accepted[name]] == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_guided_by_coverage(seed: int) -> None:
     said = fuzzed(ALL, "--runs", "8000", f"--seed={seed}", seconds=240)
     assert "slowest input" in said

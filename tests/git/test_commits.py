@@ -96,11 +96,11 @@ def test_what_a_repository_cannot_tell(
     assert run("trace", "git:main..", "--repo", str(tmp_path)).code == 3
 
 
-@pytest.mark.parametrize("form", ["tree", "table", "jsonl", "csv", "dot", "mermaid", "html"])
-def test_a_range_can_be_shown_in_every_form(run: Run, history: dict[str, str], form: str) -> None:
-    done = run("trace", f"git:{history['2']}..main", "--format", form)
-    assert done.code == 0, done.err
-    assert "models/m:bad" in done.out
+def test_a_range_can_be_shown_in_every_form(run: Run, history: dict[str, str]) -> None:
+    for form in ("tree", "table", "jsonl", "csv", "dot", "mermaid", "html"):
+        done = run("trace", f"git:{history['2']}..main", "--format", form)
+        assert done.code == 0, done.err
+        assert "models/m:bad" in done.out
 
 
 def test_a_sha256_checkout_is_captured(run: Run, code: Checkout) -> None:

@@ -121,8 +121,8 @@ def _collect_without_looking_again(patch: pytest.MonkeyPatch) -> None:
     "broken",
     [
         _never_look,
-        _never_wait,
-        _collect_without_looking_again,
+        pytest.param(_never_wait, marks=pytest.mark.slow),
+        pytest.param(_collect_without_looking_again, marks=pytest.mark.slow),
         # A rarer interleaving. That no deletion may start late has a test of its own
         # (test_collect_races): 2,000 random schedules did not hit on what it prevents.
         pytest.param(_believe_that_all_was_put_again, marks=pytest.mark.slow),

@@ -96,7 +96,7 @@ def check(faulty: Faulty, world: World, told: Told) -> None:
 @pytest.mark.parametrize(
     ("seed", "share"),
     [
-        (1, 0.1),
+        pytest.param(1, 0.1, marks=pytest.mark.slow),
         (2, 0.4),
         *(pytest.param(seed, 0.05 * (seed % 12), marks=pytest.mark.slow) for seed in range(3, 40)),
     ],
