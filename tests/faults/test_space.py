@@ -149,7 +149,7 @@ def fill(root: Path, leave: int) -> Path:
     ("command", "folders"),
     [
         ("push", ["registry"]),
-        ("push", ["home"]),
+        pytest.param("push", ["home"], marks=pytest.mark.slow),
         ("quarantine", ["registry", "home"]),
         pytest.param("push many", ["registry"], marks=pytest.mark.slow),
         pytest.param("gc", ["registry"], marks=pytest.mark.slow),
