@@ -20,6 +20,7 @@ from stemma_attestations.errors import BadBundle, BadStatement, Malformed
 from stemma_attestations.foreign import Piece
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused
+from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import File, Repository
 
 NOTES, TREES = "refs/notes/", ("refs/attestations/", "refs/gittuf/attestations")
@@ -62,7 +63,7 @@ class Offer:
         for more commits than are taken in at once.
         """
         if text is None:
-            return cls(repository, frozenset(repository.having(sorted(known))))
+            return cls(repository, frozenset(bulk.kinds(repository, known)))
         first, dots, last = text.partition("..")
         if not dots:
             return cls(repository, frozenset([repository.resolve(first)]))

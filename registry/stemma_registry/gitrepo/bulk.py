@@ -22,8 +22,14 @@ class Found:
 
 
 def kinds(repository: Repository, names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """The kind and size of each object that is there, as Git has it: not held against its id."""
-    asked = "".join(f"{name}\n" for name in dict.fromkeys(names)).encode()
+    """The kind and size of each object that is there, as Git has it: not held against its id.
+
+    An id of the other object format is that of nothing here: Git would take a short one for the
+    beginning of another.
+    """
+    digits = gitobject.DIGITS[repository.object_format]
+    whole = (name for name in dict.fromkeys(names) if len(name) == digits)
+    asked = "".join(f"{name}\n" for name in whole).encode()
     if not asked:
         return {}
     told = program.run(repository.directory, "cat-file", "--batch-check", "--buffer", stdin=asked)

@@ -87,7 +87,7 @@ def _capture_sha256(working_directory: Path, pushed: Path) -> Captured | None:
                     commit=commit,
                     tree=repository.commit(commit).tree,
                     branch=repository.branch,
-                    remote=public_url(repository.remote or "") if repository.remote else None,
+                    remote=public_url(repository.remote or ""),
                     dirty=bool(changed),
                     diff=Digest.of(canonical.dumps(changed)) if changed else None,
                 )

@@ -209,23 +209,14 @@ class Repository:
             raise Refused(f"a range of more than {most} commits; name a narrower one")
         return found
 
-    def having(self, names: Sequence[str]) -> set[str]:
-        """Which of these objects are here."""
-        own = [name for name in names if len(name) == gitobject.DIGITS[self.object_format]]
-        asked = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--buffer")
-        told = program.run(self.directory, *asked, stdin="".join(f"{n}\n" for n in own).encode())
-        lines = (line.split(" ") for line in told.decode(errors="replace").splitlines())
-        return {name for name, kind in lines if kind != "missing"}
-
     def descendants(self, name: str, among: Sequence[str]) -> set[str]:
-        """Those of these commits that contain another one. What is not here is left out."""
-        here = sorted(self.having(among))
-        wanted = "".join(f"{line}\n" for line in (f"^{name}", *here))
+        """Those of these commits, which are all here, that contain another one."""
+        wanted = "".join(f"{line}\n" for line in (f"^{name}", *among))
         asked = ("rev-list", "--ancestry-path", f"--max-count={LIMITS.git_commits + 1}", "--stdin")
         found = program.run(self.directory, *asked, stdin=wanted.encode()).decode().split()
         if len(found) > LIMITS.git_commits:
             raise Refused(f"more than {LIMITS.git_commits} commits; name a later one")
-        return set(found).intersection(here)
+        return set(found).intersection(among)
 
     def require_whole(self) -> None:
         """Raises Refused for a shallow repository: it does not know what came before what."""

@@ -20,7 +20,7 @@ from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused, Unavailable
 from stemma_registry.gate import Subject, Terms
-from stemma_registry.gitrepo import program
+from stemma_registry.gitrepo import bulk, program
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.lineage import erased, status
 from stemma_registry.pointers.contents import EXTENDED
@@ -120,7 +120,7 @@ def of_push(repo: Repository, remote: str, pushed: Sequence[Line]) -> list[Chang
     if not wanted:
         return []
     known = {line.remote for line in pushed if line.remote.strip("0")}
-    known = repo.having(sorted(known))
+    known = set(bulk.kinds(repo, known))
     known |= {ref.peeled for ref in repo.refs(f"refs/remotes/{remote}/") if _is_name(remote)}
     return among(repo, repo.between(wanted, sorted(known)))
 

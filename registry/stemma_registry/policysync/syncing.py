@@ -26,6 +26,7 @@ from stemma_registry import custody, files
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.custody import Target
 from stemma_registry.errors import NotFound, Overtaken, Refused
+from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger.entry import PUSH, STATUS, TRUST, Event
 from stemma_registry.policysync import adopted, offered, recorded, voices
@@ -172,7 +173,7 @@ def _contains(repo: Repository, old: str, new: str, who: str) -> None:
     """Raises SignatureRefused for a commit that goes back, or aside."""
     if old == new:
         return
-    if old not in repo.having([old]) or repo.between([old], [new]):
+    if old not in bulk.kinds(repo, [old]) or repo.between([old], [new]):
         raise SignatureRefused(
             f"commit {new[:12]} does not contain {old[:12]}, which {who} took before: "
             "the branch was rewound, or replaced; a policy goes back by a new commit"

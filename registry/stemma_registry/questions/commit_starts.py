@@ -17,6 +17,7 @@ from pathlib import Path
 from stemma_attestations.digest import Digest
 from stemma_registry.catalogue import commits, query
 from stemma_registry.errors import NotFound, Refused
+from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge
 from stemma_registry.registry import Snapshot
@@ -76,7 +77,7 @@ def since(view: Snapshot, repository: Repository, first: str) -> dict[str, int]:
     A commit counts that no branch has any more: something may have been trained from it.
     """
     known, begin = commits.everyone(view.connection), repository.resolve(first)
-    after = repository.descendants(begin, sorted(known))
+    after = repository.descendants(begin, sorted(bulk.kinds(repository, known)))
     return {one: node for one, node in known.items() if one == begin or one in after}
 
 
@@ -84,5 +85,5 @@ def outside(view: Snapshot, place: Path) -> Outside:
     """How many commits of the registry a range cannot have considered."""
     with Repository.open(place) as repository:
         known = commits.everyone(view.connection)
-        here = repository.having(sorted(known))
+        here = bulk.kinds(repository, known)
         return Outside(len(known) - len(here), repository.worktree or repository.directory)
