@@ -12,15 +12,22 @@ but by that pointer's text, and SHA-1 can be collided.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.gitobject import BLOB, DIGITS, TREE, ObjectFormat, identify
+from stemma_attestations.gitobject import (
+    BLOB,
+    DIGITS,
+    EXECUTABLE,
+    TREE,
+    ObjectFormat,
+    identify,
+)
 from stemma_attestations.lfs_pointer import Pointer
 from stemma_attestations.manifest import Entry
 
-_FILE, _FOLDER = BLOB.encode(), TREE.encode()
+_FILE, _PROGRAM, _FOLDER = BLOB.encode(), EXECUTABLE.encode(), TREE.encode()
 
 
 FORMATS: tuple[ObjectFormat, ...] = ("sha1", "sha256")
@@ -49,7 +56,7 @@ class BlobHash:
 
 @dataclass
 class _Folder:
-    files: dict[bytes, bytes] = field(default_factory=dict)
+    files: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)  # mode, blob
     folders: dict[bytes, _Folder] = field(default_factory=dict)
 
 
@@ -70,15 +77,17 @@ def pointer_id(form: ObjectFormat, entry: Entry) -> bytes:
     return blob_id(form, pointer(entry))
 
 
-def tree_id(form: ObjectFormat, blobs: Mapping[str, bytes]) -> Digest:
-    """The tree of files (path -> raw blob id), each an ordinary one (mode 100644)."""
+def tree_id(
+    form: ObjectFormat, blobs: Mapping[str, bytes], executable: Container[str] = ()
+) -> Digest:
+    """The tree of files (path -> raw blob id), each an ordinary one (mode 100644) but for those."""
     top = _Folder()
     for path, blob in blobs.items():
         *parents, name = path.encode().split(b"/")
         here = top
         for parent in parents:
             here = here.folders.setdefault(parent, _Folder())
-        here.files[name] = blob
+        here.files[name] = _PROGRAM if path in executable else _FILE, blob
     return Digest("gitTree", _hash(form, top).hex())
 
 
@@ -93,7 +102,7 @@ def _hash(form: ObjectFormat, top: _Folder) -> bytes:
     for folder in order:  # which grows while it is walked
         order.extend(folder.folders.values())
     for folder in reversed(order):
-        items = [(name, _FILE, blob, name) for name, blob in folder.files.items()]
+        items = [(name, mode, blob, name) for name, (mode, blob) in folder.files.items()]
         # Git sorts a folder as if its name ended with a slash.
         items += [
             (name + b"/", _FOLDER, done[id(below)], name) for name, below in folder.folders.items()

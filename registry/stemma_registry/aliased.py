@@ -100,7 +100,7 @@ def known(view: Snapshot, store: Store | None, node: int) -> Known:
             shared[root] = labels(view, {others[0]})[others[0]]
         else:
             own[root] = _ROOT
-    for tree in trees.aliases(store, entries):
+    for tree in trees.aliases(view, store, node, entries):
         if query.node_id(view.connection, tree) is not None:
             own[tree] = "Git tree"
     return Known(own, shared)

@@ -100,6 +100,8 @@ class Limits:
     alias_files: int = 500_000
     tree_bytes: int = 16 * 1024 * 1024
     tree_search_bytes: int = 256 * 1024 * 1024
+    tree_layouts: int = 8  # of an artifact, said by those who published it from Git
+    layout_bytes: int = 4 * 1024 * 1024  # of a bundle that says one
     import_bytes: int = 64 * 1024 * 1024  # of one document of another tool
     import_seconds: float = 60.0  # all that a tracking server is asked together
     import_pages: int = 1_000

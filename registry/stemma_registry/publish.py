@@ -21,13 +21,14 @@ from stemma_attestations.errors import BadDigest
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.names import NameVersion, subject_name
 from stemma_attestations.policy import WITHOUT_COMMIT
-from stemma_attestations.predicates import dataset, lineage, mlbom, provenance
+from stemma_attestations.predicates import dataset, git_layout, lineage, mlbom, provenance
+from stemma_attestations.predicates.git_layout import Layout
 from stemma_attestations.predicates.provenance import GitSource, Input
 from stemma_attestations.relations import BUILD_OF, KINDS, RELATIONS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, TrustRoot, described
-from stemma_registry import directory, environment
+from stemma_registry import directory, environment, layouts
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
@@ -65,7 +66,8 @@ class Push:
     where it is None. Git is captured around `working_directory`. Without
     `stat_cache` every byte is read, whatever `stat` says of its file; without `tensors`
     no digests are taken of the tensors in it. With `tree` only those files of the directory
-    are; `known` ones belong to it that are not in it. With `source` that is the commit.
+    are; `known` ones belong to it that are not in it. With `source` that is the commit;
+    `layout` is how the files are committed, where that is known and does not go without saying.
     """
 
     directory: Path
@@ -82,6 +84,7 @@ class Push:
     tree: Tree | None = None
     known: Sequence[Known] = ()
     source: GitSource | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def publish(
         uploads.also(
             {e.sha256 for e in manifest.entries}, lambda lost: intake.again(manifest, lost)
         )
-        if heard is not None:
+        if heard is not None and not work.only_layout:
             work.listen(heard)
             warnings += work.tensors.notes
         entry = work.append()
@@ -165,6 +168,7 @@ class _Work:
     uploads: Uploads
     decided: Outcome = Outcome.UNCHANGED
     tensors: Made = NOTHING
+    only_layout: bool = False  # all but that was said before
 
     def listen(self, heard: Mapping[Digest, Told]) -> None:
         """Put together what was told of the files, and of those that were not read now."""
@@ -178,7 +182,16 @@ class _Work:
             self.decided = _outcome(
                 view, self.push.name, self.manifest, self.signer, self._definition()
             )
+            self.only_layout = self.decided is Outcome.UNCHANGED and self._is_new_layout(view)
+        if self.only_layout:
+            self.decided = Outcome.ADDED
         return self.decided
+
+    def _is_new_layout(self, view: Snapshot) -> bool:
+        layout, node = self.push.layout, query.node_id(view.connection, self.manifest.digest)
+        if layout is None or not layout.fits or node is None:
+            return False
+        return not layouts.is_said(view, self.registry.store, node, layout, self.signer)
 
     def append(self) -> int | None:
         """Store what is said about the stored files, then the one entry that makes all visible."""
@@ -224,6 +237,9 @@ class _Work:
     def _statements(self) -> list[Statement]:
         push, artifact = self.push, self.manifest.digest
         subject = [ResourceDescriptor(name=str(push.name), digests=(artifact,))]
+        laid = self._layout(subject)
+        if self.only_layout:
+            return laid
         edges = list(self.inputs)
         if self.source is not None:
             edges.append(Input("built-from", Digest("gitCommit", self.source.commit)))
@@ -240,7 +256,13 @@ class _Work:
             )
             predicates.append((dataset.TYPE, about))
         said = [Statement.build(subject, kind, predicate) for kind, predicate in predicates]
-        return [*said, *self.tensors.statement(subject[0])]
+        return [*said, *self.tensors.statement(subject[0]), *laid]
+
+    def _layout(self, subject: Sequence[ResourceDescriptor]) -> list[Statement]:
+        layout = self.push.layout
+        if layout is None or not layout.fits:
+            return []
+        return [Statement.build(subject, git_layout.TYPE, git_layout.build(layout))]
 
     def _bom(self) -> dict[str, Any]:
         push = self.push
@@ -322,6 +344,8 @@ def _advice(
     name = push.name.name
     if not view.trust.lets(signer, provenance.TYPE, name, view.now):
         found.append(f"the trust root does not let {described(signer)} speak for {name}")
+    if push.layout is not None and not push.layout.fits:
+        found.append("which files are pointers is too long to say: not found by its Git tree")
     if _build(push) in WITHOUT_COMMIT:
         return found
     if source is None:

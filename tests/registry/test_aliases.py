@@ -193,7 +193,9 @@ def test_the_tree_of_an_artifact_is_what_git_says(world: World, tmp_path: Path, 
     assert ours("attributes") == committed
     assert found(world, f"gitTree:{committed}") == "acme/m:1"
     assert found(world, f"gitTree:{ours('all')}") == "acme/m:1"
-    assert len({ours(one) for one in Pointers}) == 3
+    assert len({ours(one) for one in ("all", "none", "attributes")}) == 3
+    with pytest.raises(Refused, match="stemma add"):
+        ours("said")
 
 
 def test_a_gitattributes_that_is_not_read_is_refused(world: World) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FILES_SHOWN = 20
 GIT_FORMATS = ("sha1", "sha256")
-POINTERS = ("all", "none", "attributes")
+POINTERS = ("all", "none", "attributes", "said")
 
 
 @click.command("list")
@@ -81,8 +81,8 @@ def show(
     """Show one artifact, file or commit: its names, files, inputs and status.
 
     With --git-tree what `git rev-parse REV:PATH` says of the same files committed:
-    those that are LFS pointers there (--pointers: all, none, or as the artifact's
-    own .gitattributes says), the others as they are.
+    those that are LFS pointers there (--pointers: all, none, as the artifact's own
+    .gitattributes says, or as `add` or `import git` said), the others as they are.
     """
     from stemma_registry.describe import describe
 

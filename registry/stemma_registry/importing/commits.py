@@ -14,7 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from stemma_attestations.gitobject import EXECUTABLE
 from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import git_layout
+from stemma_attestations.predicates.git_layout import Layout
 from stemma_attestations.predicates.provenance import GitSource
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import directory, publish
@@ -26,7 +29,7 @@ from stemma_registry.gitrepo.capturing import public_url
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.intake import Known
 from stemma_registry.pointers import contents, lfs_objects, worktree
-from stemma_registry.pointers.contents import Held
+from stemma_registry.pointers.contents import Contents, Held
 from stemma_registry.publish import Published, Push
 from stemma_registry.registry import Registry
 from stemma_registry.signing import Signer
@@ -92,6 +95,7 @@ def take(
         tree=Tree(repo.directory, (), ()),
         known=[_known(repo, held) for held in found.files],
         source=source,
+        layout=_layout(found),
     )
     done = publish.publish(registry, trust, signer, push, now, progress)
     return Imported(commit, found.tree, source.remote, len(found.pointers), done)
@@ -105,6 +109,15 @@ def remote_of(repo: Repository, named: str) -> str | None:
     asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
     said = program.run(repo.directory, *asked, accepted=(0, 1))
     return public_url(said.decode(errors="replace").strip()) if said else None
+
+
+def _layout(found: Contents) -> Layout | None:
+    """How the files are committed."""
+    some = [held for held in found.files if held.entry.size]
+    pointers = [held.entry.path for held in some if held.pointer is not None]
+    plain = [held.entry.path for held in some if held.pointer is None]
+    programs = [held.entry.path for held in found.files if held.file.mode == EXECUTABLE]
+    return git_layout.of(pointers, plain, programs)
 
 
 def _known(repo: Repository, held: Held) -> Known:

@@ -8,6 +8,7 @@ not at all. Done again, it goes on where it was.
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.lfs_pointer import Pointer
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
+from stemma_attestations.predicates import git_layout
+from stemma_attestations.predicates.git_layout import Layout
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import publish
 from stemma_registry.blobs.streams import Progress
@@ -212,9 +215,16 @@ class _Job:
             tree=self._plain(),
             known=self._beside(),
             source=capture(cwd, place.path).source,
+            layout=self._layout(),
         )
         done = publish.publish(self.registry, self.trust, signer, push, self.now, progress)
         return done.manifest, str(named.name), done
+
+    def _layout(self) -> Layout | None:
+        """How the files are committed after this."""
+        plain = [file.path for file in self.kept if file.stat.st_size]
+        programs = [file.path for file in self.tree.files if file.stat.st_mode & stat.S_IXUSR]
+        return git_layout.of(self._pointers(), plain, programs)
 
     def _plain(self) -> Tree:
         files = [file for file in self.tree.files if file.path not in self.were]
