@@ -71,7 +71,7 @@ def floor(path: Path, chunk: int = 16_384) -> float:
         seconds += time.process_time() - started
         if batch is None:
             return seconds / count
-        messages = columns.messages(batch, None, NO_KEY.block).to_pylist()
+        messages = [NO_KEY.block + m for m in columns.messages(batch, None).to_pylist()]
         started = time.process_time()
         for message in messages:
             sha256(message).digest()
