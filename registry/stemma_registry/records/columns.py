@@ -177,7 +177,7 @@ def _strings(column: Any) -> Any:
     first = octets[np.minimum(offsets[:-1], len(octets) - 1)]
     mask = lengths <= room[first]
     mask |= lengths == 0
-    if (octets[offsets[0] : offsets[-1]] >= 0x80).any():
+    if octets[offsets[0] : offsets[-1]].max(initial=0) >= 0x80:
         mask |= ~np.asarray(pc.fill_null(pc.string_is_ascii(column), True))
     return _mended(column, mask, canonical.text)
 

@@ -250,7 +250,7 @@ def _parquet(reader: Reader) -> Iterator[tuple[int | None, Any]]:
     import pyarrow.parquet as pq
 
     # Read as it goes: a row group may be larger than the memory there is.
-    file = pq.ParquetFile(reader.source, pre_buffer=False, buffer_size=1024 * 1024)
+    file = pq.ParquetFile(reader.source, pre_buffer=False, buffer_size=64 * 1024)
     about = file.metadata
     first, last = reader.groups or (0, about.num_row_groups)
     wanted = _chosen(file.schema_arrow.names, reader.fields)
