@@ -21,7 +21,7 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry.catalogue import halts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT, fact_of
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
 
 UNKNOWN = "unknown"  # the action of a status that this version does not understand
@@ -116,6 +116,30 @@ def criteria(connection: Connection) -> list[CriterionRow]:
             fact_of(row, None, None),
         )
         for row in connection.execute(query)
+    ]
+
+
+def targets(connection: Connection, row: CriterionRow) -> list[StatusRow]:
+    """What a status stops by a criterion, and names by its digest besides."""
+    own = query.node_id(connection, criterion.subject(row.of))
+    wanted = (
+        query.facts_select(t.subject.c.node_id, t.subject.c.path)
+        .join(t.statement, t.statement.c.id == t.subject.c.statement_id)
+        .where(t.is_one_of(t.statement.c.bundle, [row.fact.bundle.value]))
+        .order_by(t.subject.c.position)
+    )
+    return [
+        StatusRow(
+            one.node_id,
+            row.statement,
+            status.MATCHING,
+            row.reason,
+            row.issued,
+            one.path,
+            query.fact_of(one),
+        )
+        for one in connection.execute(wanted)
+        if one.node_id != own
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a criterion of custody stops by what it has in it: a package of some version.
+"""What a criterion of custody stops by what it has in it: a package of some version, records.
 
 A criterion counts where its signer may stop, and what says that an artifact has it in it (its
 BOM) where that signer may describe the artifact: the same two grants that a quarantine and an
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from stemma_attestations import releasing
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Packaged
+from stemma_attestations.predicates.criterion import Packaged, Recorded
 from stemma_attestations.releasing import Voice
 from stemma_registry.catalogue import acts, climb, packages, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
+from stemma_registry.lineage import indexed
 from stemma_registry.registry import Snapshot
 
 
@@ -44,13 +45,13 @@ def above(snapshot: Snapshot, node: int) -> list[StatusRow]:
 
 
 def has_any(snapshot: Snapshot) -> bool:
-    """Whether somebody who may stop something stops, or stopped, by such a criterion."""
-    return bool(_heard(snapshot))
+    """Whether somebody who may stop something stops, or stopped, what has a package."""
+    return any(isinstance(row.of, Packaged) for row in _heard(snapshot))
 
 
 def of(snapshot: Snapshot, row: CriterionRow) -> list[StatusRow]:
     """What one criterion meets, whether it was released or not."""
-    return list(_met(snapshot, row, None)) if isinstance(row.of, Packaged) else []
+    return list(_met(snapshot, row, None)) if isinstance(row.of, Packaged | Recorded) else []
 
 
 def _of_all(snapshot: Snapshot, nodes: Collection[int] | None) -> list[StatusRow]:
@@ -62,7 +63,7 @@ def _heard(snapshot: Snapshot) -> list[CriterionRow]:
     return [
         row
         for row in acts.criteria(snapshot.connection)
-        if isinstance(row.of, Packaged) and acts.is_heard(snapshot.trust, row.fact)
+        if isinstance(row.of, Packaged | Recorded) and acts.is_heard(snapshot.trust, row.fact)
     ]
 
 
@@ -83,6 +84,9 @@ def _rows(
 def _met(
     snapshot: Snapshot, row: CriterionRow, nodes: Collection[int] | None
 ) -> Iterator[StatusRow]:
+    if isinstance(row.of, Recorded):
+        yield from indexed.met(snapshot, row, row.of, nodes)
+        return
     assert isinstance(row.of, Packaged)  # noqa: S101 - for the type checker
     asked = row.of.wanted
     known = packages.versions(snapshot.connection, asked.name)
