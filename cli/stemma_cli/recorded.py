@@ -29,16 +29,20 @@ def run(
     asked: Asked,
     reason: str,
     now: datetime,
-    dry_run: bool,
+    how: tuple[bool, bool],
 ) -> tuple[Found, Digest | None, int | None]:
-    """Stop what has the records, or only look: what was found, the statement, its entry."""
+    """Stop what has the records: what was found, the statement, its entry.
+
+    `how`: whether only to look, and whether to stop only what is found.
+    """
     from stemma_registry.measures import recorded
     from stemma_registry.registry import snapshot
 
+    dry_run, only_found = how
     if not dry_run:
-        return recorded.stop(*at, signer, asked, reason, now)
+        return recorded.stop(*at, signer, asked, reason, now, not only_found)
     with snapshot(*at, now) as view:
-        return recorded.preview(at[0], view, *asked, signer), None, None
+        return recorded.preview(at[0], view, *asked, signer, not only_found), None, None
 
 
 def asked(text: str, fields: str | None) -> Asked:
@@ -62,13 +66,16 @@ def show(seen: Found, dry_run: bool) -> None:
         output.note(f"warning: {label} is not stopped: only a stranger says that it has one")
     for one in seen.answer.unsearched:
         output.note(f"warning: {one.label} is not searched whole: {one.reason}")
-    output.line("  and later every dataset whose record index says that it has one")
+    if seen.of is None:
+        output.line("  what is pushed later is not: ask again, with stemma trace record:FILE")
+    else:
+        output.line("  and later every dataset whose record index says that it has one")
 
 
 def document(seen: Found) -> dict[str, Any]:
     """What is not stopped, because nobody can tell."""
     return {
-        "criterion": seen.of.document(),
+        "criterion": seen.of.document() if seen.of else None,
         "unsure": list(seen.unsure),
         "unsearched": record_trace.unsearched(seen.answer.unsearched),
     }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
+@click.option("--only-found", is_flag=True, help="Of record:FILE: only what has one today.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
 @signing()
 @pass_session
@@ -32,6 +33,7 @@ def quarantine(
     dry_run: bool,
     include: tuple[str, ...],
     fields: str | None,
+    only_found: bool,
     artifact_only: bool,
     sign: Choice,
 ) -> None:
@@ -44,8 +46,8 @@ def quarantine(
     of_records = ref.startswith(record_trace.PREFIX)
     if of_records or ref.startswith(matching.PREFIX):
         matching.refuse_options(include, artifact_only)
-    if fields is not None and not of_records:
-        raise click.UsageError("--fields is of record:FILE")
+    if (fields is not None or only_found) and not of_records:
+        raise click.UsageError("--fields and --only-found are of record:FILE")
     if ref.startswith(matching.PREFIX):
         matching.run(session, ref, reason, dry_run, sign)
         return
@@ -58,7 +60,7 @@ def quarantine(
     if of_records:
         asked = recorded.asked(ref, fields)
         found, statement, entry = recorded.run(
-            (registry, trust), signer, asked, reason, session.now, dry_run
+            (registry, trust), signer, asked, reason, session.now, (dry_run, only_found)
         )
         seen = found.preview
     else:

@@ -27,7 +27,7 @@ from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import record_facts
 from stemma_registry.config import LIMITS
 from stemma_registry.custody import Preview, Target
-from stemma_registry.errors import Refused
+from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.measures import signing
 from stemma_registry.records import canonical, comparing, keys, search
@@ -43,25 +43,35 @@ class Found:
 
     Of those only an index by somebody who is not believed says that they have a record, and
     their bytes could not be read. `of` is what is met later, `sets` the blobs that it names, by
-    the id of the record key, and `indexes` how many there were when it was looked for.
+    the id of the record key, and `indexes` how many there were when it was looked for. Without
+    `of` nothing later is met.
     """
 
     answer: Answer
     preview: Preview
     unsure: tuple[str, ...]
-    of: Recorded
+    of: Recorded | None
     sets: Mapping[str, bytes]
     indexes: int
 
 
 def preview(
-    registry: Registry, view: Snapshot, source: Path, fields: Iterable[str] | None, signer: Signer
+    registry: Registry,
+    view: Snapshot,
+    source: Path,
+    fields: Iterable[str] | None,
+    signer: Signer,
+    later: bool = True,
 ) -> Found:
-    """Look for the records of a file. Raises as `search`, Refused where no key is here."""
+    """Look for the records of a file. Raises as `search`.
+
+    Also Refused where no key is here by which others could be compared `later`, and NotFound
+    where no dataset has any and none is to be met later.
+    """
     view = replace(view, trust=view.trust.introducing(signer.certified))
     with search.asked(registry, view, source, fields) as question:
         answer = question.answer()
-        sets = _sets(question)
+        sets = _sets(question) if later else {}
     targets, unsure = list[Target](), []
     for dataset in answer.found:
         matches = [match for match in dataset.matches if _is_sure(match)]
@@ -69,8 +79,10 @@ def preview(
             targets += _targets(registry, view, dataset, matches)
         else:
             unsure.append(dataset.label)
+    if not (targets or later):
+        raise NotFound(f"no dataset is known to have a record of {source.name:.80}")
     blobs = tuple((key, Digest.of(raw)) for key, raw in sets.items())
-    of = Recorded(canonical.VERSION, answer.fields, answer.asked, view.n, blobs)
+    of = Recorded(canonical.VERSION, answer.fields, answer.asked, view.n, blobs) if later else None
     seen = custody.previewed(view, targets, (), signer)
     more = _warnings(view, signer, targets)
     seen = replace(seen, warnings=(*seen.warnings, *more))
@@ -85,8 +97,9 @@ def stop(
     asked: tuple[Path, Iterable[str] | None],
     reason: str,
     now: datetime,
+    later: bool = True,
 ) -> tuple[Found, Digest, int]:
-    """Look for the records, and stop what has them now and later.
+    """Look for the records, and stop what has them now and `later`, or by a plain quarantine.
 
     Returns the digest of the statement and the ledger entry, too. Between the two a dataset may
     be indexed, which was not looked into and knows of nothing to be compared with: then it is
@@ -95,8 +108,11 @@ def stop(
     because = signing.reason(reason)
     for tries in range(LIMITS.record_compare_tries, 0, -1):
         with snapshot(registry, trust, now) as view:
-            found = preview(registry, view, *asked, signer)
-        done = _append(registry, trust, signer, found, because, now, last=tries == 1)
+            found = preview(registry, view, *asked, signer, later)
+        if found.of is None:
+            targets = found.preview.targets
+            return found, *custody.quarantine(registry, trust, signer, targets, because, now)
+        done = _append(registry, trust, signer, (found, found.of), because, now, tries == 1)
         if done is not None:
             return found, *done
     raise AssertionError("the last try has an end")
@@ -106,19 +122,20 @@ def _append(
     registry: Registry,
     trust: TrustRoot,
     signer: Signer,
-    found: Found,
+    what: tuple[Found, Recorded],
     because: str,
     now: datetime,
     last: bool,
 ) -> tuple[Digest, int] | None:
     """Sign and append it; None where more was indexed meanwhile, but for the last time."""
+    found, of = what
     statement = Statement.build(
         [
-            ResourceDescriptor(digests=(criterion.subject(found.of),)),
+            ResourceDescriptor(digests=(criterion.subject(of),)),
             *(custody.descriptor(target) for target in found.preview.targets),
         ],
         predicate.TYPE,
-        predicate.build_matching(found.of, because, format_time(now), secrets.token_hex(16)),
+        predicate.build_matching(of, because, format_time(now), secrets.token_hex(16)),
     )
     uploads = Uploads.begin(registry.store, registry.catalogue)
     files = [Entry(f"{key}.hashes", len(raw), uploads.put(raw)) for key, raw in found.sets.items()]
@@ -148,7 +165,8 @@ def _sets(question: Question) -> dict[str, bytes]:
     if not usable:
         raise Refused(
             "this home has no record key, so nothing can be compared with these records later: "
-            "copy the record.key of those who index, and `stemma key record --add FILE`"
+            "copy the record.key of those who index, and `stemma key record --add FILE`, or stop "
+            "what has one today (--only-found)"
         )
     return {key: comparing.write(question.hashed(key)) for key in usable}
 
