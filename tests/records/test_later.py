@@ -175,9 +175,12 @@ def test_a_strangers_words_neither_block_nor_unblock(world: World, readers: Chil
 def test_a_stranger_cannot_say_that_a_dataset_was_looked_into(
     world: World, readers: Children
 ) -> None:
-    index(world, readers, "data/clean:1", CLEAN, by="mallory")
+    index(world, readers, "data/clean:1", {"a.JSONL": CLEAN["a.jsonl"]}, by="mallory")
     assert "nobody who is believed" in suspects(world, "data/clean:1")[0]
     indexed(world, "data/clean:1", CLEAN, push=False, readers=readers)
+    assert suspects(world, "data/clean:1") == []
+    # Nor does another name that he gives it make it suspect.
+    world.push("data/twin:1", {"a.JSONL": CLEAN["a.jsonl"]}, by="mallory")
     assert suspects(world, "data/clean:1") == []
 
 

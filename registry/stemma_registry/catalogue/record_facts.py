@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, String, func, literal_column, or_, select
 
 from stemma_attestations import canonical
 from stemma_attestations.digest import Digest
@@ -101,6 +101,18 @@ def arrived(
             wanted if part is None else wanted.where(t.version.c.artifact_id.in_(part))
         )
     ]
+
+
+def with_files(connection: Connection, nodes: Collection[int], endings: Iterable[str]) -> set[int]:
+    """Those artifacts that have a file whose path ends so, whatever the case of its letters."""
+    path = func.lower(t.manifest_entry.c.path)
+    like = or_(*(path.like(f"%{ending}") for ending in endings))
+    found: set[int] = set()
+    for part in query.batches(nodes):
+        held = select(1).where(t.manifest_entry.c.artifact_id == t.artifact.c.id, like).exists()
+        wanted = select(t.artifact.c.id).where(t.artifact.c.id.in_(part), held)
+        found |= set(connection.execute(wanted).scalars())
+    return found
 
 
 def count(connection: Connection) -> int:

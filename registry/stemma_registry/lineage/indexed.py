@@ -15,7 +15,7 @@ from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Recorded
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts, query, record_facts
+from stemma_registry.catalogue import acts, record_facts
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.registry import Snapshot
@@ -34,14 +34,30 @@ def met(
             yield _row(row, node, why, said, said)
     open_ = [
         (node, fact)
-        for node, fact in record_facts.arrived(snapshot.connection, of.searched, nodes)
-        if not any(_speaks(snapshot, said, fact.name) for said in without.get(node, ()))
+        for node, fact in _named(snapshot, of.searched, nodes)
+        if node not in has
+        and _is_believed(snapshot, row.fact, fact.name)
+        and not any(_is_believed(snapshot, said, fact.name) for said in without.get(node, ()))
     ]
-    silent = _with_records(snapshot, {node for node, _ in open_} - has.keys())
+    if not open_:
+        return
+    from stemma_registry.records.readers import ENDINGS  # lazily: few verdicts come here
+
+    named = {node for node, _ in open_}
+    silent = record_facts.with_files(snapshot.connection, named, ENDINGS)
     for node, fact in open_:
         if node in silent:
             why = f"nobody who is believed has looked in it for {of.label}: {row.reason}"
             yield _row(row, node, why, fact, replace(fact, signer=None))
+
+
+def _named(snapshot: Snapshot, n: int, nodes: Collection[int] | None) -> Iterator[tuple[int, Fact]]:
+    """The datasets that came after entry `n`, by names that are believed; by others without any."""
+    arrived = record_facts.arrived(snapshot.connection, n, nodes)
+    believed = [(node, fact) for node, fact in arrived if _is_believed(snapshot, fact, fact.name)]
+    known = {node for node, _ in believed}
+    yield from believed
+    yield from ((node, fact) for node, fact in arrived if node not in known)
 
 
 def _row(row: CriterionRow, node: int, why: str, about: Fact, said: Fact) -> StatusRow:
@@ -58,21 +74,8 @@ def _row(row: CriterionRow, node: int, why: str, about: Fact, said: Fact) -> Sta
     )
 
 
-def _speaks(snapshot: Snapshot, said: Fact, name: str | None) -> bool:
-    """Whether a statement is believed about what has that name."""
-    trust = snapshot.trust
-    worth = trust.assurance(said.signer, said.predicate_type, said.name, name, said.signed)
+def _is_believed(snapshot: Snapshot, said: Fact, name: str | None) -> bool:
+    """Whether a statement is believed, about what it names and what has that name."""
+    about, trust = said.name or name, snapshot.trust
+    worth = trust.assurance(said.signer, said.predicate_type, about, name, said.signed)
     return worth is Assurance.ATTESTED
-
-
-def _with_records(snapshot: Snapshot, nodes: Collection[int]) -> set[int]:
-    """Those that have a file of records, by its name."""
-    if not nodes:
-        return set()
-    from stemma_registry.records.readers import Form  # lazily: few verdicts come here
-
-    found: set[int] = set()
-    for part in query.parts(snapshot.connection, nodes):
-        if part.artifact_id not in found and Form.of(part.path) is not None:
-            found.add(part.artifact_id)
-    return found
