@@ -17,7 +17,7 @@ from stemma_attestations.predicates.criterion import Recorded
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry import describe
 from stemma_registry.care.audit import audit
-from stemma_registry.catalogue import acts
+from stemma_registry.catalogue import acts, collection
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
 from stemma_registry.incident.report import incident as collect
@@ -241,9 +241,10 @@ def test_what_was_not_compared_is_said(
 
 def test_a_set_that_is_gone_is_said(world: World, readers: Children) -> None:
     with world.view() as view:
-        (row,) = [one for one in acts.criteria(view.connection) if isinstance(one.of, Recorded)]
-    assert isinstance(row.of, Recorded)
-    for _, blob in row.of.sets:
+        of = acts.criteria(view.connection)[0].of
+        assert isinstance(of, Recorded)
+        assert collection.unreferenced(view.connection, dict(of.sets).values()) == set()
+    for _, blob in of.sets:
         world.store.delete(blob)
     done = index(world, readers, "data/csv:1", CSV)
     assert "cannot be looked for" in done.warnings[0]
