@@ -154,9 +154,9 @@ class Recorded:
 
     @property
     def label(self) -> str:
-        """How many, and which, for people."""
+        """What is met, for people."""
         which = subject(self).value[:12]
-        return f"{self.count} record{'s' if self.count != 1 else ''} ({which})"
+        return f"any of {self.count} record{'s' if self.count != 1 else ''} ({which})"
 
     def document(self) -> dict[str, Any]:
         """The criterion, as it is signed."""

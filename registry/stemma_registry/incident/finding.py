@@ -46,10 +46,8 @@ class Act:
     def subject(self) -> str | None:
         """What a criterion is about, for people; None for a quarantine."""
         of = self.row.of if self.row else None
-        if isinstance(of, Packaged):
+        if isinstance(of, Packaged | Recorded):
             return f"whatever has {of.label}"
-        if isinstance(of, Recorded):
-            return f"whatever has one of {of.label}"
         if isinstance(of, Distrusted):
             return f"what {of.label} signed {of.window}"
         return f"the name {of.label}" if isinstance(of, Retired) else None

@@ -29,7 +29,7 @@ def met(
     subject = criterion.subject(of)
     has, without = record_facts.compared(snapshot.connection, subject, nodes)
     for node, facts in has.items():
-        why = f"its record index says that it has one of {of.label}: {row.reason}"
+        why = f"its record index says that it has {of.label}: {row.reason}"
         for said in facts:
             yield _row(row, node, why, said, said)
     open_ = [

@@ -36,7 +36,10 @@ class Sought:
 
 @dataclass(frozen=True)
 class Compared:
-    """The criteria that an index was held against, those of them that it meets, and why not all."""
+    """The criteria that an index was held against, and those of them that it meets.
+
+    `warnings` say why those are not all, and that there are some.
+    """
 
     compared: tuple[Digest, ...] = ()
     meets: tuple[Digest, ...] = ()
@@ -86,6 +89,8 @@ def compare(store: Store, shards: Sequence[Shard], wanted: Sequence[Sought]) -> 
     except (BlobMissing, Damaged, Malformed) as error:
         return Compared(warnings=(*warnings, f"its own index cannot be read: {error}"))
     meets = [subject for subject, hashes in sets.items() if np.isin(hashes, here).any()]
+    if meets:
+        warnings.append("it has records that are stopped: `stemma verify` will say by whom")
     return Compared(tuple(sorted(sets)), tuple(sorted(meets)), tuple(warnings))
 
 

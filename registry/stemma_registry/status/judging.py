@@ -113,7 +113,7 @@ class Judged:
                 told = f"{said.criterion.label} is stopped by {said.statement.short}"
                 return f"{told}, and what has it is only known where BOMs are"
             if isinstance(said.criterion, Recorded):
-                told = f"{said.criterion.label} are stopped by {said.statement.short}"
+                told = f"what has {said.criterion.label} is stopped by {said.statement.short}"
                 return f"{told}, and what came later is only known where record indexes are"
         return None
 
