@@ -50,6 +50,12 @@ def project(connection: Connection, row: int, predicate: Mapping[str, Any]) -> N
         packages.hold(connection, row, digest, lambda: least)
 
 
+def having(connection: Connection, subject: Digest) -> set[int]:
+    """The rows (as of packages) that say of something that it has records of a criterion."""
+    known = packages.versions(connection, f"{_SET}{subject.value}")
+    return {number for number, one in known.items() if one.version == _MET}
+
+
 def compared(
     connection: Connection, subject: Digest, nodes: Iterable[int] | None
 ) -> tuple[dict[int, list[Fact]], dict[int, list[Fact]]]:
