@@ -19,6 +19,7 @@ from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.query import batches
 
+Shape = dict[int, list[int]]
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
 
 
@@ -96,7 +97,7 @@ _ABOVE = {
 }
 
 
-def shape(connection: Connection, start: int, limit: int) -> dict[int, list[int]] | None:
+def shape(connection: Connection, start: int, limit: int) -> Shape | None:
     """For each node that `upstream` finds, those that lead to it; None where more than `limit`."""
     sql = _ABOVE[connection.dialect.name]
     below: dict[int, list[int]] = {start: []}

@@ -6,7 +6,7 @@ one. Facts only: whether anybody believes a BOM is asked later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,10 @@ _KNOWN = (
     "SELECT id FROM environment "  # noqa: S608 - a number
     f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
 )
+_VERSIONS = (
+    "SELECT id, name, version FROM package "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,25 @@ class Listed:
 
 def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
     """Write down which packages a BOM lists; `row` is its statement's."""
-    purls = sorted(set(_purls(bom)))
+    purls = tuple(sorted(set(_purls(bom))))
     if purls:
-        bulk.run(connection, _PACKAGED, row=row, environment=_environment(connection, purls))
+        hold(connection, row, _listed(purls), lambda: _readable(purls))
+
+
+def hold(connection: Connection, row: int, digest: str, listed: Callable[[], set[Package]]) -> None:
+    """Write down what a statement lists of its subjects; `digest` (hex) is that of the list."""
+    environment = _environment(connection, digest, listed)
+    bulk.run(connection, _PACKAGED, row=row, environment=environment)
+
+
+def _readable(purls: Iterable[str]) -> set[Package]:
+    found = set()
+    for text in purls:
+        try:
+            found.add(parse(text))
+        except BadPackage:
+            continue  # nobody can ask for it either
+    return found
 
 
 def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
@@ -59,23 +79,16 @@ def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
             stack.append(value.get("components"))
 
 
-def _environment(connection: Connection, purls: list[str]) -> int:
-    digest = _listed(tuple(purls))
+def _environment(connection: Connection, digest: str, listed: Callable[[], set[Package]]) -> int:
     value = bytes.fromhex(digest)
     found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
     if found:
         return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
-    packages = set()
-    for text in purls:
-        try:
-            packages.add(parse(text))
-        except BadPackage:
-            continue  # nobody can ask for it either
     links = [
         {"environment_id": number, "package_id": one}
-        for one in sorted(_packages(connection, packages))
+        for one in sorted(_packages(connection, listed()))
     ]
     if links:
         connection.execute(insert(t.environment_package), links)
@@ -113,8 +126,19 @@ def _rows() -> Any:
 
 def versions(connection: Connection, name: str) -> dict[int, Package]:
     """Every version of a package that some BOM lists."""
-    wanted = _rows().where(t.is_one_of(t.package.c.digest, [key_of(name)]))
-    return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
+    key = bytes.fromhex(key_of(name))
+    rows = bulk.ask(connection, _VERSIONS, head=key[: t.HEAD], digest=key)
+    return {number: Package(called, version) for number, called, version in rows}
+
+
+def environments(connection: Connection, packages: Iterable[int]) -> list[int]:
+    """The sets of packages that have one of these."""
+    asked = (
+        "SELECT DISTINCT environment_id FROM environment_package "  # noqa: S608 - ours
+        f"WHERE package_id {bulk.AMONG[connection.dialect.name]}"
+    )
+    listed = bulk.listed(connection, sorted(packages))
+    return sorted(one for (one,) in bulk.ask(connection, asked, listed=listed))
 
 
 def listing(

@@ -32,6 +32,7 @@ from stemma_attestations.predicates import (
     deployment,
     mlbom,
     provenance,
+    record_index,
     stage,
     status,
     waiver,
@@ -49,6 +50,7 @@ from stemma_registry.catalogue import (
     keyless_facts,
     linked,
     packages,
+    record_facts,
     said,
     stages,
     tensors,
@@ -268,6 +270,8 @@ class Projector:
                 aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
+            elif statement.predicate_type == record_index.TYPE:
+                record_facts.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
 

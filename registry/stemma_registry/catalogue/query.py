@@ -6,7 +6,7 @@ and below the databases' limits on parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
@@ -15,7 +15,7 @@ from stemma_attestations.digest import LENGTHS, Digest
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
-from stemma_registry.catalogue import facts
+from stemma_registry.catalogue import bulk, facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.prepared import Prepared
@@ -345,13 +345,18 @@ _STATUSES = Prepared(
         .order_by(t.status.c.statement_id, t.subject.c.position)
     )
 )
-_RELEASES = Prepared(
-    lambda _: (
+
+
+def _releases() -> Select[Any]:
+    return (
         select(t.lifted.c.payload.label("lifts"), *FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
-)
+
+
+_RELEASES = Prepared(lambda _: _releases())
+_RELEASES_IN = Prepared(lambda among: _releases().where(among(t.lifted.c.statement_id)))
 
 
 def statuses(connection: Connection, action: str) -> list[StatusRow]:
@@ -366,7 +371,23 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
 
 def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
+    return _by_quarantine(_RELEASES.one(connection))
+
+
+def releases_of(connection: Connection, quarantines: Collection[str]) -> dict[str, list[Fact]]:
+    """The same of these, by what may be few of all that there are."""
+    if not quarantines:
+        return {}
+    wanted = set(quarantines)
+    marks, values = bulk.places([bytes.fromhex(one) for one in sorted(wanted)])
+    asked = f"SELECT statement_id FROM lifted WHERE payload IN ({marks})"  # noqa: S608 - marks
+    ids = [row for (row,) in bulk.ask(connection, asked, **values)]
+    rows = _RELEASES_IN.rows(connection, ids) if ids else []
+    return _by_quarantine(row for row in rows if row.lifts in wanted)
+
+
+def _by_quarantine(rows: Iterable[Any]) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {}
-    for row in _RELEASES.one(connection):
+    for row in rows:
         found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found

@@ -28,7 +28,7 @@ HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, c
 CODES = columns.CODES
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0013"
+REVISION = "0014"
 
 metadata = MetaData(
     naming_convention={
@@ -303,7 +303,7 @@ environment_package = Table(
     sqlite_with_rowid=False,
 )
 
-# The packages that a BOM lists of its subjects.
+# The packages that a BOM lists of its subjects; of a record index, what of that is stopped it has.
 packaged = Table(
     "packaged",
     metadata,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.climb import Shape
 from stemma_registry.catalogue.rows import EdgeRow, PartRow
 
 
@@ -25,12 +26,11 @@ class Between:
     _parts: dict[int, list[PartRow]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, connection: Connection, node: int, ends: Collection[int], limit: int) -> Between:
-        """What is above `node` and not above all of `ends`; all, where that is more than `limit`.
+    def of(cls, connection: Connection, below: Shape | None, ends: Collection[int]) -> Between:
+        """What is above a node and not above all of `ends`; all, where its shape is not known.
 
-        Empty where no edge whatever, nor a file, leads from `node` up to one of the ends.
+        Empty where no edge whatever, nor a file, leads from the node up to one of the ends.
         """
-        below = climb.shape(connection, node, limit)
         if below is None:
             return cls(connection)
         found, rest = set[int](), [end for end in ends if end in below]
