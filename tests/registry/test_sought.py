@@ -221,6 +221,16 @@ def test_what_identities_signed_is_looked_for(world: World) -> None:
                     assert found == (key in signers)
         (one,) = {row for (row,) in bulk.ask(connection, "SELECT id FROM environment")}
         assert halts.any_above(connection, node, number, Sought(environments=(one,)))
+        if connection.dialect.name == "sqlite":
+            query, values = halts.question(connection, Sought((key,), True, (one,)))
+            values |= {"first": node, "node": node, "budget": number}
+            rows = bulk.ask(connection, f"EXPLAIN QUERY PLAN {query}", **values)
+            plan = "\n".join(str(row[-1]) for row in rows)
+            assert "MATERIALIZE" not in plan
+            assert "SEARCH b USING COVERING INDEX ix_subject_node_id" in plan
+            assert "SEARCH p USING INTEGER PRIMARY KEY" in plan
+            assert "SEARCH v USING INDEX ix_version_artifact_id" in plan
+            assert "SEARCH s USING INTEGER PRIMARY KEY" in plan
 
 
 def test_distrust_of_an_identity_makes_identities_looked_for(world: World) -> None:

@@ -205,9 +205,8 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 
 
-def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
-    """Every waiver (of a node), whoever signed it, in ledger order."""
-    query = (
+def _waivers() -> Select[Any]:
+    return (
         select(
             t.subject.c.node_id,
             t.subject.c.name,
@@ -221,8 +220,15 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
         .join(t.subject, t.subject.c.statement_id == t.waiver.c.statement_id)
         .order_by(t.waiver.c.statement_id, t.subject.c.position)
     )
-    if node is not None:
-        query = query.where(t.subject.c.node_id == node)
+
+
+_ALL_WAIVERS = Prepared(lambda _: _waivers())
+_WAIVERS = Prepared(lambda among: _waivers().where(among(t.subject.c.node_id)))
+
+
+def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
+    """Every waiver (of a node), whoever signed it, in ledger order."""
+    rows = _ALL_WAIVERS.one(connection) if node is None else _WAIVERS.rows(connection, [node])
     return [
         WaiverRow(
             row.node_id,
@@ -231,7 +237,7 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
             row.reason,
             fact_of(row, row.name, row.version),
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
 
 

@@ -18,7 +18,7 @@ from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import bulk, facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT
-from stemma_registry.catalogue.prepared import Prepared
+from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
     EdgeRow,
@@ -83,12 +83,7 @@ _DIGESTS = Prepared(
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes; of those that are known by a name only, the names."""
-    rows = _all(
-        connection,
-        ids,
-        _DIGESTS,
-        lambda row: (row.id, row.scheme, row.value),
-    )
+    rows = [(row.id, row.scheme, row.value) for row in _DIGESTS.rows(connection, ids)]
     found = {node: Digest(scheme, value) for node, scheme, value in rows if scheme in LENGTHS}
     if len(found) == len(rows):
         return found
@@ -157,12 +152,7 @@ _VERSIONS_OF = Prepared(
 
 def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
     """The names of artifacts, in ledger order."""
-    rows = _all(
-        connection,
-        ids,
-        _VERSIONS_OF,
-        _version,
-    )
+    rows = _all(connection, ids, _VERSIONS_OF, _version)
     found: dict[int, list[VersionRow]] = {}
     for row in rows:
         found.setdefault(row.artifact_id, []).append(row)
@@ -252,11 +242,22 @@ def _edge(row: Any) -> EdgeRow:
 
 _INTO = Prepared(lambda among: _edges().where(among(t.edge.c.output_id)))
 _FROM = Prepared(lambda among: _edges().where(among(t.edge.c.input_id)))
+# The sign keeps the database from looking up each of all pairs.
+_AMONG = Prepared(
+    lambda among: _edges().where(among(t.edge.c.output_id), among(literal_column("+edge.input_id")))
+)
 
 
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what the outputs were made from."""
     return _all(connection, outputs, _INTO, _edge)
+
+
+def edges_among(connection: Connection, nodes: Collection[int]) -> list[EdgeRow]:
+    """Those of the edges into these nodes that come from one of them."""
+    if len(nodes) > AT_ONCE:  # which are asked for in portions
+        return [row for row in edges_into(connection, nodes) if row.input_id in nodes]
+    return _all(connection, nodes, _AMONG, _edge)
 
 
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
@@ -276,12 +277,7 @@ _CONTAINERS = Prepared(lambda among: select(*_PART).where(among(t.manifest_entry
 
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
     """Where blobs are contained."""
-    return _all(
-        connection,
-        blobs,
-        _CONTAINERS,
-        _part,
-    )
+    return _all(connection, blobs, _CONTAINERS, _part)
 
 
 def is_file(connection: Connection, blob: int) -> bool:

@@ -29,7 +29,7 @@ from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import matched, retired, sought, support, waivers
 from stemma_registry.lineage.upward import Between
-from stemma_registry.reference import labels
+from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
@@ -314,7 +314,8 @@ def _stops(
     shown = {hit.row.node_id for hit in wanted.values()}
     for hit in wanted.values():
         shown |= {state[0] for state in _trail(hit.state, hops)}
-    names, known = labels(snapshot, shown), query.digests(snapshot.connection, shown)
+    known = query.digests(snapshot.connection, shown)
+    names = labelled(snapshot, known)
     return [_stop(snapshot, hit, hops, names, known) for hit in wanted.values()]
 
 

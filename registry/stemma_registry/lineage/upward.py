@@ -40,9 +40,8 @@ class Between:
                 found.add(here)
                 rest += below[here]
         made = cls(connection, frozenset(found))
-        for place, row in enumerate(query.edges_into(connection, found)):
-            if row.input_id in found:
-                made._edges.setdefault(row.output_id, []).append((place, row))
+        for place, row in enumerate(query.edges_among(connection, found)):
+            made._edges.setdefault(row.output_id, []).append((place, row))
         for part in query.containers(connection, found):
             if part.artifact_id in found:
                 made._parts.setdefault(part.blob_id, []).append(part)
