@@ -63,10 +63,10 @@ def blocks(
 
         yield from walk(worth, found, start, depth, stopped)
         return
-    count = 0
+    count, lines = 0, Lines(worth, stopped)
     for level, found_here in levels(worth, start, depth):
         count += len(found_here)
-        yield from lines(worth, found_here, level, stopped)
+        yield from lines.about(found_here, level)
     if sidecar is not None and count >= LIMITS.sidecar_worth:
         csr.make(connection, sidecar)
 
@@ -94,27 +94,43 @@ def template(depth: int, relation: str, assurance: Assurance, signer: str | None
     ]
 
 
-def lines(
-    worth: Worth, found: Mapping[int, Edge], depth: int, stopped: set[int]
-) -> Iterator[Block]:
-    """The lines about nodes of one distance: sorted by all that is said, and by digest."""
-    plain, named = digests(
-        worth.snapshot.connection, found.keys() | {source for _, source, _, _ in found.values()}
-    )
-    groups, kinds = _Groups(worth, depth), dict[tuple[object, ...], Kind]()
-    for node, (rank, source, relation, statement) in found.items():
-        key = rank, relation, statement, node in stopped
-        kind = kinds.get(key)
-        if kind is None:
-            kind = kinds[key] = groups.kind(*key)
-        name, parent = plain.get(node), plain.get(source)
-        if name is not None and parent is not None:
-            kind.add(f"{name}{kind.middle}{parent}{kind.end}")
-        else:
-            name = f"sha256:{name}" if name else named[node]
-            parent = f"sha256:{parent}" if parent else named[source]
-            kind.by_name.append((name, parent, kind))
-    yield from groups.blocks()
+class Lines:
+    """Writes what is said about nodes, distance by distance."""
+
+    def __init__(self, worth: Worth, stopped: set[int]) -> None:
+        self.worth, self.stopped = worth, stopped
+        self.before: dict[int, str] = {}  # most of what they came from is one step nearer
+
+    def about(self, found: Mapping[int, Edge], depth: int) -> Iterator[Block]:
+        """The lines about nodes of one distance: sorted by all that is said, and by digest."""
+        plain, named = self._digests(found)
+        groups, kinds = _Groups(self.worth, depth), dict[tuple[object, ...], Kind]()
+        for node, (rank, source, relation, statement) in found.items():
+            key = rank, relation, statement, node in self.stopped
+            kind = kinds.get(key)
+            if kind is None:
+                kind = kinds[key] = groups.kind(*key)
+            name, parent = plain.get(node), plain.get(source)
+            if name is not None and parent is not None:
+                kind.add(f"{name}{kind.middle}{parent}{kind.end}")
+            else:
+                name = f"sha256:{name}" if name else named[node]
+                parent = f"sha256:{parent}" if parent else named[source]
+                kind.by_name.append((name, parent, kind))
+        yield from groups.blocks()
+
+    def _digests(self, found: Mapping[int, Edge]) -> tuple[dict[int, str], dict[int, str]]:
+        """Of those that are known by their SHA-256 this, of the others what people write."""
+        connection, before = self.worth.snapshot.connection, self.before
+        sources = {source for _, source, _, _ in found.values()}
+        plain: dict[int, str] = {}
+        asked = found.keys() | (sources - before.keys())
+        for rows in by_ids(connection, "SELECT id, scheme, value FROM node", asked):
+            plain.update({i: value.hex() for i, scheme, value in rows if scheme == csr.SHA256})
+        others = query.digests(connection, asked - plain.keys())
+        self.before = dict(plain)
+        plain.update({i: before[i] for i in sources & before.keys()})
+        return plain, {i: str(one) for i, one in others.items()}
 
 
 class Kind(NamedTuple):
@@ -239,12 +255,3 @@ def levels(worth: Worth, start: int, depth: int | None) -> Iterator[tuple[int, d
         if found:
             yield level, found
         frontier = sorted(on)
-
-
-def digests(connection: Connection, ids: set[int]) -> tuple[dict[int, str], dict[int, str]]:
-    """Of nodes: of those that are known by their SHA-256 this, of the others what people write."""
-    found: dict[int, str] = {}
-    for rows in by_ids(connection, "SELECT id, scheme, value FROM node", ids):
-        found.update({i: value.hex() for i, scheme, value in rows if scheme == csr.SHA256})
-    others = ids - found.keys()
-    return found, {i: str(one) for i, one in query.digests(connection, others).items()}

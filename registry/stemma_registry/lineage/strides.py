@@ -110,7 +110,7 @@ class _Ground:
         return found
 
     def lines(self, rows: Columns, depth: int) -> Iterator[Block]:
-        """What is said about one distance, in the order of `descent.lines`."""
+        """What is said about one distance, in the order of `descent.Lines`."""
         source, to, statement, relation, _, rank = rows
         if not len(to):
             return
@@ -174,11 +174,11 @@ class _Ground:
                 *(column[at].tolist() for column in rows), strict=True
             )
         }
-        return descent.lines(self.worth, found, depth, set(self.stopped.tolist()))
+        return descent.Lines(self.worth, set(self.stopped.tolist())).about(found, depth)
 
 
 def _signers(facts: Sequence[Said | None]) -> Array:
-    """The place of each one's signer among all of them, as `descent.lines` sorts them."""
+    """The place of each one's signer among all of them, as `descent.Lines` sorts them."""
     keys = [
         ("", True) if fact is None else (fact.signer or "", fact.signer is None) for fact in facts
     ]
