@@ -164,6 +164,11 @@ def main() -> None:
         catalogue = Catalogue.open(Path(folder) / "graph.sqlite3", MemoryStore())
         shape = graph.make(chosen.edges, chosen.seed)
         straight.fill(catalogue.path, shape, public.id)
+        with catalogue.writing() as connection:  # arrays are of one catalogue
+            columns_ = "id, n, peaks, before, roots, made"
+            bulk.run(
+                connection, f"INSERT INTO state ({columns_}) VALUES (1, 0, x'', x'', x'', x'01')"
+            )
         print(f"{len(shape.source):,} edges", flush=True)
         trust = TrustRoot.parse(home.trust.read_bytes())
         with catalogue.reading() as connection, catalogue.reading() as other:

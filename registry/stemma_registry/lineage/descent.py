@@ -22,12 +22,12 @@ from stemma_registry.catalogue import bulk, columns, query
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import csr, support
 from stemma_registry.lineage.status import in_force, quarantine_worth
-from stemma_registry.lineage.worth import ORDER, Worth, by_ids
+from stemma_registry.lineage.worth import CLAIMED, ORDER, ROWS, Worth, by_ids
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
 OPENING = '{"type":"node","digest":"'
-AT_ONCE = 20_000  # lines, and rows
+AT_ONCE = 20_000  # lines
 _IN_A_QUERY = 50_000
 # Input, output, statement (0: bytes), relation and mark as they are coded (None: containment).
 Row = tuple[int, int, int, str | None, str | None]
@@ -123,13 +123,15 @@ class Lines:
         """Of those that are known by their SHA-256 this, of the others what people write."""
         connection, before = self.worth.snapshot.connection, self.before
         sources = {source for _, source, _, _ in found.values()}
-        plain: dict[int, str] = {}
-        asked = found.keys() | (sources - before.keys())
+        plain = {i: before[i] for i in sources & before.keys()}
+        asked = found.keys() | (sources - plain.keys())
+        self.before = here = {}
         for rows in by_ids(connection, "SELECT id, scheme, value FROM node", asked):
-            plain.update({i: value.hex() for i, scheme, value in rows if scheme == csr.SHA256})
-        others = query.digests(connection, asked - plain.keys())
-        self.before = dict(plain)
-        plain.update({i: before[i] for i in sources & before.keys()})
+            for i, scheme, value in rows:
+                if scheme == csr.SHA256:
+                    here[i] = value.hex()
+        plain.update(here)
+        others = {} if asked <= here.keys() else query.digests(connection, asked - here.keys())
         return plain, {i: str(one) for i, one in others.items()}
 
 
@@ -214,7 +216,7 @@ class _Rows:
         among = bulk.AMONG[self.connection.dialect.name]
         for start in range(0, len(nodes), _IN_A_QUERY):
             value = bulk.listed(self.connection, nodes[start : start + _IN_A_QUERY])
-            yield from bulk.chunks(self.connection, sql.format(among), AT_ONCE, listed=value)
+            yield from bulk.chunks(self.connection, sql.format(among), ROWS, listed=value)
 
 
 class _Words(dict[str | None, tuple[str, bool]]):
@@ -240,10 +242,13 @@ def levels(worth: Worth, start: int, depth: int | None) -> Iterator[tuple[int, d
             done[node] = 1
         found, on = dict[int, Edge](), set[int]()
         for part in rows.below(frontier):
-            ranks = worth.ranks(part, met)
-            for (source, output, statement, code, _), rank in zip(part, ranks, strict=True):
+            ranks, named = worth.ranks(part, met)
+            for source, output, statement, code, mark in part:
                 relation, flows = words[code]
                 if not met[output]:
+                    rank = CLAIMED if mark == csr.NAMED and statement else ranks[statement]
+                    if rank < 0:
+                        rank = named[statement, output]
                     edge = rank, source, relation, statement
                     best = found.get(output)
                     if best is None or edge < best:

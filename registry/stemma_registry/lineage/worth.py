@@ -14,10 +14,10 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage import csr
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.registry import Snapshot
 
+ROWS = 2_000  # at once: as many as stay in a processor's cache
 _IN_A_QUERY = 50_000
 ORDER = tuple(Assurance)
 CLAIMED, CONTAINED = ORDER.index(Assurance.CLAIMED), ORDER.index(Assurance.CONTAINS)
@@ -42,25 +42,20 @@ class Worth:
     _facts: dict[int, Fact] = field(default_factory=dict)  # of those that hang on a name
     _known: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
-    def ranks(self, rows: Sequence[tuple[int, int, int, Any, Any]], met: bytearray) -> list[int]:
-        """Of each row (input, output, statement, relation, mark); any number where it is met."""
+    def ranks(
+        self, rows: Sequence[tuple[int, int, int, Any, Any]], met: bytearray
+    ) -> tuple[dict[int, int], dict[tuple[int, int], int]]:
+        """Of the statements of rows (input, output, statement, and so on).
+
+        Of those that hang on the name also of each statement and output that is not met.
+        """
         said = {row[2] for row in rows}
         self.learn(said)
-        of = {one: self.said[one].rank if one else CONTAINED for one in said}
-        found = [
-            CLAIMED if mark == csr.NAMED and statement else of[statement]
-            for _, _, statement, _, mark in rows
-        ]
-        if BY_NAME in of.values():
-            open_ = [
-                at
-                for at, (row, rank) in enumerate(zip(rows, found, strict=True))
-                if rank == BY_NAME and not met[row[1]]
-            ]
-            named = self.named([(rows[at][2], rows[at][1]) for at in open_])
-            for at, rank in zip(open_, named, strict=True):
-                found[at] = rank
-        return found
+        ranks = {one: self.said[one].rank if one else CONTAINED for one in said}
+        if BY_NAME not in ranks.values():
+            return ranks, {}
+        pairs = [(row[2], row[1]) for row in rows if ranks[row[2]] == BY_NAME and not met[row[1]]]
+        return ranks, dict(zip(pairs, self.named(pairs), strict=True))
 
     def learn(self, statements: Iterable[int]) -> None:
         """What each is worth whatever it is about, and who says it."""
@@ -141,12 +136,12 @@ def by_ids(
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Rows by their ids: listed, or where they lie close together all that are between."""
     for part in _portions(ids):
-        if part[-1] - part[0] < 2 * len(part):
+        if part[-1] - part[0] < 1.2 * len(part):
             between = f"{sql} WHERE id BETWEEN :low AND :high"
-            yield from bulk.chunks(connection, between, 20_000, low=part[0], high=part[-1])
+            yield from bulk.chunks(connection, between, ROWS, low=part[0], high=part[-1])
         else:
             among, value = bulk.AMONG[connection.dialect.name], bulk.listed(connection, part)
-            yield from bulk.chunks(connection, f"{sql} WHERE id {among}", 20_000, listed=value)
+            yield from bulk.chunks(connection, f"{sql} WHERE id {among}", ROWS, listed=value)
 
 
 def _portions(ids: Collection[int]) -> Iterator[list[int]]:
