@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks import graph
+from benchmarks import graph, heavy
 from benchmarks.graph import Graph
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
@@ -32,7 +32,7 @@ from stemma_registry.blobs.contract import get_bytes, put_bytes
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue import bulk, catalogue, query
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.lineage import csr, descent, paths, status, trace
+from stemma_registry.lineage import paths, status, trace
 from stemma_registry.publish import Push, publish
 from stemma_registry.registry import (
     Registry,
@@ -218,7 +218,7 @@ def _stop(registry: Registry, place: Place) -> None:
         )
 
 
-Ask = Callable[[str, int], Sequence[object]]
+Ask = Callable[[str, int], Sequence[Sequence[object]]]
 
 
 @contextlib.contextmanager
@@ -279,43 +279,8 @@ def _questions(view: Snapshot, raw: Ask, shape: Graph, runs: int, beside: Path) 
         lambda node, _: paths.between(view, above[node], node),
         lambda node: raw(UP, node),
     )
-    _heavy(view, raw, shape, beside)
+    heavy.measure(view, raw, _node(view, shape, 0)[0], beside, _say)
     _say(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
-
-
-def _heavy(view: Snapshot, raw: Ask, shape: Graph, beside: Path) -> None:
-    """Everything below the first of all datasets, as lines of JSON."""
-    start, _ = _node(view, shape, 0)
-
-    def lines(sidecar: Path | None) -> Callable[[], int]:
-        return lambda: sum(
-            len(block.lines) for block in descent.blocks(view, start, sidecar=sidecar)
-        )
-
-    def plain() -> int:
-        met: dict[int, bytes] = {}
-        for source, output, relation, bundle in raw(DOWN, start):  # type: ignore[misc]
-            if output not in met:
-                met[output] = b'{"node":%d,"from":%d,"relation":"%b","statement":"%b"}' % (
-                    *(output, source, relation.encode()),
-                    bundle.hex().encode(),
-                )
-        return sum(map(len, met.values()))
-
-    count = sum(block.nodes for block in descent.blocks(view, start))
-    first = _seconds(lambda: csr.make(view.connection, beside))
-    began = time.perf_counter()
-    next(iter(descent.blocks(view, start, sidecar=beside)))
-    soon = time.perf_counter() - began
-    rows = [(_seconds(lines(beside)), _seconds(lines(None)), _seconds(plain)) for _ in range(5)]
-    fast, slow, floor = (statistics.median(column) for column in zip(*rows, strict=True))
-    ratios = [statistics.median(row[i] / row[2] for row in rows) for i in (0, 1)]
-    _say(
-        f"{count:,} descendants as JSONL: {_ms(fast)} with the sidecar (first lines after "
-        f"{_ms(soon)}; it is made in {_ms(first)}), {_ms(slow)} without, floor {_ms(floor)}; "
-        f"ratios {ratios[0]:.2f} and {ratios[1]:.2f}"
-    )
-    _say(f"sidecar: {beside.stat().st_size / len(shape.source):.0f} bytes an edge")
 
 
 def _seconds(work: Callable[[], object]) -> float:
