@@ -41,7 +41,7 @@ def known(connection: Connection, bundles: Sequence[Digest]) -> dict[Digest, Kno
             f"WHERE substr(bundle, 1, {t.HEAD}) IN ({text})"
         )
         for row, bundle, signer in bulk.ask(connection, query, **values):
-            if (one := wanted.get(bytes(bundle))) is not None:
+            if (one := wanted.get(bundle)) is not None:
                 found[one] = (row, signer is not None)
     return found
 
