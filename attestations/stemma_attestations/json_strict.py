@@ -30,9 +30,11 @@ _LEVEL = bytes.maketrans(b"[]", b"{}")
 _FLAT = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _QUOTED = bytes(sorted(set(range(256)) - set(b'[]{}"\\')))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-# How a fast library writes canonically; it refuses integers beyond 2**53 - 1. The numbers with a
-# fraction or an exponent that it would read and this one may not end in one of these.
+# How a fast library writes canonically; it refuses integers beyond 2**53 - 1. What it writes of a
+# number with a fraction or an exponent that is refused here (`is_disguised_integer`) ends in
+# `_WHOLE` or `_LARGE`.
 _WRITTEN = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_SHORT = 1024 * 1024  # bytes: writing a longer one again would double the memory that is taken
 _WHOLE = re.compile(rb"\.0[,}\]]")
 _LARGE = re.compile(rb"e\+?\d+[,}\]]")
 
@@ -72,7 +74,7 @@ def _plainly(data: bytes) -> dict[str, Any] | None:
     Two keys of one name, a lone surrogate, white space or an odd number would not come back as
     they were. None for anything that is not so, or may not be: that is read with care.
     """
-    if data[:1] != b"{":
+    if data[:1] != b"{" or len(data) > _SHORT:
         return None
     try:
         value = orjson.loads(data)
