@@ -6,7 +6,7 @@ one. Facts only: whether anybody believes a BOM is asked later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 
 _PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
-_KNOWN = (
+_SAME = (
     "SELECT id FROM environment "  # noqa: S608 - a number
     f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
 )
@@ -63,35 +63,34 @@ def _readable(purls: Iterable[str]) -> set[Package]:
     return found
 
 
-def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
+def _purls(bom: Mapping[str, Any]) -> list[str]:
     """The package URLs of all components, nested ones too, as they are written."""
     metadata = bom.get("metadata")
     main = metadata.get("component") if isinstance(metadata, Mapping) else None
-    stack = [main, bom.get("components")]
+    stack: list[list[Any]] = [[main, bom.get("components")]]
+    found: list[str] = []
     while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            purl = value.get("purl")
-            if isinstance(purl, str):
-                yield purl
-            stack.append(value.get("components"))
+        for value in stack.pop():
+            if isinstance(value, list):
+                stack.append(value)
+            elif isinstance(value, dict):
+                purl = value.get("purl")
+                if isinstance(purl, str):
+                    found.append(purl)
+                if "components" in value:
+                    stack.append([value["components"]])
+    return found
 
 
 def _environment(connection: Connection, digest: str, listed: Callable[[], set[Package]]) -> int:
     value = bytes.fromhex(digest)
-    found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
+    found = bulk.ask(connection, _SAME, head=value[: t.HEAD], digest=value)
     if found:
         return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
-    links = [
-        {"environment_id": number, "package_id": one}
-        for one in sorted(_packages(connection, listed()))
-    ]
-    if links:
-        connection.execute(insert(t.environment_package), links)
+    links = [(number, one) for one in sorted(_packages(connection, listed()))]
+    bulk.write(connection, t.environment_package, ("environment_id", "package_id"), links)
     return number
 
 
@@ -103,21 +102,27 @@ def _listed(purls: tuple[str, ...]) -> str:
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:
     """The rows of packages, made where they are new."""
-    ordered, found = sorted(packages), set()
+    ordered, found = sorted(packages), set[int]()
     for start in range(0, len(ordered), query.BATCH):
         part = ordered[start : start + query.BATCH]
-        keys = {one.key for one in part}
-        known = {}
-        for row in connection.execute(_rows().where(t.is_one_of(t.package.c.digest, keys))):
-            known[(row.digest, row.version)] = row.id
-        for one in part:
-            values = {"digest": one.key, "name": one.name, "version": one.version}
-            same = (one.key, one.version)
-            if same not in known:
-                made = connection.execute(insert(t.package).values(values)).inserted_primary_key
-                known[same] = int(made[0]) if made else 0
-            found.add(known[same])
+        known = _known(connection, part)
+        new = {
+            same: (one.key, one.name, one.version)
+            for one in part
+            if (same := (one.key, one.version)) not in known
+        }
+        if new:
+            rows = list(new.values())
+            bulk.write(connection, t.package, ("digest", "name", "version"), rows)
+            known = _known(connection, part)
+        found.update(known[one.key, one.version] for one in part)
     return found
+
+
+def _known(connection: Connection, packages: Iterable[Package]) -> dict[tuple[str, str], int]:
+    keys = {one.key for one in packages}
+    query = _rows().where(t.is_one_of(t.package.c.digest, keys))
+    return {(row.digest, row.version): row.id for row in connection.execute(query)}
 
 
 def _rows() -> Any:
