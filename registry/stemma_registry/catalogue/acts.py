@@ -18,7 +18,7 @@ from stemma_attestations.predicates.waiver import Waiver
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import halts, query
+from stemma_registry.catalogue import bulk, halts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
@@ -153,6 +153,11 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     """Whether somebody may speak as custody about any name at all."""
     signer = fact.signer
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
+
+
+def has_waivers(connection: Connection) -> bool:
+    """Whether anybody signed one."""
+    return bool(bulk.ask(connection, "SELECT 1 FROM waiver LIMIT 1"))
 
 
 def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:

@@ -8,6 +8,8 @@ does it asks whose words those are (see `lineage.status`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection
 
 from stemma_attestations.predicates import status
@@ -67,6 +69,13 @@ def any_above(connection: Connection, node: int, budget: int) -> bool:
     """
     query = QUERIES[connection.dialect.name]
     return bool(bulk.ask(connection, query, node=node, budget=budget))
+
+
+def any_of(connection: Connection, nodes: Iterable[int]) -> bool:
+    """Whether some statement quarantines one of these nodes, itself or as a file of it."""
+    among = bulk.AMONG[connection.dialect.name]
+    asked = f"SELECT 1 FROM halt WHERE node_id {among} LIMIT 1"  # noqa: S608 - ours
+    return bool(bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes))))
 
 
 def of_status(connection: Connection, row: int, action: str) -> None:
