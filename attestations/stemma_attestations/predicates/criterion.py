@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from stemma_attestations import canonical, json_strict
@@ -145,6 +146,7 @@ def subject(criterion: Criterion) -> Digest:
     return Digest.of(encode(criterion))
 
 
+@lru_cache(maxsize=1_000)  # every verdict reads those in force
 def load(text: str) -> Criterion:
     """Read what `encode` wrote. Raises BadStatement."""
     return parse(json_strict.load_object(text.encode()))

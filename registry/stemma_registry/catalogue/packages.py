@@ -25,6 +25,10 @@ _KNOWN = (
     "SELECT id FROM environment "  # noqa: S608 - a number
     f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
 )
+_VERSIONS = (
+    "SELECT id, name, version FROM package "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,19 @@ def _rows() -> Any:
 
 def versions(connection: Connection, name: str) -> dict[int, Package]:
     """Every version of a package that some BOM lists."""
-    wanted = _rows().where(t.is_one_of(t.package.c.digest, [key_of(name)]))
-    return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
+    key = bytes.fromhex(key_of(name))
+    rows = bulk.ask(connection, _VERSIONS, head=key[: t.HEAD], digest=key)
+    return {number: Package(called, version) for number, called, version in rows}
+
+
+def environments(connection: Connection, packages: Iterable[int]) -> list[int]:
+    """The sets of packages that have one of these."""
+    asked = (
+        "SELECT DISTINCT environment_id FROM environment_package "  # noqa: S608 - ours
+        f"WHERE package_id {bulk.AMONG[connection.dialect.name]}"
+    )
+    listed = bulk.listed(connection, sorted(packages))
+    return sorted(one for (one,) in bulk.ask(connection, asked, listed=listed))
 
 
 def listing(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, literal_column
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -24,7 +24,7 @@ _DIALECTS: dict[str, Callable[[], Dialect]] = {
     "sqlite": lambda: sqlite.dialect(paramstyle="named"),
     "postgresql": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
 }
-Among = Callable[[Column[Any]], ColumnElement[bool]]
+Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
 Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
 
@@ -63,7 +63,7 @@ class Prepared:
     def _compile(self, name: str) -> Compiled:
         sign, _, values = bulk.AMONG[name].partition(" ")
 
-        def among(column: Column[Any]) -> ColumnElement[bool]:
+        def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
             return column.op(sign, is_comparison=True)(literal_column(values))
 
         query, dialect = self._make(among), _DIALECTS[name]()

@@ -8,7 +8,7 @@ question. A criterion by somebody who may stop nothing at all is left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations import releasing
@@ -16,10 +16,9 @@ from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Packaged
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import acts, climb, packages, query
+from stemma_registry.catalogue import acts, packages, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
-from stemma_registry.config import LIMITS
 from stemma_registry.registry import Snapshot
 
 
@@ -33,14 +32,11 @@ def among(snapshot: Snapshot, nodes: Collection[int]) -> list[StatusRow]:
     return _of_all(snapshot, nodes)
 
 
-def above(snapshot: Snapshot, node: int) -> list[StatusRow]:
-    """The same, of a node and of what is above it."""
-    wanted = _heard(snapshot)
-    if not wanted:
-        return []
-    nodes = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
-    # Cut short, it is no more than a sample: whoever adds edges would choose what is met.
-    return _rows(snapshot, wanted, None if len(nodes) >= LIMITS.ancestors else nodes)
+def above(
+    snapshot: Snapshot, heard: Iterable[CriterionRow], nodes: Collection[int] | None
+) -> list[StatusRow]:
+    """What those of `heard` (see `acts`) meet of these nodes; of all there is, where None."""
+    return _rows(snapshot, _packaged(heard), nodes)
 
 
 def has_any(snapshot: Snapshot) -> bool:
@@ -59,17 +55,18 @@ def _of_all(snapshot: Snapshot, nodes: Collection[int] | None) -> list[StatusRow
 
 def _heard(snapshot: Snapshot) -> list[CriterionRow]:
     """The criteria of those who may stop something."""
-    return [
-        row
-        for row in acts.criteria(snapshot.connection)
-        if isinstance(row.of, Packaged) and acts.is_heard(snapshot.trust, row.fact)
-    ]
+    return _packaged(acts.heard(snapshot.connection, snapshot.trust))
+
+
+def _packaged(rows: Iterable[CriterionRow]) -> list[CriterionRow]:
+    return [row for row in rows if isinstance(row.of, Packaged)]
 
 
 def _rows(
-    snapshot: Snapshot, wanted: Iterable[CriterionRow], nodes: Collection[int] | None
+    snapshot: Snapshot, wanted: Sequence[CriterionRow], nodes: Collection[int] | None
 ) -> list[StatusRow]:
-    released, found = query.releases(snapshot.connection), list[StatusRow]()
+    found = list[StatusRow]()
+    released = query.releases_of(snapshot.connection, [row.statement for row in wanted])
     for row in wanted:
         lifting = _Lifting(snapshot, Voice(row.fact.signer, row.fact.signed))
         lifting.releases = released.get(row.statement, [])

@@ -52,8 +52,8 @@ class Resolver:
         self._facts = cache(lambda node: query.facts_about(view.connection, node))
         self._rows = cache(self._versions)
         self.bound = cache(self._bound)
-        criteria = acts.criteria(view.connection)
-        self._any_retired = any(isinstance(row.of, Retired) for row in criteria)
+        criteria = acts.heard(view.connection, view.trust)
+        self._retired = [row for row in criteria if isinstance(row.of, Retired)]
 
     def find(self, name: str, commit: str) -> Candidate:
         """The one artifact that NAME at a commit is. Raises Refused where none or several are."""
@@ -109,7 +109,7 @@ class Resolver:
 
     def retired(self, name: NameVersion) -> str:
         """Why a name means nothing any more, if it does not."""
-        stops = retired.stops(self.view, name) if self._any_retired else ()
+        stops = retired.stops(self.view, name, self._retired)
         return "; ".join(f"{stop.target} is {stop.reason} (by {stop.by})" for stop in stops)
 
     def version(self, name: str, commit: str) -> NameVersion:
