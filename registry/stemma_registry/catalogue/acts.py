@@ -205,6 +205,11 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 
 
+def has_waivers(connection: Connection) -> bool:
+    """Whether anybody signed one."""
+    return bool(bulk.ask(connection, "SELECT 1 FROM waiver LIMIT 1"))
+
+
 def _waivers() -> Select[Any]:
     return (
         select(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
 
-from stemma_attestations.digest import LENGTHS, Digest
+from stemma_attestations.digest import LENGTHS, Digest, written
 from stemma_attestations.edges import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
@@ -83,8 +83,12 @@ _DIGESTS = Prepared(
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes; of those that are known by a name only, the names."""
-    rows = [(row.id, row.scheme, row.value) for row in _DIGESTS.rows(connection, ids)]
-    found = {node: Digest(scheme, value) for node, scheme, value in rows if scheme in LENGTHS}
+    rows = _DIGESTS.rows(connection, ids)
+    found = {
+        node: written(value) if scheme == "sha256" else Digest(scheme, value)
+        for node, scheme, value in rows
+        if scheme in LENGTHS
+    }
     if len(found) == len(rows):
         return found
     by_name = {node: (scheme, value) for node, scheme, value in rows if node not in found}
@@ -263,6 +267,12 @@ def edges_among(connection: Connection, nodes: Collection[int]) -> list[EdgeRow]
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what was made from the inputs."""
     return _all(connection, inputs, _FROM, _edge)
+
+
+def is_input(connection: Connection, node: int) -> bool:
+    """Whether anything is said to come from a node."""
+    asked = select(t.edge.c.input_id).where(t.edge.c.input_id == node).limit(1)
+    return connection.execute(asked).first() is not None
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)

@@ -99,7 +99,7 @@ def _met(
             f"its BOM lists {listed.package}, and {row.of.label} is stopped: {row.reason}",
             row.issued,
             None,
-            replace(row.fact, name=said.name, version=said.version),
+            row.fact._replace(name=said.name, version=said.version),
             evidence=said,
             mark=criterion.PACKAGE,
         )
