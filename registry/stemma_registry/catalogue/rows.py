@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.names import NameVersion
 from stemma_attestations.times import Times
 

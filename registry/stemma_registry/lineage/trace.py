@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
