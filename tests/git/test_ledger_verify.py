@@ -87,6 +87,7 @@ def by_the_gate(world: World) -> int:
 def test_distrust_in_the_ledger_is_weighed_as_the_gate_does(world: World, tmp_path: Path) -> None:
     world.trust_also("late", ["demo/**"])
     world.trust_also("other", ["elsewhere/**"])
+    world.trust_also("security")
     world.push("demo/base:1")
     world.push("demo/child:1", by="late")
     world.quarantine("demo/base:1", by="late")  # goes on stopping
@@ -104,7 +105,7 @@ def test_distrust_in_the_ledger_is_weighed_as_the_gate_does(world: World, tmp_pa
     assert {one.n for one in report.doubts} == {2}
     assert "by late, who is distrusted: " in report.doubts[0].detail
     assert "the key was stolen" in report.doubts[0].detail
-    world.release(digest)
+    world.release(digest, by="security")  # the owner is distrusted by somebody, if not here
     exported(world, tmp_path / "a")
     assert afresh(world, tmp_path / "a", tmp_path / "h3").distrusted == 0 == by_the_gate(world)
 
@@ -113,7 +114,8 @@ def test_more_distrust_than_is_weighed_is_said(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.push("demo/base:1")
-    distrusted(world, "stranger")
+    world.trust_also("late")
+    distrusted(world, "late")
     exported(world, tmp_path / "a")
     monkeypatch.setattr(verifying, "LIMITS", replace(LIMITS, criteria=0))
     monkeypatch.setattr(distrust, "LIMITS", replace(LIMITS, criteria=0))
