@@ -45,16 +45,16 @@ class Peers:
     work: Path
 
     @classmethod
-    def made(cls, folder: Path, work: Path) -> Peers:
+    def made(cls, folder: Path, work: Path, listed: Path = LIST) -> Peers:
         """Make the environment, unless it is there and of the same list."""
-        done, wanted = folder / "peers.txt", LIST.read_text()
+        done, wanted = folder / "peers.txt", listed.read_text()
         if not done.exists() or done.read_text() != wanted:
             print(f"making the environment of the peers in {folder.name} ...", file=sys.stderr)
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "-r"]
-            if subprocess.run([*install, str(LIST)], check=False).returncode != 0:
-                raise PeersMissing("pip could not install benchmarks/peers.txt")
+            if subprocess.run([*install, str(listed)], check=False).returncode != 0:
+                raise PeersMissing(f"pip could not install benchmarks/{listed.name}")
             done.write_text(wanted)
         return cls(folder / "bin", work)
 

@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _fail(argv, 130, "Interrupted", "interrupted")
     except click.ClickException as error:
-        _fail(argv, exits.USAGE, "Usage", error.format_message(), _usage(error))
+        _fail(argv, exits.USAGE, "Usage", *_usage(error))
     except BrokenPipeError:
         _drop_output()
         _leave(exits.UNEXPECTED)
@@ -178,9 +178,12 @@ def _report(argv: list[str], error: BaseException) -> None:
     _fail(argv, code, "Unexpected", f"unexpected {type(error).__name__}: {error} (this is a bug)")
 
 
-def _usage(error: click.ClickException) -> str:
+def _usage(error: click.ClickException) -> tuple[str, str]:
+    """What is wrong, and what is shown before it; where no command is given that is the help."""
     ctx = getattr(error, "ctx", None)
-    return f"{ctx.get_usage()}\n" if ctx is not None else ""
+    if ctx is not None and type(error).__name__ == "NoArgsIsHelpError":  # since Click 8.2
+        return "name a command", f"{ctx.get_help()}\n\n"
+    return error.format_message(), f"{ctx.get_usage()}\n" if ctx is not None else ""
 
 
 def _fail(argv: list[str], code: int, kind: str, message: str, before: str = "") -> None:

@@ -371,7 +371,8 @@ def _nearest(view: Snapshot, observed: Observed) -> str:
         return ", and no file of it is known"
     nearest = max(sorted(shared), key=lambda artifact: len(shared[artifact]))
     label = labels(view, {nearest})[nearest]
-    return f"; the nearest is {label} ({len(shared[nearest])} files in common)"
+    count = len(shared[nearest])
+    return f"; the nearest is {label} ({count} {'file' if count == 1 else 'files'} in common)"
 
 
 def _resource_uri(verdict: Verdict) -> str:

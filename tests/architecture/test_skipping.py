@@ -104,6 +104,6 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,  # of a machine that does other things, too
     )
     return done.returncode, done.stdout

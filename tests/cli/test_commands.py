@@ -96,6 +96,13 @@ def test_init_makes_a_private_key_and_says_what_to_type(run: Run, tmp_path: Path
     assert key.read_bytes() == before
 
 
+@pytest.mark.parametrize("arguments", [(), ("tags",)])
+def test_no_command_shows_the_help_as_it_is(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    if done.code == exits.USAGE:  # before Click 8.2 it is the help alone, and 0
+        assert done.err == f"{run(*arguments, '--help').out}\nstemma: name a command\n"
+
+
 def test_the_main_job(filled: Run) -> None:
     assert filled("verify", "models/m:1").code == 0
     dry = filled("quarantine", "data/raw:1", "--reason", "poison", "--dry-run")

@@ -10,17 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import Once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def told(once: Once) -> tuple[Path, str]:
     """The demo, run once: where it left its registry, and the story it told."""
-    output = tmp_path_factory.mktemp("demo") / "out"
-    command = [sys.executable, str(ROOT / "examples/incident/run.py"), "--output", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=output.parent)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    return output, done.stdout
+
+    def run() -> tuple[Path, str]:
+        folder = once.folder("the demo")
+        output = folder / "out"
+        command = [sys.executable, str(ROOT / "examples/incident/run.py"), "--output", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=folder)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        return output, done.stdout
+
+    return once.make("the demo", run)
 
 
 def ask(output: Path, *arguments: str) -> tuple[int, dict[str, object]]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from stemma_cli import exits
 from stemma_cli.main import COMMANDS, stemma
 from tests.architecture import rules
 from tests.docs.console import ROOT, WIDTH, Command, Digests, File, Ran, examples, play
+from tests.once import Once
 
 DOCS = ROOT / "docs"
 CLI = DOCS / "cli.md"
@@ -39,22 +39,28 @@ TYPES = {
     "null": type(None),
 }
 
+Played = Callable[[Path], tuple[tuple[Ran, str | None], ...]]
+
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@cache
-def played(page: Path) -> tuple[tuple[Ran, str | None], ...]:
+@pytest.fixture
+def played(once: Once) -> Played:
     """Every command of a page, run, and what its output should have been instead."""
-    digests = Digests()
-    return tuple(
-        (ran, digests.matches(ran.command.expected, ran.lines)) for ran in play(page, digests)
-    )
+
+    def run(page: Path) -> tuple[tuple[Ran, str | None], ...]:
+        digests = Digests()
+        return tuple(
+            (ran, digests.matches(ran.command.expected, ran.lines)) for ran in play(page, digests)
+        )
+
+    return lambda page: once.make(f"the page {name_of(page)}", lambda: run(page))
 
 
 @pytest.mark.parametrize("page", PLAYED, ids=name_of)
-def test_the_examples_print_what_the_page_says(page: Path) -> None:
+def test_the_examples_print_what_the_page_says(page: Path, played: Played) -> None:
     done = played(page)
     assert len(done) >= 10
     complaints = [
@@ -196,9 +202,9 @@ def has_type(value: Any, types: set[str]) -> bool:
     return any(type(value) is TYPES[name] for name in types)
 
 
-def printed_documents() -> Iterator[tuple[str, Any]]:
+def printed_documents(done: Iterable[tuple[Ran, str | None]]) -> Iterator[tuple[str, Any]]:
     """Section and document of every example with --json."""
-    for ran, _ in played(CLI):
+    for ran, _ in done:
         text = re.sub(r"\$\(.*?\)", "", ran.command.text)
         if "--json" in text and not re.search(r"[|>]", text):
             document = json.loads("\n".join(ran.lines))
@@ -207,11 +213,11 @@ def printed_documents() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["Exit codes", *(n for n in COMMANDS if n != "bom")])
-def test_every_field_that_is_printed_is_documented_and_no_other(name: str) -> None:
+def test_every_field_that_is_printed_is_documented_and_no_other(name: str, played: Played) -> None:
     known = fields(sections()[name])
     printed = [
         item
-        for section, doc in printed_documents()
+        for section, doc in printed_documents(played(CLI))
         if section == name
         for item in found_in(doc, known)
     ]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 
-from stemma_registry.errors import StemmaError
+from stemma_attestations import gitobject
+from stemma_registry.config import Limits
+from stemma_registry.errors import NotFound, Refused, StemmaError, Unavailable
+from stemma_registry.gitrepo import bulk, program
+from stemma_registry.gitrepo.fetching import fetched
 from stemma_registry.gitrepo.repository import Repository
+from tests.git.hosts import host
 from tests.git.repositories import ENVIRONMENT, Checkout
 
 PROGRAMS = """
@@ -160,3 +166,74 @@ def test_the_environment_says_nothing(
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", os.devnull)
     with Repository.open(checkout.root) as repo:
         assert repo.resolve("HEAD") == head
+
+
+def test_submodules_are_not_followed(checkout: Checkout, tmp_path: Path) -> None:
+    """What one would fetch, or run, is a name in a tree."""
+    trace = tmp_path / "it ran"
+    outside = Checkout.make(tmp_path / "outside", checkout.object_format)
+    secret = outside.commit("one", secret="s")
+    modules = f'[submodule "x"]\n\tpath = m/x\n\turl = {outside.root.as_uri()}\n'
+    modules += "\tfetchRecurseSubmodules = true\n"
+    checkout.commit("one", m___a="a", __gitmodules=modules)
+    checkout.git("config", "submodule.recurse", "true")
+    checkout.git("config", "submodule.x.update", f"!touch '{trace}'")
+    checkout.git("update-index", "--add", "--cacheinfo", f"160000,{secret},m/x")
+    checkout.git("commit", "-q", "-m", "with a submodule")
+    with Repository.open(checkout.root) as repo:
+        head = repo.resolve("HEAD")
+        files = {file.path: file.mode for file in repo.files(repo.commit(head).tree)}
+        assert files["m/x"] == gitobject.SUBMODULE
+        with pytest.raises(NotFound):
+            repo.blob(repo.at(head, "m/x")[1])
+    with host(checkout.root.parent) as url:
+        there = fetched(f"{url}/{checkout.root.name}/.git", tmp_path / "copy")
+        with there as repo, pytest.raises(NotFound):
+            repo.read(secret)
+    assert not trace.exists()
+
+
+def test_alternates_add_objects_and_cost_bounded_time(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objects from elsewhere are held against their ids too; what never answers is left."""
+    other = Checkout.make(tmp_path / "other", checkout.object_format)
+    there = other.commit("there", a="elsewhere")
+    head = checkout.commit("here", a="a")
+    alternates = checkout.root / ".git/objects/info/alternates"
+    alternates.write_text(f"/dev/zero\n{other.root}/.git/objects\n")
+    blob = other.git("rev-parse", "HEAD:a")
+    loose = other.root / ".git/objects" / blob[:2] / blob[2:]
+    with Repository.open(checkout.root) as repo:
+        assert repo.blob(repo.at(there, "a")[1]) == b"elsewhere"
+    loose.chmod(0o644)
+    loose.write_bytes(zlib.compress(b"blob 9\0elsewhen!"))
+    with Repository.open(checkout.root) as repo, pytest.raises(StemmaError):
+        repo.blob(repo.at(there, "a")[1])
+    with host(checkout.root.parent) as url:  # a host's alternates are its own business
+        with fetched(f"{url}/{checkout.root.name}/.git", tmp_path / "copy") as repo:
+            assert repo.resolve("HEAD") == head
+        assert not (tmp_path / "copy/objects/info/alternates").exists()
+    silent = tmp_path / "silent"
+    (silent / "info").mkdir(parents=True)
+    os.mkfifo(silent / "info/alternates")
+    alternates.write_text(f"{silent}\n")
+    monkeypatch.setattr(program, "LIMITS", Limits(git_seconds=0.3))
+    with pytest.raises(Unavailable, match="has not ended"):
+        Repository.open(checkout.root).resolve("HEAD")
+
+
+def test_small_packs_of_large_objects(checkout: Checkout) -> None:
+    """What a few kilobytes unpack to is not unpacked: its size is asked first."""
+    zeros = bytes(5_000_000)
+    checkout.commit("one", a=zeros, b=zeros[:1000])
+    checkout.git("gc", "-q")
+    size = sum(path.stat().st_size for path in (checkout.root / ".git/objects").rglob("*.pack"))
+    assert size < 20_000
+    with Repository.open(checkout.root) as repo:
+        name = repo.at(repo.resolve("HEAD"), "a")[1]
+        with pytest.raises(Refused, match="more than the"):
+            repo.blob(name, 1_000_000)
+        (_, found), *_ = bulk.read(repo, [name], 1_000_000)
+        assert "more than the" in found.fault
+        assert len(repo.blob(repo.at(repo.resolve("HEAD"), "b")[1])) == 1000

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from stemma_attestations import __version__
 from tests.architecture import house
+from tests.once import Once
 
 ROOT = Path(__file__).resolve().parents[2]
 # What an environment has before anything is installed.
@@ -55,13 +56,17 @@ def done(*command: str | Path, cwd: Path, env: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(once: Once) -> Path:
     """The wheel, built from the work tree by the pinned back end."""
-    target = tmp_path_factory.mktemp("wheel")
-    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, ROOT)
-    done(*build, cwd=target, env=outside())
-    (built,) = target.glob("*.whl")
-    return built
+
+    def build() -> Path:
+        target = once.folder("the wheel")
+        command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target)
+        done(*command, ROOT, cwd=target, env=outside())
+        (built,) = target.glob("*.whl")
+        return built
+
+    return once.make("the wheel", build)
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +76,20 @@ def contents(wheel: Path) -> Iterator[zipfile.ZipFile]:
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(wheel: Path, once: Once) -> Path:
     """The interpreter of an empty environment into which only the wheel was installed."""
-    place = tmp_path_factory.mktemp("installed")
-    venv.create(place / "env", with_pip=True, symlinks=True)
-    interpreter = place / "env" / "bin" / "python"
-    pip = (interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    # Compiling what is run four times takes longer than running it uncompiled.
-    constraints = ("--no-compile", "--constraint", ROOT / "constraints.txt")
-    done(*pip, *constraints, wheel, cwd=place, env=outside())
-    return interpreter
+
+    def install() -> Path:
+        place = once.folder("where the wheel is installed")
+        venv.create(place / "env", with_pip=True, symlinks=True)
+        interpreter = place / "env" / "bin" / "python"
+        pip = (interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        # Compiling what is run four times takes longer than running it uncompiled.
+        constraints = ("--no-compile", "--constraint", ROOT / "constraints.txt")
+        done(*pip, *constraints, wheel, cwd=place, env=outside())
+        return interpreter
+
+    return once.make("where the wheel is installed", install)
 
 
 def test_contents_are_the_four_packages_and_nothing_else(contents: zipfile.ZipFile) -> None:

@@ -73,3 +73,15 @@ def _plant_and_ask(tmp_path: Path, readers: Children) -> None:
         path = tmp_path / f"asked-{writer}"
         path.write_bytes(WRITERS[writer]([POISON]))
         assert places(ask(world, path)) == expected
+
+
+def test_what_pandas_itself_wrote(tmp_path: Path) -> None:
+    """Row numbers, an index, and numbers that became floating: the same record in each file."""
+    folder = Path(__file__).parent.parent / "fixtures/pandas"
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".py"}
+    world = World(tmp_path)
+    assert indexed(world, "data/pandas:1", files).note is None
+    rows = {name: ((2,) if name == "filtered.parquet" else (3,)) for name in files}
+    assert len(rows) == 7
+    assert places(ask(world, [POISON])) == {"data/pandas:1": rows}
+    assert places(ask(world, [{**POISON, "id": 4}])) == {}

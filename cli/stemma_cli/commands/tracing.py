@@ -295,8 +295,8 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
         left = commit_starts.outside(view, asked.repo or HERE)
         if left.count:
             output.note(
-                f"stemma: {left.count} commits that the registry knows are not in "
-                f"{left.repository}: what was built from those is not considered"
+                f"stemma: {output.count(left.count, 'commit')} that the registry knows, and "
+                f"{left.repository} has not: what was built from those is not considered"
             )
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from stemma_attestations import lfs_pointer
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import NotVerified, Quarantined, StemmaError, Undecided
+from stemma_attestations.errors import BadName, NotVerified, Quarantined, StemmaError, Undecided
 from stemma_attestations.lfs_pointer import Pointer
 from stemma_attestations.manifest import Entry
 from stemma_attestations.observed import Observed
@@ -131,10 +131,10 @@ def _is_name(remote: str) -> bool:
 
 
 def of_range(repo: Repository, text: str) -> list[Changed]:
-    """What BASE..HEAD adds, commit by commit. Raises NotFound, Refused."""
+    """What BASE..HEAD adds, commit by commit. Raises NotFound, BadName."""
     base, dots, head = text.partition("..")
     if not dots or not base or not head or head.startswith("."):
-        raise Refused(f"{text!r:.200} is no range; write BASE..HEAD")
+        raise BadName(f"{text!r:.200} is no range; write BASE..HEAD")
     return among(repo, repo.between([repo.resolve(head)], [repo.resolve(base)]))
 
 
