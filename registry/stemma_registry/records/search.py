@@ -292,8 +292,7 @@ class Question:
         """Where the index of a file says that the records are. Raises as reading a blob does."""
         key, hits = word.key, list[_Hit]()
         if key not in self.hashes:
-            block = self.keys[key].block
-            self.hashes[key] = runs.hashes([block + message for message in self.messages])
+            self.hashes[key] = runs.hashes(self.messages, self.keys[key].block)
         for run in shard.runs:
             if (run, key) not in self.runs:
                 self.runs[run, key] = self.in_run(run, self.hashes[key], word.assurance)
