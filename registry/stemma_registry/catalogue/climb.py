@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, Text, literal, select, true, type_coerce
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t

@@ -13,20 +13,29 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue.columns import Coded, HexBytes
 
 AT_ONCE = 50_000  # ids in one query
-_DIALECTS: dict[str, Callable[[], Dialect]] = {
-    "sqlite": lambda: sqlite.dialect(paramstyle="named"),
-    "postgresql": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
-}
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
 Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
+
+
+def _sqlite() -> Dialect:
+    return sqlite.dialect(paramstyle="named")
+
+
+def _postgresql() -> Dialect:
+    from sqlalchemy.dialects import postgresql  # lazily: whoever has none need not load it
+
+    return postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+
+_DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 
 class Prepared:

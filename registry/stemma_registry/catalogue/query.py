@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
 
 from stemma_attestations.digest import LENGTHS, Digest, written
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import bulk, facts

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.digest import NODES, Digest
-from stemma_attestations.edges import Edge, Mark
+from stemma_attestations.edges import Edge
+from stemma_attestations.marks import Mark
 from stemma_attestations.names import split_name
 from stemma_attestations.statement import Statement
 from stemma_registry.catalogue import bulk

@@ -9,7 +9,6 @@ not stopped, and no verdict passes over it: it is suspect, with all that was mad
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
@@ -48,7 +47,7 @@ def met(
     for node, fact in open_:
         if node in silent:
             why = f"nobody who is believed has looked in it for {of.label}: {row.reason}"
-            yield _row(row, node, why, fact, replace(fact, signer=None))
+            yield _row(row, node, why, fact, fact._replace(signer=None))
 
 
 def _named(snapshot: Snapshot, n: int, nodes: Collection[int] | None) -> Iterator[tuple[int, Fact]]:
@@ -68,7 +67,7 @@ def _row(row: CriterionRow, node: int, why: str, about: Fact, said: Fact) -> Sta
         why,
         row.issued,
         None,
-        replace(row.fact, name=about.name, version=about.version),
+        row.fact._replace(name=about.name, version=about.version),
         evidence=said,
         mark=criterion.RECORDS,
     )

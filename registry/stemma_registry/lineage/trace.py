@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress

@@ -22,11 +22,13 @@ from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact, VersionRow
+from stemma_registry.catalogue.stages import StageRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
 from stemma_registry.lineage import retired
 from stemma_registry.reference import worth
 from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.stages import holding
 
 BUILT_FROM = "built-from"
 # The manifest that a commit holds under a name.
@@ -122,6 +124,10 @@ class Resolver:
             have = f"{len(found)} versions" if found else "no version"
             raise Refused(f"{one.digest.short} is {have} of {name}: a tag {name}@vX.Y.Z says which")
         return found.pop()
+
+    def holder(self, name: str, stage: str) -> StageRow | None:
+        """What is at a stage."""
+        return holding.holder(self.view, name, stage)
 
     def _named(self, name: str) -> set[int]:
         rows = (row for each in self._rows(name).values() for row in each)
