@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=150, help="random nodes in each case")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        place = lineage._filled(Path(folder), graph.make(chosen.edges, chosen.seed))
+        place = lineage.filled(Path(folder), graph.make(chosen.edges, chosen.seed))
         rebuild(place.location, place.home)[0].close()
         with contextlib.closing(open_registry(place.location, place.home)) as registry:
-            lineage._stop(registry, place)
+            lineage.stop_some(registry, place)
             for label, prepare in _cases(registry, place):
                 prepare()
                 with snapshot(registry, place.trust, datetime.now(UTC)) as view:
@@ -86,8 +86,8 @@ def _stranger(place: Place) -> Signer:
 
 
 def _widest(view: Snapshot, place: Place) -> list[tuple[int, NameVersion]]:
-    wide = sorted(lineage._wide(place.shape), reverse=True)
-    return [lineage._node(view, place.shape, node) for _, node in wide[: max(1, len(wide) // 2)]]
+    wide = sorted(lineage.wide_nodes(place.shape), reverse=True)
+    return [lineage.node_of(view, place.shape, node) for _, node in wide[: max(1, len(wide) // 2)]]
 
 
 def _quarantine(registry: Registry, place: Place) -> None:
@@ -110,10 +110,10 @@ def _quarantine(registry: Registry, place: Place) -> None:
 def _measure(view: Snapshot, place: Place, label: str, runs: int) -> None:
     dice = random.Random(place.shape.seed + 1)
     some = dice.choices(range(place.shape.nodes), k=runs)
-    nodes = [lineage._node(view, place.shape, node) for node in some]
+    nodes = [lineage.node_of(view, place.shape, node) for node in some]
     told = [_times(view, nodes), _times(view, _widest(view, place) * 6)]
-    texts = (f"{lineage._ms(p50)} / {lineage._ms(p95)}" for p50, p95 in told)
-    lineage._say(f"{label}: {', the widest '.join(texts)}")
+    texts = (f"{lineage.ms(p50)} / {lineage.ms(p95)}" for p50, p95 in told)
+    lineage.say(f"{label}: {', the widest '.join(texts)}")
 
 
 def _times(view: Snapshot, asked: Sequence[tuple[int, NameVersion]]) -> tuple[float, float]:
@@ -125,7 +125,7 @@ def _times(view: Snapshot, asked: Sequence[tuple[int, NameVersion]]) -> tuple[fl
         if number >= 5:
             times.append(time.process_time() - begin)
     times.sort()
-    return lineage._of(times, 50), lineage._of(times, 95)
+    return lineage.percentile(times, 50), lineage.percentile(times, 95)
 
 
 if __name__ == "__main__":
