@@ -48,7 +48,7 @@ def test_a_vector_of_the_page(record: str, form: str, hashed: str) -> None:
     message = canonical.record(canonical.load(record))
     assert message == form.encode()
     assert read("x.jsonl", record.encode()) == [message]
-    assert int(runs.hashes([keys.NO_KEY.block + message])[0]) == int(hashed, 16)
+    assert int(runs.hashes([message], keys.NO_KEY.block)[0]) == int(hashed, 16)
 
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=12)
@@ -107,6 +107,27 @@ def test_a_column_says_what_its_values_say(kind: pa.DataType, values: Any) -> No
         assert columns.texts(column).to_pylist() == one_by_one
 
     check()
+
+
+@given(
+    st.lists(st.tuples(st.none() | _TEXT, st.none() | st.floats(), st.none() | st.booleans())),
+    st.sampled_from([1, 4, 4_096]),
+    st.sampled_from([1, 7, 1_000]),
+)
+@settings(max_examples=60, deadline=None)
+def test_whole_columns_make_the_records_that_rows_make(
+    rows: list[tuple[str | None, float | None, bool | None]], table: int, cells: int
+) -> None:
+    types = {"b": pa.string(), "é": pa.float64(), "a": pa.bool_()}
+    found = [dict(zip(types, row, strict=True)) for row in rows]
+    batch = pa.RecordBatch.from_pylist(found, pa.schema(types.items()))
+    for part in (batch, batch.slice(len(rows) // 2)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "_TABLE", table)
+            patch.setattr(columns, "_CELLS", cells)
+            made = columns.messages(part, None)
+        made.validate(full=True)
+        assert made.to_pylist() == [canonical.record(row) for row in part.to_pylist()]
 
 
 @given(st.integers(0, 2**64 - 1))

@@ -25,10 +25,9 @@ KEY = RecordKey.of(bytes(range(32)))
 def built(is_near: bool) -> tuple[int, bytes, bytes]:
     """The run of the frozen file, by the code of today."""
     data, form = (FOLDER / "letters.jsonl").read_bytes(), Form("jsonl")
-    fields, before = (["text"], b"") if is_near else (None, KEY.block)
-    reader = Reader(io.BytesIO(data), len(data), form, fields, before)
-    hashed_by = engine._of_bands(KEY.block.hex()) if is_near else engine._of_records
-    ((hashes, rows),) = engine._parts(reader, hashed_by)
+    reader = Reader(io.BytesIO(data), len(data), form, ["text"] if is_near else None)
+    hashed_by = engine._of_bands if is_near else engine._of_records
+    ((hashes, rows),) = engine._parts(reader, hashed_by(KEY.block))
     return runs.build(hashes, rows)
 
 
@@ -58,7 +57,7 @@ def test_the_frozen_runs_answer() -> None:
     message = canonical.record(asked)
     (run,) = statement("record-index").shards[0].runs
     body, packed = ((FOLDER / f"exact.{kind}").read_bytes() for kind in ("hashes", "filter"))
-    wanted = runs.hashes([KEY.block + message])
+    wanted = runs.hashes([message], KEY.block)
     assert runs.likely(packed, wanted).all()
     assert runs.locate(run, body, wanted, 9) == [(0, [2], 1)]
     (run,) = statement("record-index-near").shards[0].runs

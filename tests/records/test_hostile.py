@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from stemma_registry import config
-from stemma_registry.records import children, engine, readers
+from stemma_registry.records import children, engine, keys, readers
 from stemma_registry.records.children import Children
 from stemma_registry.records.readers import Form, Reader, Unreadable
 from tests.records.scene import indexed
@@ -164,7 +164,8 @@ def test_runs_are_cut_where_they_are_too_long(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(readers, "CHUNK_ROWS", 3)
     data = WRITERS["f.jsonl"](ROWS)
     reader = Reader(io.BytesIO(data), len(data), Form("jsonl"))
-    parts = [(len(hashed), int(rows[0])) for hashed, rows in engine._parts(reader)]
+    found = engine._parts(reader, engine._of_records(keys.NO_KEY.block))
+    parts = [(len(hashed), int(rows[0])) for hashed, rows in found]
     assert sum(count for count, _ in parts) == len(ROWS)
     assert max(count for count, _ in parts) <= 7
     assert [first for _, first in parts] == sorted(first for _, first in parts)

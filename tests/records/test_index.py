@@ -66,7 +66,7 @@ def forged(world: World, blob: Digest, messages: list[bytes]) -> Shard:
     """An index of a file that claims these records, in rows 1, 2, ..."""
     import numpy as np
 
-    hashed = runs.hashes([keys.NO_KEY.block + message for message in messages])
+    hashed = runs.hashes(messages, keys.NO_KEY.block)
     first, packed, body = runs.build(hashed, np.arange(1, len(messages) + 1))
     put = [put_bytes(world.store, data) for data in (packed, body)]
     return Shard(blob, "jsonl", len(messages), 0, (Run(first, len(messages), put[0], put[1]),))
@@ -230,7 +230,7 @@ def test_a_keyed_index_tells_nothing_without_its_key(world: World) -> None:
 
     done = indexed(world, "data/a:1", {"x.jsonl": ROWS})
     assert done.statement is not None
-    guess = runs.hashes([keys.NO_KEY.block + canonical.record(BAD[0])])
+    guess = runs.hashes([canonical.record(BAD[0])], keys.NO_KEY.block)
     with world.view() as view:
         (facts,) = record_facts.by_node(view.connection).values()
         said = attaching.read(world.registry, facts[0])

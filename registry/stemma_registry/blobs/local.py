@@ -61,7 +61,7 @@ class LocalStore:
         return f"file:{os.path.realpath(self.root)}"
 
     def put(self, source: BinaryIO, digest: Digest, size: int) -> bool:
-        parts = _blob_parts(digest)
+        parts = blob_parts(digest)
         with _wrapped(f"cannot store blob {digest.short}"):
             if self._is_right(parts, digest, size):
                 self._settle(parts)
@@ -81,11 +81,11 @@ class LocalStore:
             digest, count = copy_hashed(source, made.fd, size, progress, tap)
             if count != size:
                 raise Damaged(f"a file of {size} bytes has another size now")
-            self._name(made, _blob_parts(digest))
+            self._name(made, blob_parts(digest))
         return digest
 
     def keep(self, digest: Digest, size: int) -> bool:
-        parts = _blob_parts(digest)
+        parts = blob_parts(digest)
         with _wrapped(f"cannot keep blob {digest.short}"):
             if self.size(digest) != size:
                 return False
@@ -107,7 +107,7 @@ class LocalStore:
         self._durable |= inside._made
 
     def size(self, digest: Digest) -> int | None:
-        parts = _blob_parts(digest)
+        parts = blob_parts(digest)
         with _wrapped(f"cannot look for blob {digest.short}"):
             try:
                 with self._directory(parts[:-1]) as d:
@@ -144,7 +144,7 @@ class LocalStore:
                     yield Digest("sha256", first + rest)
 
     def delete(self, digest: Digest) -> None:
-        parts = _blob_parts(digest)
+        parts = blob_parts(digest)
         gone, doing = contextlib.suppress(FileNotFoundError), f"cannot delete blob {digest.short}"
         with _wrapped(doing), gone, self._directory(parts[:-1]) as d:
             os.unlink(parts[-1], dir_fd=d)
@@ -316,7 +316,7 @@ class LocalStore:
 
     def _blob(self, digest: Digest) -> BinaryIO:
         try:
-            return self._open(_blob_parts(digest))
+            return self._open(blob_parts(digest))
         except FileNotFoundError as error:
             raise BlobMissing(f"the store has no blob {digest}") from error
 
@@ -355,7 +355,8 @@ class _Temporary:
 _Place = Callable[[str, int], None]
 
 
-def _blob_parts(digest: Digest) -> tuple[str, ...]:
+def blob_parts(digest: Digest) -> tuple[str, ...]:
+    """Where a blob is, below the root. Raises StoreError."""
     if digest.algorithm != "sha256":
         raise StoreError(f"blobs are named by SHA-256, not by {digest.algorithm}")
     return ("blobs", "sha256", digest.value[:2], digest.value[2:])

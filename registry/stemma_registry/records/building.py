@@ -15,6 +15,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.predicates.record_index import Run, Shard, Skipped
 from stemma_registry.blobs.contract import Store
+from stemma_registry.blobs.lending import lent
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Unavailable
@@ -175,7 +176,12 @@ class Builder:
     @contextlib.contextmanager
     def fetched(self, blob: Digest) -> Iterator[Path]:
         """A blob as a file, until the block ends. Raises BlobMissing, Damaged, Unavailable."""
-        with fetched(self.store, blob, self.scratch / f"{next(self._numbers)}.shard") as path:
+        path = self.scratch / f"{next(self._numbers)}.shard"
+        with lent(self.store, blob, path) as there:
+            if there is not None:
+                yield there
+                return
+        with fetched(self.store, blob, path):
             yield path
 
 

@@ -24,6 +24,14 @@ _CHILD = (
     "from stemma_registry.records import engine; engine.main()"
 )
 
+# What is freed is kept for the next batch: given back, each page of it is cleared anew.
+_ENVIRONMENT = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 1024 * 1024),
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
 
 class NoExtra(Exception):
     """The libraries that read records are not installed."""
@@ -111,7 +119,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"},
+                env=_ENVIRONMENT,
             )
         except OSError as error:
             raise Unreadable(f"cannot start a process: {error.strerror}") from error

@@ -7,21 +7,21 @@ becomes a Python object.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from stemma_registry.records import canonical
 
 _TABLE = 4_096  # lengths, in bytes, of which there is a table
+_CELLS = 1 << 20  # values that are joined at once: each takes some 50 bytes beside its own
 
 
-def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") -> Any:
-    """Canonical records behind `before`, as binary; equal to `before` where one says nothing.
+def messages(batch: Any, fields: Collection[str] | None) -> Any:
+    """Canonical records as binary; empty where one says nothing.
 
     `batch` is a pyarrow.RecordBatch. Raises ValueError, TypeError, ArrowException.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     wanted = None if fields is None else {canonical.normal(name) for name in fields}
     named: dict[bytes, Any] = {}
@@ -32,31 +32,61 @@ def messages(batch: Any, fields: Collection[str] | None, before: bytes = b"") ->
         if plain.encode() in named:
             raise ValueError(f"two columns are named {plain:.80}")
         named[plain.encode()] = texts(column)
-    empty = pa.scalar(b"", pa.large_binary())
-    joined: list[Any] = []
-    said_before = before  # what stands before the next value in every row
-    for name in sorted(named):
-        said = named[name].cast(pa.large_binary())
-        if said.null_count and said_before:  # a value that is not there has no name either
-            joined.append(pa.scalar(said_before, pa.large_binary()))
-            said_before = b""
-        joined += [_heads(said_before + canonical.piece(name), pc.binary_length(said)), said]
-        said_before = b""
-    if not joined:
-        return pa.array([before] * batch.num_rows, pa.large_binary())
-    return pc.binary_join_element_wise(*joined, empty, null_handling="skip")
+    step, count = max(1, _CELLS // max(1, len(named))), batch.num_rows
+    parts = [
+        _joined(
+            [(name, named[name].slice(start, step)) for name in sorted(named)],
+            min(step, count - start),
+        )
+        for start in range(0, max(1, count), step)
+    ]
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
 
-def _heads(before: bytes, lengths: Any) -> Any:
-    """What stands before each value of these lengths, as binary; null where a length is."""
+def _joined(named: Sequence[tuple[bytes, Any]], count: int) -> Any:
+    """Of each of `count` rows the pieces of its names and values, one behind the other.
+
+    All pieces there are, and which of them make a row: picking them puts the bytes in
+    order, in half the time that `binary_join_element_wise` takes.
+    """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    longest = pc.max(lengths).as_py() or 0
-    if longest < _TABLE:
-        return _table(before, 1 << longest.bit_length()).take(lengths)
+    if not named:
+        return pa.array([b""] * count, pa.large_binary())
+    pool, start, rows = [pa.array([b""], pa.large_binary())], 1, np.arange(count)
+    picked = np.zeros((count, 2 * len(named)), np.int64)  # what is not there is the empty piece
+    for place, (name, said) in enumerate(named):
+        lengths = np.asarray(pc.fill_null(pc.binary_length(said), 0))
+        longest = int(lengths.max(initial=0))
+        if longest < _TABLE:
+            heads, which = _table(canonical.piece(name), 1 << longest.bit_length()), lengths
+        else:
+            heads, which = _heads(canonical.piece(name), lengths), rows
+        picked[:, 2 * place] = which + start
+        picked[:, 2 * place + 1] = rows + (start + len(heads))
+        if said.null_count:
+            picked[np.asarray(pc.is_null(said)), 2 * place : 2 * place + 2] = 0
+        start += len(heads) + count
+        pool += [heads, said.cast(pa.large_binary())]
+    flat = pc.take(pa.concat_arrays(pool), pa.array(picked.ravel()), boundscheck=False)
+    _, ends, data = flat.buffers()
+    if not data:
+        return pa.array([b""] * count, pa.large_binary())
+    ends = np.frombuffer(ends, np.int64)[: picked.size + 1 : picked.shape[1]].copy()
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), count, [None, pa.py_buffer(ends), data]
+    )
+
+
+def _heads(before: bytes, lengths: Any) -> Any:
+    """What stands before each value of these lengths (numpy)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    shown = pa.array(lengths).cast(pa.large_string()).cast(pa.large_binary())
     ends = (pa.scalar(end, pa.large_binary()) for end in (b":", b""))
-    shown = lengths.cast(pa.large_string()).cast(pa.large_binary())
     return pc.binary_join_element_wise(pa.scalar(before, pa.large_binary()), shown, *ends)
 
 
@@ -147,7 +177,7 @@ def _strings(column: Any) -> Any:
     first = octets[np.minimum(offsets[:-1], len(octets) - 1)]
     mask = lengths <= room[first]
     mask |= lengths == 0
-    if (octets[offsets[0] : offsets[-1]] >= 0x80).any():
+    if octets[offsets[0] : offsets[-1]].max(initial=0) >= 0x80:
         mask |= ~np.asarray(pc.fill_null(pc.string_is_ascii(column), True))
     return _mended(column, mask, canonical.text)
 
@@ -174,8 +204,10 @@ def _floats(column: Any) -> Any:
     whole = np.zeros(len(values), bool)
     exact = np.abs(values) < 2.0**24 if values.dtype == np.float32 else np.abs(values) < 2.0**53
     whole[exact] = values[exact] == np.trunc(values[exact])
-    integers = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.large_string())
-    shown = pc.if_else(pa.array(whole), integers, column.cast(pa.large_string()))
+    shown = column.cast(pa.large_string())
+    if whole.any():
+        integers = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.large_string())
+        shown = pc.if_else(pa.array(whole), integers, shown)
     size = np.abs(values)
     # Between these Arrow writes them plainly, as `canonical.number` does.
     odd = ~whole & ~((size >= 1e-3) & (size < 1e9))

@@ -13,12 +13,12 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from stemma_registry.config import LIMITS
 from stemma_registry.records import near, runs
-from stemma_registry.records.readers import Chunk, Form, Reader, Unreadable, groups
+from stemma_registry.records.readers import COLUMNS, Chunk, Form, Reader, Unreadable, groups
 
 TOO_LARGE = 77  # the exit code where more memory was needed than there may be
 _WATCH_SECONDS = 0.05
@@ -69,7 +69,7 @@ def _resident() -> int:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     form = Form.parse(question["form"])
-    with open(question["path"], "rb") as source:
+    with _opened(question["path"], form) as source:
         if question["do"] == "groups":
             return {"groups": groups(source)}
         reader = Reader(
@@ -77,7 +77,6 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
             os.fstat(source.fileno()).st_size,
             form,
             question["fields"],
-            b"" if question.get("near") else bytes.fromhex(question.get("block", "")),
             tuple(question["groups"]) if question.get("groups") else None,
         )
         make = _index if question["do"] == "index" else _rows
@@ -85,10 +84,20 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         return {**said, "read": reader.read, "unread": reader.unread}
 
 
+def _opened(path: str, form: Form) -> Any:
+    """A file to read; what Arrow reads it opens itself, so that no byte goes through Python."""
+    if form.format not in COLUMNS:
+        return open(path, "rb")
+    import pyarrow as pa
+
+    return pa.OSFile(path)
+
+
 def _index(reader: Reader, question: dict[str, Any]) -> dict[str, Any]:
     """The runs of a file, written to `out`: their first rows, counts and the two files of each."""
     found = []
-    hashed_by = _of_bands(question["block"]) if question.get("near") else _of_records
+    make = _of_bands if question.get("near") else _of_records
+    hashed_by = make(bytes.fromhex(question["block"]))
     for number, (hashed, rows) in enumerate(_parts(reader, hashed_by)):
         first, packed, body = runs.build(hashed, rows)
         names = [f"{question['out']}.{number}.{kind}" for kind in ("filter", "hashes")]
@@ -99,30 +108,41 @@ def _index(reader: Reader, question: dict[str, Any]) -> dict[str, Any]:
     return {"runs": found}
 
 
-def _of_records(chunk: Chunk) -> Iterator[tuple[Any, Any]]:
+def _of_records(block: bytes) -> Callable[[Chunk], Iterator[tuple[Any, Any]]]:
     """The hashes of records and their rows."""
-    import numpy as np
 
-    yield runs.hashes(chunk.messages), np.asarray(chunk.rows, np.int64)
+    def hashed(chunk: Chunk) -> Iterator[tuple[Any, Any]]:
+        yield runs.hashes(chunk.messages, block), _numbers(chunk.rows)
+
+    return hashed
 
 
-def _of_bands(block: str) -> Callable[[Chunk], Iterator[tuple[Any, Any]]]:
+def _of_bands(block: bytes) -> Callable[[Chunk], Iterator[tuple[Any, Any]]]:
     """The bands of the texts of records, BANDS of each, and their rows."""
     import numpy as np
 
-    seeds = near.Seeds.of(bytes.fromhex(block))
+    seeds = near.Seeds.of(block)
 
     def hashed(chunk: Chunk) -> Iterator[tuple[Any, Any]]:
         places, bands = near.bands([near.text(message) for message in chunk.messages], seeds)
         if len(places):
-            rows = np.asarray(chunk.rows, np.int64)[places]
+            rows = _numbers(chunk.rows)[places]
             yield bands.ravel(), np.repeat(rows, near.BANDS)
 
     return hashed
 
 
+def _numbers(rows: Sequence[int]) -> Any:
+    """Rows as an array (numpy): of a range that is not made number by number."""
+    import numpy as np
+
+    if isinstance(rows, range):
+        return np.arange(rows.start, rows.stop)
+    return np.asarray(rows, np.int64)
+
+
 def _parts(
-    reader: Reader, hashed_by: Callable[[Chunk], Iterator[tuple[Any, Any]]] = _of_records
+    reader: Reader, hashed_by: Callable[[Chunk], Iterator[tuple[Any, Any]]]
 ) -> Iterator[tuple[Any, Any]]:
     """Hashes and their rows, as many as are sorted together."""
     held: list[tuple[Any, Any]] = []

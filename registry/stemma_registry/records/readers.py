@@ -9,8 +9,9 @@ import contextlib
 import csv
 import gzip
 import io
+import itertools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from stemma_registry.records import canonical
 
 CHUNK_ROWS = 16_384
 CHUNK_BYTES = 16 * 1024 * 1024
+_AT_ONCE = 512  # records that are bytes at the same time
 _FORMATS = {
     "jsonl": "jsonl",
     "ndjson": "jsonl",
@@ -34,6 +36,12 @@ _FORMATS = {
 }
 COLUMNS = frozenset({"parquet", "arrow"})
 _PACKED = {"gz": "gzip", "zst": "zstd", "zstd": "zstd"}
+# What the names of files of records end with, in small letters.
+_TEXTS = [name for name, known in _FORMATS.items() if known not in COLUMNS]
+ENDINGS = (
+    *(f".{name}" for name in _FORMATS),
+    *(f".{name}.{last}" for name in _TEXTS for last in _PACKED),
+)
 _NAME = re.compile(r"[^/]\.([A-Za-z]+)(?:\.([A-Za-z]+))?\Z")
 _BOM = b"\xef\xbb\xbf"
 _LINE = "text"  # the field that a line of plain text is
@@ -79,7 +87,7 @@ class Chunk:
     """Canonical records and the rows, from 1, that they are of, in order."""
 
     rows: Sequence[int]
-    messages: list[bytes]
+    messages: Iterable[bytes]
 
 
 @dataclass
@@ -90,7 +98,6 @@ class Reader:
     size: int
     form: Form
     fields: Collection[str] | None = None
-    before: bytes = b""
     groups: tuple[int, int] | None = None
     unread: int = 0
     read: int = field(default=0)
@@ -108,7 +115,7 @@ class Reader:
             if message is None:
                 continue
             rows.append(row)
-            found.append(self.before + message)
+            found.append(message)
             held += len(message)
             if len(rows) >= CHUNK_ROWS or held >= CHUNK_BYTES:
                 yield Chunk(rows, found)
@@ -189,7 +196,9 @@ class Reader:
                 yield line if keep else line.rstrip(b"\r\n")
 
     def _of_columns(self) -> Iterator[Chunk]:
+        import numpy as np
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         from stemma_registry.records import columns
 
@@ -198,25 +207,37 @@ class Reader:
         try:
             for first, batch in batches:
                 row = row if first is None else first
-                made = columns.messages(batch, self.fields, self.before)
+                made = columns.messages(batch, self.fields)
                 room -= made.nbytes
                 if room < 0:
                     raise Unreadable(
                         f"it unpacks to more than {LIMITS.record_expansion} times its size"
                     )
-                messages, rows = made.to_pylist(), range(row, row + batch.num_rows)
+                rows: Sequence[int] = range(row, row + batch.num_rows)
                 row += batch.num_rows
                 self.read += batch.num_rows
-                empty = len(self.before)
-                if min(map(len, messages), default=1) == empty:
-                    kept = [(r, m) for r, m in zip(rows, messages, strict=True) if len(m) > empty]
-                    yield Chunk([r for r, _ in kept], [m for _, m in kept])
-                elif messages:
-                    yield Chunk(rows, messages)
+                said = np.asarray(pc.binary_length(made)) > 0
+                if not said.all():
+                    rows = (np.flatnonzero(said) + rows[0]).tolist()
+                    made = made.filter(pa.array(said))
+                if rows:
+                    yield Chunk(rows, _Few(made))
         except (pa.ArrowException, ValueError, TypeError, OSError, OverflowError) as error:
             if isinstance(error, Unreadable):
                 raise
             raise Unreadable(" ".join(str(error).split())[:200]) from error
+
+
+@dataclass(frozen=True)
+class _Few:
+    """Binary of Arrow as bytes, a few at a time: so they are used while a cache holds them."""
+
+    array: Any
+
+    def __iter__(self) -> Iterator[bytes]:
+        starts = range(0, len(self.array), _AT_ONCE)
+        lists = (self.array.slice(start, _AT_ONCE).to_pylist() for start in starts)
+        return itertools.chain.from_iterable(lists)
 
 
 def groups(source: BinaryIO) -> list[int]:
@@ -235,7 +256,7 @@ def _parquet(reader: Reader) -> Iterator[tuple[int | None, Any]]:
     import pyarrow.parquet as pq
 
     # Read as it goes: a row group may be larger than the memory there is.
-    file = pq.ParquetFile(reader.source, pre_buffer=False, buffer_size=1024 * 1024)
+    file = pq.ParquetFile(reader.source, pre_buffer=False, buffer_size=64 * 1024)
     about = file.metadata
     first, last = reader.groups or (0, about.num_row_groups)
     wanted = _chosen(file.schema_arrow.names, reader.fields)

@@ -7,7 +7,7 @@ before it was held against its size, and no row before it was read again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from stemma_attestations.errors import Malformed
@@ -25,32 +25,36 @@ class BadRuns(Malformed):
     """An index that is none."""
 
 
-def hashes(messages: Sequence[bytes]) -> Any:
-    """The first 64 bits of the SHA-256 of each message (numpy, uint64)."""
+def hashes(messages: Iterable[bytes], block: bytes) -> Any:
+    """The first 64 bits of the SHA-256 of the block and each message (numpy, uint64)."""
     import numpy as np
 
-    sha256 = hashlib.sha256  # polars-hash takes as long for messages of 500 bytes
-    joined = b"".join([sha256(message).digest() for message in messages])
-    return np.frombuffer(joined, ">u8").reshape(-1, 4)[:, 0].astype(np.uint64)
+    begun = hashlib.sha256(block).copy  # polars-hash takes as long for messages of 500 bytes
+    found = []
+    for message in messages:
+        state = begun()
+        state.update(message)
+        found.append(state.digest())
+    return np.frombuffer(b"".join(found), ">u8")[::4].astype(np.uint64)
 
 
 def build(found: Any, rows: Any) -> tuple[int, bytes, bytes]:
     """One run of hashes and rows (numpy; rows from 1): its first row, filter, hashes with rows."""
     import numpy as np
 
-    order = _order(found)
-    found, first = found[order], int(rows.min())
+    order, found = _order(found)
+    first = int(rows.min())
     bits = max(_MIN_BITS, (_PER_RECORD * len(found) - 1).bit_length())
     marks = np.zeros(1 << bits, bool)
     for place in _places(found, bits):
-        marks[place] = True
+        marks[place.view(np.int64)] = True  # what numpy takes places as: no copy
     packed = np.packbits(marks, bitorder="little").tobytes()
-    body = found.astype("<u8").tobytes() + (rows[order] - first).astype("<u4").tobytes()
+    body = found.astype("<u8", copy=False).tobytes() + (rows[order] - first).astype("<u4").tobytes()
     return first, packed, body
 
 
-def _order(found: Any) -> Any:
-    """Places of the hashes in ascending order; of equal ones, the first first.
+def _order(found: Any) -> tuple[Any, Any]:
+    """Places of the hashes in ascending order, of equal ones the first first; and the hashes so.
 
     Numbers are sorted several times as fast as places of numbers, so the place is put into the
     low bits. What that loses is almost never missed; where it is, they are sorted as usual.
@@ -59,11 +63,12 @@ def _order(found: Any) -> Any:
 
     low = np.uint64((1 << (len(found) - 1).bit_length()) - 1)
     both = np.sort((found & ~low) | np.arange(len(found), dtype=np.uint64))
-    order = (both & low).astype(np.int64)
+    order = (both & low).view(np.int64)
     ranked = found[order]
     if (ranked[1:] < ranked[:-1]).any():
         order = np.argsort(found, kind="stable")
-    return order
+        ranked = found[order]
+    return order, ranked
 
 
 def likely(packed: bytes, wanted: Any) -> Any:
