@@ -22,6 +22,8 @@ from stemma_registry.importing import commits
 from stemma_registry.importing.commits import Wanted
 from stemma_registry.ledger.log import read_entry
 from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.pointers import adding
+from stemma_registry.pointers.adding import Wish
 from stemma_registry.publish import Outcome
 from stemma_registry.questions import as_of, starting
 from stemma_registry.questions.as_of import Moment
@@ -135,6 +137,24 @@ def test_who_said_all_but_the_layout_adds_that_alone(
         pytest.raises(NotFound),
     ):
         aliased.resolve(past, one.world.store, committed(one))
+
+
+def test_what_a_job_pushed_is_found_once_somebody_signs_how_it_lies(one: Bench) -> None:
+    one.lfs()
+    write(one)
+    here = one.world
+    here.push("models/qa:1", FOLDER, kind="model")
+    one.add("models/qa")
+    one.commit()
+    with pytest.raises(NotFound):
+        found(one, committed(one))
+    for is_new in (True, False):
+        done = adding.add(
+            *(here.registry, here.trust, here.signer("owner"), one.root / "models/qa"),
+            *(None, Wish(), here.now),
+        )
+        assert (done.published, done.laid is not None) == (None, is_new)
+    assert found(one, committed(one)) == "models/qa:1"
 
 
 def test_a_layout_only_offers_whoever_says_it(one: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def add(
     over = adding.OVER if pointers_over is None else pointers_over
     wish = adding.Wish(over, not no_lfs_objects, session.settings.stat_cache)
     registry, trust = session.open(), session.trust()
-    signer = session.signer(sign) if named is not None else None
+    signer = session.signer(sign) if named is not None or sign else None
     done = []
     with progress("storing") as advance:
         for path in paths:
@@ -111,7 +111,7 @@ def _added(path: Path, one: Added) -> dict[str, Any]:
         "artifact": str(one.artifact),
         "label": one.label,
         "outcome": str(published.outcome) if published else "known",
-        "entry": published.entry if published else None,
+        "entry": published.entry if published else one.laid,
         "written": [_entry(entry) for entry in one.written],
         "pointers_before": list(one.were),
         "kept": list(one.kept),
@@ -124,7 +124,8 @@ def _show_added(path: Path, one: Added) -> None:
     if one.published is not None:
         report_published(one.label, one.published)
     else:
-        output.line(f"{one.label}  known, nothing new to record")
+        new = "nothing new to record" if one.laid is None else f"entry {one.laid} says how it lies"
+        output.line(f"{one.label}  known, {new}")
         output.line(f"  {one.artifact}")
     size = output.size(sum(entry.size for entry in one.written))
     were = f", {len(one.were)} were before" if one.were else ""

@@ -30,7 +30,7 @@ from stemma_registry.directory import Found, Tree
 from stemma_registry.errors import BadTree, NotFound, Refused
 from stemma_registry.gitrepo.capturing import capture
 from stemma_registry.intake import Intake, Known
-from stemma_registry.pointers import attributes, index, lfs_objects, worktree
+from stemma_registry.pointers import attributes, index, laying, lfs_objects, worktree
 from stemma_registry.pointers.contents import EXTENDED
 from stemma_registry.pointers.worktree import Place
 from stemma_registry.publish import Published, Push
@@ -71,8 +71,9 @@ class Wish:
 class Added:
     """What came of it. Paths are the work tree's.
 
-    `published` is None where the bytes were known and nothing was said anew. `written` are the
-    files that are pointers now, `were` those that had been before, `kept` those that are none.
+    `published` is None where the bytes were known; `laid` is then the entry that says how they are
+    committed, where a signer was given who had not said so. `written` are the files that are
+    pointers now, `were` those that had been before, `kept` those that are none.
     """
 
     artifact: Digest
@@ -82,6 +83,7 @@ class Added:
     were: tuple[str, ...]
     kept: tuple[str, ...]
     attributes: tuple[str, ...]
+    laid: int | None = None
 
 
 def add(
@@ -96,13 +98,15 @@ def add(
 ) -> Added:
     """Publish a file or a directory and replace what is large in it by pointers.
 
-    Without a name its bytes are an artifact of the registry. Raises NotFound, Refused and
+    Without a name its bytes are an artifact of the registry, and a signer only says how it is
+    committed. Raises NotFound, Refused and
     BadTree, and what `publish` raises.
     """
     place = worktree.find(path)
     job = _Job(registry, trust, place, wish, now)
     with job.attributes_if_inside() as early:
         manifest, label, done = job.known_or_published(named, signer, progress)
+        laid = job.laid(signer, manifest) if done is None and signer is not None else None
     told = [*early, *attributes.extend(place, job.lines())]
     job.check_attributes()
     written = tuple(job.replaced(manifest))
@@ -115,6 +119,7 @@ def add(
         tuple(sorted(place.whole(path) for path in job.were)),
         tuple(place.whole(file.path) for file in job.kept),
         tuple(told),
+        laid,
     )
 
 
@@ -219,6 +224,11 @@ class _Job:
         )
         done = publish.publish(self.registry, self.trust, signer, push, self.now, progress)
         return done.manifest, str(named.name), done
+
+    def laid(self, signer: Signer, manifest: Manifest) -> int | None:
+        """Say how a known artifact is committed, if that is not said."""
+        told = self.registry, self.trust, signer, manifest.digest, self._layout(), self.now
+        return laying.say(*told)
 
     def _layout(self) -> Layout | None:
         """How the files are committed after this."""
