@@ -30,6 +30,7 @@ from stemma_registry.policysync.syncing import Desk, Synced
 from stemma_registry.signing import KeySigner
 from stemma_registry.trust import file as trust_file
 from tests.git.hosts import host
+from tests.git.ledgers import exported, git
 from tests.git.repositories import FORMATS, Checkout
 from tests.programs import require_program
 from tests.registry.stores import Disk
@@ -170,6 +171,9 @@ def test_a_signed_commit_is_taken_and_cited(
     assert [one.path for one in again.old] == ["quarantine/raw.yaml"]
     world.rebuild()
     assert bench.sync().entry is None
+    exported(world, tmp_path / "export")
+    grep = ("--format=%s", "--grep", f"^Git-Commit: {commit}$")
+    assert git(tmp_path / "export", "log", *grep) == "quarantine data/raw:1 (and 2 more events)"
     assert world.audit().findings == []
     world.registry.close()
 
