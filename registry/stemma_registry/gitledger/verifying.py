@@ -24,7 +24,7 @@ from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.errors import LedgerBroken
+from stemma_registry.errors import LedgerBroken, Refused
 from stemma_registry.gitledger.reading import Commits, Found, SignedHead, signed_heads
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger import heads
@@ -96,15 +96,20 @@ def verify(
     that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the
     heads seen and signed.
     """
-    commits = Commits(repository)
-    run = _Verification(commits, home, trust, location, stale_ok, Report(repository.object_format))
-    run.begin()
-    for found in commits.follow():
-        run.look(found)
-        if progress is not None:
-            progress(1)
+    try:
+        commits, report = Commits(repository), Report(repository.object_format)
+        run = _Verification(commits, home, trust, location, stale_ok, report)
+        run.begin()
+        for found in commits.follow():
+            run.look(found)
+            if progress is not None:
+                progress(1)
+    except Refused as error:  # what Git itself says of a damaged pack, or more than is read
+        raise LedgerBroken(
+            f"{repository.directory} cannot be read: {error}; clone it again, or another mirror"
+        ) from error
     run.finish()
-    return run.report
+    return report
 
 
 @dataclass
