@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && echo $$p && break; done)
 NO_PYTHON = "stemma needs Python 3.11, 3.12 or 3.13 with venv; $(if $(PYTHON),$(PYTHON) is not that,\
 there is none on the PATH) (Debian: apt-get install python3 python3-venv)"
+# Tests and the demo start hundreds of short processes: what they load is compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 # The build back end is a pinned one too, so the package is built without isolation.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

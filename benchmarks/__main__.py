@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import platform
+import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -96,6 +97,8 @@ def start_ratios(folder: Path) -> list[Ratio]:
     process([*stemma, "init"])()
     process([*stemma, "push", str(folder / "tiny"), "tiny:1", "--kind", "dataset"])()
     verify = [*stemma, "verify", str(folder / "tiny"), "--as", "tiny:1"]
+    subprocess.run(["git", "init", "-q", str(folder / "untagged")], check=True)
+    floor = ["-c", "import click, sqlalchemy"]
     return [
         pair(
             "stemma --help / import click (user CPU)",
@@ -105,7 +108,17 @@ def start_ratios(folder: Path) -> list[Ratio]:
         pair(
             "stemma verify DIR / import click, sqlalchemy",
             process(verify),
-            process(["-c", "import click, sqlalchemy"]),
+            process(floor),
+        ),
+        pair(
+            "stemma list / import click, sqlalchemy",
+            process([*stemma, "list"]),
+            process(floor),
+        ),
+        pair(
+            "stemma tags sync, no tags / import click, sqlalchemy",
+            process([*stemma, "tags", "sync", str(folder / "untagged")]),
+            process(floor),
         ),
     ]
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks import graph
+from benchmarks import graph, heavy
 from benchmarks.graph import Graph
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
@@ -32,7 +32,7 @@ from stemma_registry.blobs.contract import get_bytes, put_bytes
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue import bulk, catalogue, query
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.lineage import csr, descent, paths, status, trace
+from stemma_registry.lineage import paths, status, trace
 from stemma_registry.publish import Push, publish
 from stemma_registry.registry import (
     Registry,
@@ -96,7 +96,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with contextlib.ExitStack() as stack:
         work = chosen.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        place = _filled(work, graph.make(chosen.edges, chosen.seed))
+        place = filled(work, graph.make(chosen.edges, chosen.seed))
         _pushes(work)
         _measure(place, place.home, "SQLite", chosen.runs)
         if not chosen.no_postgresql:
@@ -106,7 +106,8 @@ def main() -> None:
             _measure(place, server, "PostgreSQL", chosen.runs)
 
 
-def _filled(work: Path, shape: Graph) -> Place:
+def filled(work: Path, shape: Graph) -> Place:
+    """A registry with the graph in it; the one that is there, where one is."""
     home = Home(work / "home")
     made = home.key.exists()
     if not made:
@@ -119,8 +120,8 @@ def _filled(work: Path, shape: Graph) -> Place:
         begin = time.perf_counter()
         registry = initialise(place.location, home)
         count = graph.fill(registry.store, place.signer, shape)
-        _say(f"{len(shape.source)} edges, {shape.nodes} nodes, {count} signed statements")
-        _say(f"written and signed in {time.perf_counter() - begin:.0f} s")
+        say(f"{len(shape.source)} edges, {shape.nodes} nodes, {count} signed statements")
+        say(f"written and signed in {time.perf_counter() - begin:.0f} s")
         registry.close()
     return place
 
@@ -152,7 +153,7 @@ def _pushes(folder: Path) -> None:
             fresh = catalogue.Catalogue.open(root / "fresh.sqlite3", store)
             cpu, took = time.process_time(), _seconds(fresh.catch_up)
             cpu = time.process_time() - cpu
-        _say(f"pushes one by one: {PUSHES / took:,.0f}/s ({PUSHES / cpu:,.0f} a second of CPU)")
+        say(f"pushes one by one: {PUSHES / took:,.0f}/s ({PUSHES / cpu:,.0f} a second of CPU)")
         fresh.close()
         registry.close()
 
@@ -162,19 +163,19 @@ def _measure(place: Place, home: Home, label: str, runs: int) -> None:
     registry, _ = rebuild(place.location, home)
     wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
     edges = len(place.shape.source)
-    _say(f"\n{label}: load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    _say(f"projected: {edges / wall:,.0f} edges/s ({edges / cpu:,.0f} for each second of CPU)")
+    say(f"\n{label}: load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    say(f"projected: {edges / wall:,.0f} edges/s ({edges / cpu:,.0f} for each second of CPU)")
     if label == "SQLite":
         size = sum(p.stat().st_size for p in registry.catalogue.path.parent.glob("*.sqlite3*"))
-        _say(f"size: {size / edges:.0f} bytes an edge, with nodes, names and statements")
-        _say(f"bare inserts: {_bare(place):,.0f} edges/s into the same table and index")
+        say(f"size: {size / edges:.0f} bytes an edge, with nodes, names and statements")
+        say(f"bare inserts: {_bare(place):,.0f} edges/s into the same table and index")
     with contextlib.closing(registry):
-        _stop(registry, place)
+        stop_some(registry, place)
         begin = time.perf_counter()
         other = open_registry(place.location, home)
         with snapshot(other, place.trust, datetime.now(UTC)) as view:
             status.view(view, 1, None)
-        _say(f"opened and asked for the first time: {_ms(time.perf_counter() - begin)}")
+        say(f"opened and asked for the first time: {ms(time.perf_counter() - begin)}")
         other.close()
         with snapshot(registry, place.trust, datetime.now(UTC)) as view, _floor(registry) as raw:
             _questions(view, raw, place.shape, runs, place.folder / f"{label}.lineage")
@@ -203,7 +204,7 @@ def _bare(place: Place) -> float:
     return len(rows) / took
 
 
-def _stop(registry: Registry, place: Place) -> None:
+def stop_some(registry: Registry, place: Place) -> None:
     """Quarantine some nodes that few things come from, so that most questions find nothing."""
     now, dice = datetime.now(UTC), random.Random(place.shape.seed)
     with snapshot(registry, place.trust, now) as view:
@@ -218,7 +219,7 @@ def _stop(registry: Registry, place: Place) -> None:
         )
 
 
-Ask = Callable[[str, int], Sequence[object]]
+Ask = Callable[[str, int], Sequence[Sequence[object]]]
 
 
 @contextlib.contextmanager
@@ -236,18 +237,19 @@ def _floor(registry: Registry) -> Iterator[Ask]:
 
 def _questions(view: Snapshot, raw: Ask, shape: Graph, runs: int, beside: Path) -> None:
     dice = random.Random(shape.seed + 1)
-    nodes = [_node(view, shape, n) for n in dice.choices(range(shape.nodes), k=runs)]
+    nodes = [node_of(view, shape, n) for n in dice.choices(range(shape.nodes), k=runs)]
     sizes = sorted(len(raw(UP, node)) - 1 for node, _ in nodes)
-    _say(f"ancestors: {_of(sizes, 50):.0f} / {_of(sizes, 95):.0f} / {sizes[-1]} (p50/p95/max)")
+    of = [percentile(sizes, share) for share in (50, 95)]
+    say(f"ancestors: {of[0]:.0f} / {of[1]:.0f} / {sizes[-1]} (p50/p95/max)")
     _pair(
         "check, random nodes",
         nodes,
         lambda node, name: status.view(view, node, name),
         lambda node: raw(CHECK, node),
     )
-    wide = sorted(_wide(shape), reverse=True)
+    wide = sorted(wide_nodes(shape), reverse=True)
     most = wide[: max(1, len(wide) // 2)]
-    many = [_node(view, shape, n) for _, n in most]
+    many = [node_of(view, shape, n) for _, n in most]
     _pair(
         f"check, {most[-1][0]:,} to {most[0][0]:,} ancestors",
         many * 6,
@@ -279,43 +281,8 @@ def _questions(view: Snapshot, raw: Ask, shape: Graph, runs: int, beside: Path) 
         lambda node, _: paths.between(view, above[node], node),
         lambda node: raw(UP, node),
     )
-    _heavy(view, raw, shape, beside)
-    _say(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
-
-
-def _heavy(view: Snapshot, raw: Ask, shape: Graph, beside: Path) -> None:
-    """Everything below the first of all datasets, as lines of JSON."""
-    start, _ = _node(view, shape, 0)
-
-    def lines(sidecar: Path | None) -> Callable[[], int]:
-        return lambda: sum(
-            len(block.lines) for block in descent.blocks(view, start, sidecar=sidecar)
-        )
-
-    def plain() -> int:
-        met: dict[int, bytes] = {}
-        for source, output, relation, bundle in raw(DOWN, start):  # type: ignore[misc]
-            if output not in met:
-                met[output] = b'{"node":%d,"from":%d,"relation":"%b","statement":"%b"}' % (
-                    *(output, source, relation.encode()),
-                    bundle.hex().encode(),
-                )
-        return sum(map(len, met.values()))
-
-    count = sum(block.nodes for block in descent.blocks(view, start))
-    first = _seconds(lambda: csr.make(view.connection, beside))
-    began = time.perf_counter()
-    next(iter(descent.blocks(view, start, sidecar=beside)))
-    soon = time.perf_counter() - began
-    rows = [(_seconds(lines(beside)), _seconds(lines(None)), _seconds(plain)) for _ in range(5)]
-    fast, slow, floor = (statistics.median(column) for column in zip(*rows, strict=True))
-    ratios = [statistics.median(row[i] / row[2] for row in rows) for i in (0, 1)]
-    _say(
-        f"{count:,} descendants as JSONL: {_ms(fast)} with the sidecar (first lines after "
-        f"{_ms(soon)}; it is made in {_ms(first)}), {_ms(slow)} without, floor {_ms(floor)}; "
-        f"ratios {ratios[0]:.2f} and {ratios[1]:.2f}"
-    )
-    _say(f"sidecar: {beside.stat().st_size / len(shape.source):.0f} bytes an edge")
+    heavy.measure(view, raw, node_of(view, shape, 0)[0], beside, say)
+    say(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -324,14 +291,15 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _node(view: Snapshot, shape: Graph, number: int) -> tuple[int, NameVersion]:
+def node_of(view: Snapshot, shape: Graph, number: int) -> tuple[int, NameVersion]:
+    """The row and the name of a node."""
     found = query.node_id(view.connection, Digest("sha256", shape.digest(number)))
     if found is None:
         raise RuntimeError(f"node {number} is not in the catalogue")
     return found, NameVersion.parse(shape.name(number))
 
 
-def _wide(shape: Graph) -> Iterator[tuple[int, int]]:
+def wide_nodes(shape: Graph) -> Iterator[tuple[int, int]]:
     """The nodes that were merged from more than fifty, with how much is above them."""
     import numpy as np
 
@@ -362,25 +330,28 @@ def _pair(
         if number >= 5:
             times.append((middle - begin, time.perf_counter() - middle))
     if not times:
-        _say(f"{what}: none in this graph")
+        say(f"{what}: none in this graph")
         return
     mine, theirs = (sorted(column) for column in zip(*times, strict=True))
     ratio = statistics.median(a / b for a, b in times)
-    _say(
-        f"{what}: {_ms(_of(mine, 50))} / {_ms(_of(mine, 95))} (p50/p95), "
-        f"floor {_ms(_of(theirs, 50))} / {_ms(_of(theirs, 95))}, ratio {ratio:.2f}"
+    say(
+        f"{what}: {ms(percentile(mine, 50))} / {ms(percentile(mine, 95))} (p50/p95), "
+        f"floor {ms(percentile(theirs, 50))} / {ms(percentile(theirs, 95))}, ratio {ratio:.2f}"
     )
 
 
-def _of(ordered: Sequence[float], share: int) -> float:
+def percentile(ordered: Sequence[float], share: int) -> float:
+    """The value below which `share` percent are."""
     return ordered[min(len(ordered) - 1, len(ordered) * share // 100)]
 
 
-def _ms(seconds: float) -> str:
+def ms(seconds: float) -> str:
+    """Milliseconds, as text."""
     return f"{seconds * 1000:.3g} ms"
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print at once."""
     print(line, flush=True)
 
 

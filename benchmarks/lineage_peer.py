@@ -47,8 +47,8 @@ def main() -> None:
     if found != counts:
         raise SystemExit("the peer found other ancestors than we did")
     theirs = [(wall, cpu) for _, wall, cpu in peer["answers"]]
-    lineage._say(f"{len(shape.source):,} edges; ancestors: {statistics.median(counts):.0f} (p50)")
-    lineage._say(
+    lineage.say(f"{len(shape.source):,} edges; ancestors: {statistics.median(counts):.0f} (p50)")
+    lineage.say(
         f"ML Metadata: filled in {peer['filled']:.0f} s, "
         f"{peer['bytes'] / len(shape.source):.0f} bytes an edge"
     )
@@ -58,12 +58,12 @@ def main() -> None:
 
 
 def _ours(work: Path, shape: graph.Graph, nodes: list[int]) -> tuple[list[int], dict[str, Taken]]:
-    place = lineage._filled(work, shape)
+    place = lineage.filled(work, shape)
     with (
         contextlib.closing(open_registry(place.location, place.home)) as registry,
         snapshot(registry, place.trust, datetime.now(UTC)) as view,
     ):
-        asked = [lineage._node(view, shape, number) for number in nodes]
+        asked = [lineage.node_of(view, shape, number) for number in nodes]
         up = trace.Direction.UP
         counts = [len(trace.trace(view, one, up).nodes) - 1 for one, _ in asked]
         return counts, {
@@ -97,7 +97,7 @@ def _line(what: str, times: Taken, peer: Taken) -> None:
     wall, cpu = (sorted(column) for column in zip(*times, strict=True))
     ratio = statistics.median(a[0] / b[0] for a, b in zip(times, peer, strict=True))
     last = len(wall) * 95 // 100
-    lineage._say(
+    lineage.say(
         f"{what}: {wall[len(wall) // 2] * 1000:.3g} / {wall[last] * 1000:.3g} ms (p50/p95; "
         f"CPU {cpu[len(cpu) // 2] * 1000:.3g} / {cpu[last] * 1000:.3g}), {ratio:.3f} of the peer"
     )

@@ -63,10 +63,13 @@ def process(
     arguments: Sequence[str], user: bool = False, cwd: str | None = None
 ) -> Callable[[], float]:
     """Wall (or user CPU) time of `python ARGUMENTS` as a whole process."""
+    command = [sys.executable, *arguments]
+    # As an installed program is: compiled already.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
     def run() -> float:
         before = os.times()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=cwd)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=cwd, env=environment)
         after = os.times()
         if user:
             return max(after.children_user - before.children_user, 0.005)

@@ -30,6 +30,7 @@ WEAK = frozenset({"sha1", "md5"})
 # is meant only where neither bytes nor a commit are.
 NODES = ("sha256", "gitCommit", "gitTree")
 _SHA1_DIGITS = 40
+_SHA256_DIGITS = 64
 _HEX = re.compile(r"[0-9a-f]+\Z")
 _DIGITS = b"0123456789abcdef"
 
@@ -87,6 +88,20 @@ def _is_sha256(value: object) -> bool:
 def sha256(value: str) -> Digest:
     """A SHA-256 digest from its bare hex. Raises BadDigest."""
     return Digest("sha256", value)
+
+
+def written(value: str) -> Digest:
+    """The same from what `bytes.hex` wrote: of such digits only the number needs a look."""
+    if len(value) != _SHA256_DIGITS:
+        return Digest("sha256", value)
+    found = object.__new__(Digest)
+    _set_algorithm(found, "sha256")
+    _set_value(found, value)
+    return found
+
+
+# The slots themselves: an answer has thousands, and a frozen class is filled slowly.
+_set_algorithm, _set_value = (vars(Digest)[slot].__set__ for slot in ("algorithm", "value"))
 
 
 def parse_digest_set(obj: object) -> tuple[Digest, ...]:

@@ -79,10 +79,10 @@ class InForce:
 
     def anywhere(self, spoken: Spoken) -> bool:
         """Whether any rule is about it that may speak against something still."""
-        return any(rule.meets(spoken) for rule in self._live)
+        return any(rule.meets(spoken) for rule in self.live)
 
     @cached_property
-    def _live(self) -> tuple[Rule, ...]:
+    def live(self) -> tuple[Rule, ...]:
         """The rules of signers who may speak of any name, but for those released altogether."""
         left = tuple(rule for rule in self.rules if self._is_heard(rule))
         while True:

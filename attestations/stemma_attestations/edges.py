@@ -11,13 +11,13 @@ saw a document, and nothing else (docs/formats/import.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
 from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import BadName, BadStatement
 from stemma_attestations.guarding import guarded
+from stemma_attestations.marks import Mark
 from stemma_attestations.named import is_name_only, parse
 from stemma_attestations.predicates import (
     imported,
@@ -33,14 +33,6 @@ from stemma_attestations.relations import SAME_AS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 
 MAX_EDGES = 1_000_000  # of one statement
-
-
-class Mark(StrEnum):
-    """How an edge was said, best first."""
-
-    EXACT = "exact"
-    CARTESIAN = "cartesian"
-    NAMED = "name-based"
 
 
 class Edge(NamedTuple):

@@ -85,19 +85,24 @@ def distinct(voices: Iterable[Collection[str]]) -> int:
     Voices that may be of one principal count once, also by way of a third: whoever
     answers to two names is nobody's second.
     """
-    groups: list[set[str]] = []
+    return len(groups(voices))
+
+
+def groups(voices: Iterable[Collection[str]]) -> list[set[str]]:
+    """The same voices: those that may be of one principal together, each such group's names."""
+    found: list[set[str]] = []
     for voice in voices:
         if not voice:
             continue
         joined = set(voice)
         apart = []
-        for group in groups:
+        for group in found:
             if group & joined:
                 joined |= group
             else:
                 apart.append(group)
-        groups = [*apart, joined]
-    return len(groups)
+        found = [*apart, joined]
+    return found
 
 
 def check_principals(principals: Iterable[str]) -> None:

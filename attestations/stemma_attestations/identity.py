@@ -13,10 +13,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from stemma_attestations.errors import BadBundle, BadTrustRoot
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MAX_TEXT = 2048  # characters of a subject, an issuer or a claim
 MAX_CERTIFICATE = 64 * 1024
@@ -69,6 +71,8 @@ class Identity:
         """Read a leaf certificate, *before* anybody has checked it. Raises BadBundle."""
         if len(der) > MAX_CERTIFICATE:
             raise BadBundle(f"a certificate of more than {MAX_CERTIFICATE} bytes")
+        from cryptography import x509  # lazily: most questions meet no certificate
+
         try:
             extensions = x509.load_der_x509_certificate(der).extensions
             names = list(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
@@ -87,6 +91,8 @@ class Identity:
 
 
 def _subject(names: list[x509.GeneralName]) -> str:
+    from cryptography import x509
+
     if len(names) != 1:
         raise BadBundle(f"the certificate names {len(names)} subjects, not one")
     name = names[0]

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from stemma_attestations import ancestry, canonical
+from stemma_attestations import ancestry, canonical, sources
 from stemma_attestations.accepted import Signed, principals
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.evidence import dated
 from stemma_attestations.guarding import guarded
 from stemma_attestations.predicates import provenance
-from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop
+from stemma_attestations.predicates.provenance import Provenance
+from stemma_attestations.request import Ancestor, FileLook, Request, SourceWord, StatusView, Stop
 from stemma_attestations.times import format_time
 from stemma_attestations.verdict import Step
 
@@ -52,6 +53,11 @@ def build(
         document["files"] = [_file(look) for look in request.files]
     if request.ancestors is not None:
         document["ancestors"] = [_ancestor(one) for one in request.ancestors]
+    if request.sources is not None:
+        document["sources"] = [
+            {"commit": commit, "words": _words(request, words)}
+            for commit, words in sorted(request.sources.items())
+        ]
     return canonical.dumps(document)
 
 
@@ -71,7 +77,7 @@ def _artifact(request: Request, good: Sequence[Signed]) -> dict[str, Any]:
     return {
         "digest": str(manifest.digest),
         "size": manifest.size,
-        "kinds": sorted({kind for item in good if (kind := _kind(item)) is not None}),
+        "kinds": sorted({one.kind for item in good if (one := _built(item)) and one.kind}),
         "entries": [
             {"path": entry.path, "size": entry.size, "sha256": entry.sha256.value}
             for entry in manifest.entries
@@ -79,12 +85,12 @@ def _artifact(request: Request, good: Sequence[Signed]) -> dict[str, Any]:
     }
 
 
-def _kind(item: Signed) -> str | None:
-    """What believed provenance says it is: a model, a dataset."""
+def _built(item: Signed) -> Provenance | None:
+    """What a statement says, if it is provenance that can be read."""
     if item.statement.predicate_type != provenance.TYPE:
         return None
     try:
-        return guarded(lambda: provenance.parse(item.statement.predicate).kind, BadStatement)
+        return guarded(lambda: provenance.parse(item.statement.predicate), BadStatement)
     except BadStatement:
         return None
 
@@ -99,7 +105,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _statement(request: Request, signed: Sequence[Signed], item: Signed) -> dict[str, Any]:
-    since = dated(request, signed, item)
+    since, built = dated(request, signed, item), _built(item)
     about = item.statement.subjects_about(request.expected.digest)
     return {
         "type": item.statement.predicate_type,
@@ -109,7 +115,24 @@ def _statement(request: Request, signed: Sequence[Signed], item: Signed) -> dict
         "subjects": [subject.name for subject in about if subject.name is not None],
         "predicate": dict(item.statement.predicate),
         **({} if since is None else _moment("signed", since)),
+        **({} if built is None else {"commits": list(built.commits)}),
     }
+
+
+def _words(request: Request, words: Sequence[SourceWord]) -> list[dict[str, Any]]:
+    """What is signed about a commit by whoever may say so about everything that is asked about."""
+    believed = ((word, sources.principals(request, word)) for word in words)
+    return [
+        {
+            "kind": word.kind,
+            "signer": word.signer,
+            "principals": sorted(who),
+            **({"level": word.level} if word.level else {}),
+            **({} if word.resource is None else {"repository": word.resource}),
+        }
+        for word, who in believed
+        if who
+    ]
 
 
 def _file(look: FileLook) -> dict[str, Any]:

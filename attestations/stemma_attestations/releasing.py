@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from stemma_attestations.grants import distinct
+from stemma_attestations.grants import distinct, groups
 from stemma_attestations.names import is_within
 from stemma_attestations.predicates import status
 from stemma_attestations.times import Times
@@ -91,9 +91,23 @@ def covers_wholly(
     trust: TrustRoot, releases: Iterable[Voice], quarantine: Voice, now: datetime
 ) -> bool:
     """Whether enough of them may speak about every name that `quarantine` may."""
-    stopped = _patterns(trust, quarantine, None)
-    whole = [one for one in releases if is_within(stopped, _patterns(trust, one, now))]
-    return bool(whole) and principals(trust, whole) >= most_needed(trust)
+    return _cover(trust, releases, _patterns(trust, quarantine, None), now)
+
+
+def lifts_everything(trust: TrustRoot, releases: Iterable[Voice], now: datetime) -> bool:
+    """Whether enough of them may speak about every name that there can be, and about none."""
+    return _cover(trust, releases, {"**"}, now)
+
+
+def _cover(
+    trust: TrustRoot, releases: Iterable[Voice], stopped: Iterable[str], now: datetime
+) -> bool:
+    """Of those who may speak about some of it only, one may make two of the others one."""
+    said = [(one, people(trust, one)) for one in releases]
+    whole = [who for one, who in said if is_within(stopped, _patterns(trust, one, now))]
+    heard = set[str]().union(*whole)
+    apart = [group for group in groups(who for _, who in said) if group & heard]
+    return bool(whole) and len(apart) >= most_needed(trust)
 
 
 def speaks_for(trust: TrustRoot, voice: Voice, other: Voice) -> bool:

@@ -135,7 +135,7 @@ def _lacks(request: Request, words: list[SourceWord], kind: str, by: tuple[str, 
     voices: list[frozenset[str]] = []
     others: set[str] = set()
     for word in words:
-        who = _principals(request, word)
+        who = principals(request, word)
         if by != ANYBODY and who.isdisjoint(by):
             others |= who
         elif who:
@@ -152,7 +152,7 @@ def _lacks(request: Request, words: list[SourceWord], kind: str, by: tuple[str, 
     return None
 
 
-def _principals(request: Request, word: SourceWord) -> frozenset[str]:
+def principals(request: Request, word: SourceWord) -> frozenset[str]:
     """As whom its signer may say it about everything that is asked about."""
     trust = request.trust.introducing(word.certified)
     return frozenset.intersection(

@@ -280,7 +280,9 @@ class TrustRoot:
         """
         asked = signer_id, predicate_type, None
         found = self.patterns(*asked, signed) if signed else self._patterns(*asked)
-        return any(p == "**" or (name is not None and name_matches(p, name)) for p in found)
+        if "**" in found:
+            return True
+        return name is not None and any(name_matches(pattern, name) for pattern in found)
 
     def supports(
         self, signer_id: str, predicate_type: str, name: str | None, signed: Times = ()
@@ -330,7 +332,9 @@ class TrustRoot:
         """
         if signer_id is None:
             return Assurance.CLAIMED
-        about = (name,) if asked in (None, name) else (name, asked)
-        if all(self.has_authorised(signer_id, predicate_type, n, signed) for n in about):
+        if not self.has_authorised(signer_id, predicate_type, name, signed):
+            return Assurance.SIGNED
+        both = asked is None or asked == name
+        if both or self.has_authorised(signer_id, predicate_type, asked, signed):
             return Assurance.ATTESTED
         return Assurance.SIGNED

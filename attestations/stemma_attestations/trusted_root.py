@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Any
 
 from stemma_attestations import json_strict
 from stemma_attestations.envelope import unbase64
@@ -27,6 +25,9 @@ from stemma_attestations.errors import (
 )
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.times import format_time, parse_time
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 MAX_BYTES = 4 * 1024 * 1024
@@ -117,6 +118,8 @@ class TrustedRoot:
 
         Raises UnknownLog, SignatureRefused.
         """
+        from cryptography import x509  # lazily: most questions meet no certificate
+
         leaf = x509.load_der_x509_certificate(certificate)
         kind = x509.PrecertificateSignedCertificateTimestamps
         try:
@@ -132,6 +135,8 @@ class TrustedRoot:
 
         Raises SignatureRefused.
         """
+        from cryptography import x509
+
         leaf = x509.load_der_x509_certificate(certificate)
         if not any(time in one.window and _issued(leaf, one.chain) for one in self.authorities):
             raise SignatureRefused(
@@ -216,6 +221,8 @@ def _log(obj: Mapping[str, Any]) -> Log:
 
 
 def _authority(obj: Mapping[str, Any]) -> Authority:
+    from cryptography import x509
+
     certificates = _list(_member(obj, "certChain"), "certificates")
     try:
         chain = tuple(

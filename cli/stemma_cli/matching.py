@@ -25,22 +25,13 @@ def run(session: Session, text: str, reason: str, dry_run: bool, sign: Choice) -
     with session.view() as (registry, view):
         seen = matching.preview(view, of, signer)
         trust = view.trust
-    statement = entry = said = None
-    if not dry_run:
-        statement, entry = matching.stop(registry, trust, signer, of, reason, session.now)
-        said = feeding.announce(session, registry, trust)
-    if session.json:
-        done = {
-            "dry_run": dry_run,
-            "entry": entry,
-            "quarantine": str(statement) if statement else None,
-        }
-        output.document({**done, **_document(seen), "feed": said})
-        return
-    _print(seen, dry_run)
-    if statement is not None:
-        output.line(f"quarantined: ledger entry {entry}")
-        output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
+
+    def put() -> measures.Done:
+        done = matching.stop(registry, trust, signer, of, reason, session.now)
+        return *done, feeding.announce(session, registry, trust)
+
+    done = None if dry_run else put()
+    measures.conclude(session, "quarantine", done, _document(seen), lambda: _print(seen, dry_run))
 
 
 def refuse_options(include: tuple[str, ...], artifact_only: bool) -> None:

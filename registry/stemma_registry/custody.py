@@ -140,11 +140,11 @@ def aliases(
 def previewed(
     view: Snapshot, targets: Sequence[Target], shared: Sequence[Shared], signer: Signer
 ) -> Preview:
-    """What quarantining these would do; `view` knows the signer. The first is what it is about."""
-    first, warnings = targets[0], []
+    """What quarantining these would do; `view` knows the signer. The first says what of."""
+    warnings = []
     if not all(_may_stop(view, signer, target) for target in targets):
         warnings.append(
-            f"the trust root does not let {described(signer)} stop {first.label}: "
+            f"the trust root does not let {described(signer)} stop {targets[0].label}: "
             "this quarantine would be shown, and stop nothing"
         )
     affected = reached(view, _draft(view, targets, signer))

@@ -14,7 +14,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import attachment, mlbom, provenance
-from stemma_attestations.predicates.criterion import Distrusted, Packaged, Retired
+from stemma_attestations.predicates.criterion import Distrusted, Packaged, Recorded, Retired
 from stemma_attestations.request import Stop, Waived
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import Assurance
@@ -36,7 +36,12 @@ from stemma_registry.registry import Registry, Snapshot
 if TYPE_CHECKING:
     from stemma_registry.foreign.attached import Seen
 
-_DONE = {Distrusted: "distrust", Retired: "retire", Packaged: "quarantine"}
+_DONE = {
+    Distrusted: "distrust",
+    Retired: "retire",
+    Packaged: "quarantine",
+    Recorded: "quarantine",
+}
 
 
 @dataclass(frozen=True)

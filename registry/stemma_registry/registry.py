@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -27,9 +28,11 @@ from stemma_registry.files import make_directory
 from stemma_registry.ledger import heads, segments
 from stemma_registry.ledger.entry import INIT, Event
 from stemma_registry.ledger.log import Head, append, entry_key, read_entry
-from stemma_registry.signing import Signer
 from stemma_registry.trust import source as trust_source
 from stemma_registry.trust.roots import TrustedRoots
+
+if TYPE_CHECKING:
+    from stemma_registry.signing import Signer
 
 SNAPSHOT_TRIES = 100
 

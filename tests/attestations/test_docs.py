@@ -31,10 +31,10 @@ from stemma_attestations import (
 )
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.documents import card
-from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadPath
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
+from stemma_attestations.marks import Mark
 from stemma_attestations.paths import check_path
 from stemma_attestations.predicates import (
     admission,

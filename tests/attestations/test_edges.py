@@ -10,8 +10,9 @@ from hypothesis import given
 
 from stemma_attestations import edges
 from stemma_attestations.digest import Digest, sha256
-from stemma_attestations.edges import Edge, Mark
+from stemma_attestations.edges import Edge
 from stemma_attestations.errors import BadStatement
+from stemma_attestations.marks import Mark
 from stemma_attestations.named import parse, within
 from stemma_attestations.predicates import imported, mlbom, mlbom_edges, provenance, slsa, spdx
 from stemma_attestations.predicates.imported import Claim

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from typing import Any
+from unittest.mock import patch
 
 import rfc8785
 from hypothesis import given
@@ -23,6 +24,22 @@ PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | ODD,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD, inner, max_size=3),
     max_leaves=8,
+)
+
+
+# Around the limits, in every spelling; and what is no number for everybody.
+NUMBERS = """
+0 -0 1 -7 9007199254740991 9007199254740992 -9007199254740993 18446744073709551616 1e16 1E16
+1e+16 1.5e16 1e20 1e21 1e400 1.0 0.5 -0.0 9007199254740992.0 9500000000000000.0 1e-7 1e5
+4503599627370497.5 5e-324 1.7976931348623157e+308 123456789012345678901 NaN Infinity 01 1.
+"""
+TEXTS = r"""
+"a" "b" "" "\ud800" "\u00e9" "\ud83d\ude00" "\n" "é" "1e16," {"a":1} true null
+"""
+DEEP = ["[" * deep + "]" * deep for deep in (63, 64)]
+TOKENS = [*f"{NUMBERS} {TEXTS}".split(), *DEEP, "\ufeff", " ", '"\x7f"']
+DOCUMENTS = st.sampled_from(
+    ('{"a":%s}', '{"a":[%s,%s]}', '{"a":%s,"a":%s}', '{"b":%s,"a":%s}', "{%s:%s}", "%s", "{%s")
 )
 
 
@@ -46,6 +63,39 @@ def _depth_refused(check: Any, data: bytes, limit: int) -> bool:
     except BadJSON:
         return True
     return False
+
+
+def _with_care(data: bytes) -> Any:
+    with patch.object(json_strict, "_plainly", return_value=None):
+        return json_strict.loads(data)
+
+
+@examples(800)
+@given(DOCUMENTS, st.lists(st.sampled_from(TOKENS), min_size=2, max_size=2))
+def test_what_is_read_fast_is_what_is_read_with_care(form: str, tokens: list[str]) -> None:
+    data = (form % tuple(tokens[: form.count("%s")])).encode()
+    fast = json_strict._plainly(data) if data.count(b"[") < json_strict.MAX_DEPTH else None
+    if fast is not None:
+        assert repr(fast) == repr(_with_care(data))
+
+
+@examples(500)
+@given(st.floats() | st.integers(), st.booleans())
+def test_a_number_is_read_fast_as_it_is_with_care(value: float, inside: bool) -> None:
+    data = (f'{{"a":[{value!r},1]}}' if inside else f'{{"a":{value!r}}}').encode()
+    fast = json_strict._plainly(data)
+    if fast is not None:
+        assert repr(fast) == repr(_with_care(data))
+
+
+@examples(200)
+@given(st.dictionaries(ODD, PLAIN, max_size=3))
+def test_what_we_write_is_read_fast(value: dict[str, Any]) -> None:
+    data = canonical.dumps(value)
+    if canonical._is_plain(value):
+        assert json_strict._plainly(data) == value == _with_care(data)
+    else:
+        assert json_strict.loads(data) == value
 
 
 @examples(300)

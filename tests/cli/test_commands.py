@@ -328,6 +328,46 @@ def test_help_imports_nothing_heavy() -> None:
     assert "HEAVY []" in done.stdout
 
 
+# What neither a question about what is there nor a sync of tags with nothing new has a use for.
+SELDOM = (
+    "alembic",
+    "boto3",
+    "cryptography.x509",
+    "cyclonedx",
+    "pydantic",
+    "rich",
+    "securesystemslib",
+    "sigstore",
+    "sqlalchemy.dialects.postgresql",
+    "stemma_registry.catalogue.project",
+)
+RARE = (
+    "stemma_attestations.edges",
+    "stemma_attestations.predicates.mlbom",
+    "stemma_registry.gate",
+    "stemma_registry.lineage",
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [(["list"], ()), (["tags", "sync"], RARE)],
+    ids=["list", "tags"],
+)
+def test_what_is_not_used_is_not_loaded(
+    run: Run, arguments: list[str], more: tuple[str, ...]
+) -> None:
+    assert run("init").code == 0
+    subprocess.run(["git", "tag", "models/m@v1.0.0"], check=True)
+    assert "1 claimed" in run("tags", "sync").out
+    code = (
+        f"import sys\nfrom stemma_cli.main import main\ntry:\n    main({arguments!r})\n"
+        f"finally:\n    print('SELDOM', [m for m in {(*SELDOM, *more)!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "SELDOM []" in done.stdout
+
+
 def test_a_closed_pipe_is_no_traceback(filled: Run) -> None:
     command = f"{sys.executable} -m stemma_cli.main log | head -c 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)

@@ -51,6 +51,7 @@ def test_a_package_is_previewed_stopped_and_released(filled: Run) -> None:
         ((PACKAGE, "--artifact-only"), 2),
         ((PACKAGE, "--fields", "a"), 2),
         (("data/raw:1", "--fields", "a"), 2),
+        (("data/raw:1", "--only-found"), 2),
         (("record:none.jsonl",), 2),
         (("hf:acme/model",), 3),
     ],
@@ -116,4 +117,7 @@ def test_records_are_traced_with_filters_and_stopped(rows: Run) -> None:
     assert rows("release", done["quarantine"], *WHY).code == 0
     assert rows("verify", "models/m:1").code == 0
     Path("bad.jsonl").write_text('{"id": 1000}\n')
-    assert rows("quarantine", "record:bad.jsonl", *WHY).code == 3
+    assert rows("quarantine", "record:bad.jsonl", *WHY, "--only-found").code == 3
+    later = rows("quarantine", "record:bad.jsonl", *WHY, "--dry-run")
+    assert later.code == 0
+    assert "no dataset is known to have such a record today; what is pushed later" in later.err

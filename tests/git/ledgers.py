@@ -22,7 +22,9 @@ def exported(world: World, folder: Path, object_format: str | None = None) -> Ex
 def verified(world: World, folder: Path, stale_ok: bool = False) -> Report:
     """What an audit of a folder says on the world's machine."""
     with Repository.open(folder) as repository:
-        return verify(repository, world.home, world.trust, world.store.location, stale_ok)
+        return verify(
+            repository, world.home, world.trust, world.store.location, world.now, stale_ok
+        )
 
 
 def git(folder: Path, *arguments: str, stdin: bytes = b"", **more: str) -> str:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from stemma_attestations import gitsigned
 from stemma_attestations.keys import PublicKey
-from stemma_registry import gate
-from stemma_registry.gate import Terms
+from stemma_attestations.policy import BUILTIN
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.stages import holding
-from stemma_registry.stages.promoting import Desk
+from stemma_registry.stages.desk import Desk
 from stemma_registry.tagging import reading, signatures, syncing
+from stemma_registry.tagging.asked import Asked, Synced
 from stemma_registry.tagging.keeping import Keeper
 from stemma_registry.tagging.planning import Result
-from stemma_registry.tagging.syncing import Synced
 from stemma_registry.trust import file as trust_file
 from tests.git.repositories import Checkout
 from tests.programs import require_program
@@ -72,9 +71,7 @@ class Tagged:
     def settings(self, by: str) -> list[str]:
         return ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.key(by)[0]}.pub"]
 
-    def sync(
-        self, *, by: str = "owner", dry_run: bool = False, terms: Terms = gate.TERMS
-    ) -> Synced:
+    def sync(self, *, by: str = "owner", dry_run: bool = False) -> Synced:
         world = self.world
         with Repository.open(self.checkout.root) as repository:
             roots = world.registry.trusted_roots.present(world.trust.roots)
@@ -82,9 +79,7 @@ class Tagged:
             listed = reading.read(repository, signatures.by(world.trust, roots), keeper)
             keeper.save()
             desk = Desk(world.registry, world.trust, world.signer(by), world.now)
-            done = syncing.sync(
-                desk, syncing.Asked(repository, SCOPE, listed, keeper, terms), dry_run
-            )
+            done = syncing.sync(desk, Asked(repository, SCOPE, listed, keeper, BUILTIN), dry_run)
             keeper.save()
         return done
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError
+from stemma_attestations.predicates import status
 from stemma_cli import exits
 from stemma_registry.blobs.contract import put_bytes
-from stemma_registry.config import Home
+from stemma_registry.catalogue import tables as t
+from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import AlreadyThere, LedgerBroken, NotFound
+from stemma_registry.gitledger import distrust, verifying
 from stemma_registry.gitledger.rendering import fold
 from stemma_registry.gitledger.restoring import restore
 from stemma_registry.gitledger.verifying import Report, verify
@@ -24,6 +29,7 @@ from stemma_registry.trust.file import NOBODY
 from tests.git.ledgers import copied, exported, files, git, rewrite, verified
 from tests.git.repositories import FORMATS
 from tests.git.test_hostile import PROGRAMS
+from tests.registry.test_measures import distrusted
 from tests.world import World
 
 
@@ -40,10 +46,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path]:
     return world, folder / "a"
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "world")
+
+
 def afresh(world: World, folder: Path, home: Path) -> Report:
     """The audit of a machine that has seen nothing."""
     with Repository.open(folder) as repository:
-        return verify(repository, Home(home), world.trust, world.store.location)
+        return verify(repository, Home(home), world.trust, world.store.location, world.now)
 
 
 def test_who_is_not_believed_is_counted_apart(whole: tuple[World, Path], tmp_path: Path) -> None:
@@ -57,9 +68,62 @@ def test_who_is_not_believed_is_counted_apart(whole: tuple[World, Path], tmp_pat
 
 def test_nobody_vouches_where_nobody_is_believed(whole: tuple[World, Path], tmp_path: Path) -> None:
     with Repository.open(whole[1]) as repository:
-        report = verify(repository, Home(tmp_path / "home"), NOBODY, "")
+        report = verify(repository, Home(tmp_path / "home"), NOBODY, "", whole[0].now)
     assert (report.whole, report.vouched, report.believed) == (True, -1, 0)
     assert not (tmp_path / "home").exists()  # nothing is remembered of it
+
+
+def by_the_gate(world: World) -> int:
+    """Statements that let something pass, of listed signers, that the gate takes for nobody's."""
+    row = t.statement.c.bundle, t.statement.c.predicate_type, t.statement.c.signer, t.subject.c.name
+    query = select(*row).join(t.subject).where(t.statement.c.predicate_type != status.TYPE)
+    supported: dict[str, bool] = {}
+    with world.view() as view:
+        for bundle, kind, signer, name in view.connection.execute(query):
+            if view.trust.has_authorised(signer, kind, name):
+                holds = view.trust.supports(signer, kind, name)
+                supported[bundle] = supported.get(bundle, False) or holds
+    return list(supported.values()).count(False)
+
+
+def test_distrust_in_the_ledger_is_weighed_as_the_gate_does(world: World, tmp_path: Path) -> None:
+    world.trust_also("late", ["demo/**"])
+    world.trust_also("other", ["elsewhere/**"])
+    world.trust_also("security")
+    world.push("demo/base:1")
+    world.push("demo/child:1", by="late")
+    world.quarantine("demo/base:1", by="late")  # goes on stopping
+    exported(world, tmp_path / "a")
+    assert afresh(world, tmp_path / "a", tmp_path / "h0").distrusted == 0
+    distrusted(world, "owner", by="stranger")  # nobody hears that
+    distrusted(world, "owner", by="other")  # who may not speak about demo/*
+    exported(world, tmp_path / "a")
+    assert afresh(world, tmp_path / "a", tmp_path / "h1").distrusted == 0 == by_the_gate(world)
+    digest = distrusted(world, "late")
+    exported(world, tmp_path / "a")
+    report = afresh(world, tmp_path / "a", tmp_path / "h2")
+    assert report.whole
+    assert report.distrusted == by_the_gate(world) > 0
+    assert {one.n for one in report.doubts} == {2}
+    assert "by late, who is distrusted: " in report.doubts[0].detail
+    assert "the key was stolen" in report.doubts[0].detail
+    world.release(digest, by="security")  # the owner is distrusted by somebody, if not here
+    exported(world, tmp_path / "a")
+    assert afresh(world, tmp_path / "a", tmp_path / "h3").distrusted == 0 == by_the_gate(world)
+
+
+def test_more_distrust_than_is_weighed_is_said(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push("demo/base:1")
+    world.trust_also("late")
+    distrusted(world, "late")
+    exported(world, tmp_path / "a")
+    monkeypatch.setattr(verifying, "LIMITS", replace(LIMITS, criteria=0))
+    monkeypatch.setattr(distrust, "LIMITS", replace(LIMITS, criteria=0))
+    report = afresh(world, tmp_path / "a", tmp_path / "home")
+    assert (report.distrusted, report.whole) == (0, True)
+    assert report.unweighed == "more than 0 criteria; the limit is a named one"
 
 
 def reworded(folder: Path, content: dict[str, bytes]) -> None:
@@ -232,7 +296,7 @@ def test_a_lost_ledger_is_put_back(tmp_path: Path, object_format: str) -> None:
     objects, blobs = world.store.objects, world.store.blob_bytes  # type: ignore[attr-defined]
     kept = dict(objects)
     with Repository.open(tmp_path / "a") as repository:
-        report = verify(repository, world.home, world.trust, world.store.location)
+        report = verify(repository, world.home, world.trust, world.store.location, world.now)
         with pytest.raises(AlreadyThere, match="there is a ledger"):
             restore(world.store, repository, world.trust, report)
         objects.clear()

@@ -20,8 +20,15 @@ from stemma_registry.gate import TERMS
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.registry import record
 from stemma_registry.stages import promoting
-from stemma_registry.stages.promoting import Desk
-from stemma_registry.tagging import creating, folders, listing, reading, signatures, syncing
+from stemma_registry.stages.desk import Desk
+from stemma_registry.tagging import (
+    creating,
+    folders,
+    following,
+    listing,
+    reading,
+    signatures,
+)
 from stemma_registry.tagging.keeping import Keeper
 from tests.git.tagged import SCOPE, Tagged, result
 from tests.registry.collecting import gc
@@ -359,7 +366,7 @@ def test_a_sync_that_was_cut_off_is_done_again(
     tagged.tag(f"{M}@v1.0.0", first)
     tagged.tag(f"{M}#prod#1", first)
     with monkeypatch.context() as patch:
-        patch.setattr(syncing._Work, "record", lambda _: None)
+        patch.setattr(following._Work, "record", lambda _: None)
         tagged.sync()
     world = tagged.world
     desk = Desk(world.registry, world.trust, world.signer("owner"), world.now)

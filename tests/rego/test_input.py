@@ -11,22 +11,48 @@ from typing import Any
 
 import pytest
 
-from stemma_attestations import canonical
+from stemma_attestations import canonical, sources
 from stemma_attestations.errors import NotVerified, Quarantined, Undecided
 from stemma_attestations.policy import RegoRule, Rule
 from stemma_attestations.policy_file import parse
 from stemma_attestations.policy_input import FORMAT
+from stemma_attestations.predicates import git_signature
+from stemma_attestations.predicates import verdict as vsa
 from stemma_attestations.rego import Decision
-from stemma_attestations.request import Ancestor, FileLook, Request, StatusView, Stop, Vouching
+from stemma_attestations.request import (
+    Ancestor,
+    FileLook,
+    Request,
+    SourceWord,
+    StatusView,
+    Stop,
+    Vouching,
+)
 from stemma_attestations.trust import Assurance
 from stemma_attestations.verdict import Outcome
-from tests.attestations.scene import BOM, MANIFEST, PROVENANCE, STOP, request, verdict_of
+from tests.attestations.scene import (
+    BOM,
+    CI,
+    MALLORY,
+    MANIFEST,
+    PROVENANCE,
+    STOP,
+    request,
+    verdict_of,
+)
 from tests.building import NOW
 
 PAGE = Path(__file__).parents[2] / "docs/formats/policy-input.md"
 POLICY = parse(
     b"format: urn:stemma:policy:v0.1\nrules:\n- names: ['**']\n  rego: {module: 'package p'}\n",
     "page",
+)
+COMMIT, SIGNER = "c" * 40, CI.public.id
+WORDS = (
+    SourceWord(sources.COMMIT, git_signature.TYPE, SIGNER),
+    SourceWord(sources.COMMIT, git_signature.TYPE, MALLORY.public.id),
+    SourceWord(sources.SUMMARY, vsa.TYPE, SIGNER, level=3, resource="git+https://x"),
+    SourceWord(sources.SUMMARY, vsa.TYPE, SIGNER, resource="git+https://x"),
 )
 ALLOWS = Decision(Outcome.PASSED, ("the test allows",))
 
@@ -56,6 +82,7 @@ def full() -> Request:
         recorder,
         files=[FileLook("a", ("text",), (("code", "a loop"),))],
         ancestors=[Ancestor("data/a:1", 1, (Vouching(Assurance.ATTESTED),))],
+        sources={COMMIT: WORDS},
         status=StatusView(7, (stop,), (stop,), None, timedelta(minutes=5)),
         stage="prod",
     )
@@ -102,7 +129,7 @@ def test_what_is_not_known_is_absent_and_never_null() -> None:
         raw = json.dumps(document_of(given))
         assert "null" not in raw
     few = document_of(asked(Recorder()))
-    assert {"files", "ancestors", "stage"}.isdisjoint(few)
+    assert {"files", "ancestors", "sources", "stage"}.isdisjoint(few)
     assert "age_s" not in few["status"]
     assert not any("signed" in one for one in few["statements"])
     nameless = document_of(asked(Recorder(), name=None, also_named=("acme/model",)))
@@ -115,6 +142,26 @@ def test_a_statement_that_is_not_believed_is_not_in_it() -> None:
     assert document["statements"] == []
     outcomes = {step["number"]: step["outcome"] for step in document["steps"]}
     assert outcomes[4] == "failed"
+
+
+def test_what_is_signed_about_commits_by_those_who_may_is_in_it() -> None:
+    document = document_of(full())
+    about = {"signer": SIGNER, "principals": ["training-ci"]}
+    assert document["sources"] == [
+        {
+            "commit": COMMIT,
+            "words": [
+                {"kind": "commit", **about},
+                {"kind": "summary", "level": 3, "repository": "git+https://x", **about},
+                {"kind": "summary", "repository": "git+https://x", **about},
+            ],
+        }
+    ]
+    built = [one for one in document["statements"] if one["type"] == PROVENANCE]
+    assert [one["commits"] for one in built] == [[COMMIT]]
+    assert not any("commits" in one for one in document["statements"] if one not in built)
+    nobody = replace(full(), trust=replace(request().trust, signers=()))
+    assert document_of(nobody)["sources"] == [{"commit": COMMIT, "words": []}]
 
 
 def test_the_page_names_every_field() -> None:

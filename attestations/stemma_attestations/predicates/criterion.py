@@ -1,4 +1,4 @@
-"""What a status stops by a rule instead of by digest: a signer in a window, a name, a package.
+"""What a status stops by a rule, not by digest: a signer in a window, a name, a package, records.
 
 The subject of such a status is the SHA-256 of the criterion's canonical JSON. A kind of
 criterion that is not known is refused, so that nothing is decided where it is believed.
@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadName, BadStatement, Malformed
+from stemma_attestations.errors import BadDigest, BadName, BadStatement, Malformed
 from stemma_attestations.names import (
     NameVersion,
     check_name,
@@ -29,10 +30,15 @@ from stemma_attestations.times import format_time, parse_time
 SIGNER = "signer"
 NAME = "name"
 PACKAGE = "package"
+RECORDS = "records"
 EVERYTHING = ("**",)
 MAX_NAMES = 100
 MAX_TEXT = 2_000
+MAX_SETS = 100
+MAX_FIELDS = 100
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
+_RECORD_KEY = re.compile(r"public\Z|[0-9a-f]{16}\Z")
+_MAX_INT = 2**53
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,40 @@ class Packaged:
         return {**found, "versions": self.wanted.versions} if self.wanted.versions else found
 
 
-Criterion = Distrusted | Retired | Packaged
+@dataclass(frozen=True)
+class Recorded:
+    """Whatever has any of some records, as a believed record index of it says.
+
+    `sets` are blobs by the id of the record key they are hashed with: the hashes, ascending, 8
+    bytes each. `count` says how many records there are, and `searched` is the ledger entry up to
+    which whoever signs has looked for them.
+    """
+
+    canonical: str
+    fields: tuple[str, ...] | None
+    count: int
+    searched: int
+    sets: tuple[tuple[str, Digest], ...]
+
+    @property
+    def label(self) -> str:
+        """What is met, for people."""
+        which = subject(self).value[:12]
+        return f"any of {self.count} record{'s' if self.count != 1 else ''} ({which})"
+
+    def document(self) -> dict[str, Any]:
+        """The criterion, as it is signed."""
+        return {
+            "type": RECORDS,
+            "canonical": self.canonical,
+            "fields": None if self.fields is None else list(self.fields),
+            "count": self.count,
+            "searched": self.searched,
+            "sets": [{"key": key, "sha256": blob.value} for key, blob in self.sets],
+        }
+
+
+Criterion = Distrusted | Retired | Packaged | Recorded
 
 
 def encode(criterion: Criterion) -> bytes:
@@ -145,6 +184,7 @@ def subject(criterion: Criterion) -> Digest:
     return Digest.of(encode(criterion))
 
 
+@lru_cache(maxsize=1_000)  # every verdict reads those in force
 def load(text: str) -> Criterion:
     """Read what `encode` wrote. Raises BadStatement."""
     return parse(json_strict.load_object(text.encode()))
@@ -161,7 +201,9 @@ def parse(value: object) -> Criterion:
             return _retired(value)
         if value.get("type") == PACKAGE:
             return _packaged(value)
-    except (BadName, Malformed) as error:
+        if value.get("type") == RECORDS:
+            return _recorded(value)
+    except (BadDigest, BadName, Malformed) as error:
         raise BadStatement(f"criterion: {error}") from error
     raise BadStatement(f"unknown criterion {value.get('type')!r:.40}")
 
@@ -201,6 +243,50 @@ def _packaged(value: Mapping[str, Any]) -> Packaged:
     if name is None:
         raise BadStatement("which package is not said")
     return Packaged(Wanted.of(name, versions or ""))
+
+
+def _recorded(value: Mapping[str, Any]) -> Recorded:
+    _only(value, ("type", "canonical", "fields", "count", "searched", "sets"))
+    form, sets, fields = _maybe(value, "canonical"), value.get("sets"), value.get("fields")
+    if form is None:
+        raise BadStatement("in which canonical form records are is not said")
+    if not isinstance(sets, list) or not 0 < len(sets) <= MAX_SETS:
+        raise BadStatement(f"records are in 1 to {MAX_SETS} sets")
+    found = Recorded(
+        form,
+        None if fields is None else _texts(fields, MAX_FIELDS),
+        _count(value, "count"),
+        _count(value, "searched"),
+        tuple(map(_set, sets)),
+    )
+    if len({key for key, _ in found.sets}) < len(found.sets):
+        raise BadStatement("of each record key there is one set")
+    return found
+
+
+def _set(value: object) -> tuple[str, Digest]:
+    if not isinstance(value, dict):
+        raise BadStatement("a set of records is {key, sha256}")
+    _only(value, ("key", "sha256"))
+    key, blob = _maybe(value, "key"), _maybe(value, "sha256")
+    if key is None or blob is None or not _RECORD_KEY.match(key):
+        raise BadStatement("a set of records is {key, sha256}, the key `public` or 16 hex digits")
+    return key, Digest("sha256", blob)
+
+
+def _count(value: Mapping[str, Any], field: str) -> int:
+    found = value.get(field)
+    if type(found) is not int or not 0 <= found < _MAX_INT:
+        raise BadStatement(f"{field} is a number from 0")
+    return found
+
+
+def _texts(value: object, most: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 0 < len(value) <= most:
+        raise BadStatement(f"a list of 1 to {most} texts is expected")
+    if not all(isinstance(item, str) and len(item) <= MAX_TEXT for item in value):
+        raise BadStatement(f"a text of at most {MAX_TEXT} characters is expected")
+    return tuple(value)
 
 
 def _identity(value: object) -> tuple[str, str]:

@@ -19,6 +19,7 @@ MAX_SHARDS = 200_000
 MAX_RUNS = 200_000  # of one statement
 MAX_RECORDS = 1 << 22  # of one run
 MAX_FIELDS = 100
+MAX_COMPARED = 10_000  # criteria that an index is held against
 _KEY = re.compile(r"public\Z|[0-9a-f]{16}\Z")
 _MAX_INT = 2**53
 
@@ -59,7 +60,9 @@ class Skipped:
 class RecordIndex:
     """What is indexed, how, and where the index is. `key` is the id of a secret, or `public`.
 
-    `fields` are those that a record was reduced to; None: all of them.
+    `fields` are those that a record was reduced to; None: all of them. `compared` are criteria
+    of status statements, by the digests of their subjects, whose records were looked for in it,
+    and `meets` those of them of which it has any.
     """
 
     canonical: str
@@ -68,11 +71,15 @@ class RecordIndex:
     index: Digest
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...] = ()
+    compared: tuple[Digest, ...] = ()
+    meets: tuple[Digest, ...] = ()
 
 
 def build(said: RecordIndex) -> dict[str, Any]:
     """The predicate."""
+    found = {"compared": said.compared, "meets": said.meets}
     return {
+        **{field: [one.value for one in some] for field, some in found.items() if some},
         "canonical": said.canonical,
         "key": said.key,
         "fields": None if said.fields is None else list(said.fields),
@@ -113,14 +120,22 @@ def parse(predicate: Mapping[str, Any]) -> RecordIndex:
                 Skipped(Digest("sha256", one["sha256"]), _text(one["reason"], 1_000))
                 for one in _list(predicate["skipped"], MAX_SHARDS)
             ),
+            _digests(predicate.get("compared", [])),
+            _digests(predicate.get("meets", [])),
         )
     except (KeyError, TypeError, ValueError, BadDigest) as error:
         raise BadStatement(f"a record index: {error}"[:200]) from error
     if not _KEY.match(found.key):
         raise BadStatement("a record index: the key is `public` or an id of 16 hex digits")
+    if not set(found.meets) <= set(found.compared):
+        raise BadStatement("a record index meets nothing that it was not compared with")
     if sum(len(shard.runs) for shard in found.shards) > MAX_RUNS:
         raise BadStatement(f"a record index has at most {MAX_RUNS} runs")
     return found
+
+
+def _digests(value: object) -> tuple[Digest, ...]:
+    return tuple(Digest("sha256", one) for one in _list(value, MAX_COMPARED))
 
 
 def _shard(value: Any) -> Shard:

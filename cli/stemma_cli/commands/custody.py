@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would be stopped, and stop nothing.")
 @click.option("--include", multiple=True, metavar="PATH", help="Also this file, though shared.")
 @click.option("--fields", metavar="A,B", help="Of record:FILE: compare these fields alone.")
+@click.option("--only-found", is_flag=True, help="Of record:FILE: only what has one today.")
 @click.option("--artifact-only", is_flag=True, help="Leave the artifact's files alone.")
 @signing()
 @pass_session
@@ -32,6 +33,7 @@ def quarantine(
     dry_run: bool,
     include: tuple[str, ...],
     fields: str | None,
+    only_found: bool,
     artifact_only: bool,
     sign: Choice,
 ) -> None:
@@ -39,32 +41,36 @@ def quarantine(
 
     An artifact takes along the files that only it and its descendants contain. REF may also
     be pkg:pypi/NAME@VERSION (or @>=2.0,<2.3): all that has it in it, as a believed BOM says;
-    or record:FILE: the datasets that have any record of FILE today.
+    or record:FILE: the datasets that have any record of FILE, as their record indexes say.
     """
     of_records = ref.startswith(record_trace.PREFIX)
     if of_records or ref.startswith(matching.PREFIX):
         matching.refuse_options(include, artifact_only)
-    if fields is not None and not of_records:
-        raise click.UsageError("--fields is of record:FILE")
+    if (fields is not None or only_found) and not of_records:
+        raise click.UsageError("--fields and --only-found are of record:FILE")
     if ref.startswith(matching.PREFIX):
         matching.run(session, ref, reason, dry_run, sign)
         return
     from stemma_registry import custody
+    from stemma_registry.registry import snapshot
 
     signer = session.signer(sign)
-    with session.view() as (registry, view):
-        found = recorded.found((registry, view), signer, ref, fields) if of_records else None
-        seen = (
-            custody.preview(view, ref, signer, include, artifact_only, registry.store)
-            if found is None
-            else found.preview
+    registry, trust = session.open(), session.trust()
+    found = statement = entry = said = None
+    if of_records:
+        asked = recorded.asked(ref, fields)
+        found, statement, entry = recorded.run(
+            (registry, trust), signer, asked, reason, session.now, (dry_run, only_found)
         )
-        trust = view.trust
-    statement = entry = said = None
+        seen = found.preview
+    else:
+        with snapshot(registry, trust, session.now) as view:
+            seen = custody.preview(view, ref, signer, include, artifact_only, registry.store)
+        if not dry_run:
+            statement, entry = custody.quarantine(
+                registry, trust, signer, seen.targets, reason, session.now
+            )
     if not dry_run:
-        statement, entry = custody.quarantine(
-            registry, trust, signer, seen.targets, reason, session.now
-        )
         said = feeding.announce(session, registry, trust)
     if session.json:
         done = {
@@ -140,12 +146,13 @@ def _document(seen: Preview) -> dict[str, Any]:
 def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
     for warning in seen.warnings:
         output.note(f"warning: {warning}")
-    first, more = seen.targets[0], seen.targets[1:]
+    more = seen.targets[1:]
     files = [target for target in more if target.alias is None]
     if found is not None:
         recorded.show(found, dry_run)
     else:
-        output.line(f"{'would stop' if dry_run else 'stops'}  {first.label}  {first.digest.short}")
+        first, word = seen.targets[0], "would stop" if dry_run else "stops"
+        output.line(f"{word}  {first.label}  {first.digest.short}")
     if files and found is None:
         output.line(f"  and its {len(files)} exclusive file{'s' if len(files) != 1 else ''}:")
         measures.some([f"    {target.path}" for target in files])

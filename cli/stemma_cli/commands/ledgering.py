@@ -151,7 +151,7 @@ def _verified(
     home, trust = session.home, session.trust(trust_root)
     place = store_at(session.location, home, cached=False).location  # it is not asked
     with progress("verifying", "entries") as advance:
-        return run(repository, home, trust, place, stale_ok, advance)
+        return run(repository, home, trust, place, session.now, stale_ok, advance)
 
 
 def _code(report: Report) -> int:
@@ -186,6 +186,9 @@ def _document(report: Report) -> dict[str, Any]:
         "behind": report.behind,
         "wrong": report.wrong,
         "findings": [vars(finding) for finding in report.findings],
+        "distrusted": report.distrusted,
+        "doubts": [vars(finding) for finding in report.doubts],
+        "unweighed": report.unweighed,
     }
 
 
@@ -195,6 +198,12 @@ def _print(report: Report, code: int) -> None:
         f"  {report.believed} by signers who are believed, {report.signed} by others, "
         f"{report.unsigned} unsigned, {report.erased} erased"
     )
+    if report.unweighed is not None:
+        output.line(f"  whether any of them is distrusted was not asked: {report.unweighed}")
+    for doubt in report.doubts:
+        output.line(f"  entry {doubt.n}: {doubt.detail}")
+    if report.distrusted > len(report.doubts):
+        output.line(f"  and {report.distrusted - len(report.doubts)} more that are distrusted")
     if report.by is not None:
         output.line(f"  head signed by {report.by}, who is believed: entry {report.vouched}")
     if report.seen is not None:

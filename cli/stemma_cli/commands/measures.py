@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from stemma_cli.session import Session, pass_session
 from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
+    from stemma_attestations.digest import Digest
     from stemma_registry.measures.distrust import Preview
     from stemma_registry.measures.effects import Counts
 
@@ -59,22 +60,37 @@ def distrust(
         of = measure.whom(view, who, issuer, since, until, names or ("**",))
         seen = measure.preview(view, of, signer)
     trust = session.trust()
-    statement = entry = said = None
-    if not dry_run:
-        statement, entry = measure.distrust(registry, trust, signer, of, reason, session.now)
-        said = feeding.announce(session, registry, trust)
+
+    def put() -> Done:
+        done = measure.distrust(registry, trust, signer, of, reason, session.now)
+        return *done, feeding.announce(session, registry, trust)
+
+    done = None if dry_run else put()
+    document = {"criterion": of.document(), **_document(seen)}
+    conclude(session, "distrust", done, document, lambda: _print(seen, dry_run))
+
+
+# The statement, its ledger entry, and what `feeding.announce` says.
+Done = tuple["Digest", int, Any]
+
+
+def conclude(
+    session: Session,
+    what: str,
+    done: Done | None,
+    document: Mapping[str, Any],
+    show: Callable[[], None],
+) -> None:
+    """Tell what a criterion stops, and that it is in force; `what` is a field and a word."""
+    statement, entry, said = done or (None, None, None)
     if session.json:
-        done = {
-            "dry_run": dry_run,
-            "entry": entry,
-            "distrust": str(statement) if statement else None,
-            "criterion": of.document(),
-        }
-        output.document({**done, **_document(seen), "feed": said})
+        head: dict[str, Any] = {"dry_run": done is None, "entry": entry}
+        head[what] = str(statement) if statement else None
+        output.document({**head, **document, "feed": said})
         return
-    _print(seen, dry_run)
+    show()
     if statement is not None:
-        output.line(f"distrusted: ledger entry {entry}")
+        output.line(f"{what.removesuffix('e')}ed: ledger entry {entry}")
         output.line(f"undo it with: stemma release {statement.short} --reason TEXT")
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from stemma_attestations.errors import NotVerified
     from stemma_attestations.trust import TrustRoot
     from stemma_registry.gate import Terms
+    from stemma_registry.stages.desk import Desk
     from stemma_registry.stages.listing import Placed
-    from stemma_registry.stages.promoting import Changed, Desk
+    from stemma_registry.stages.promoting import Changed
 
 
 def _judging(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,7 +139,7 @@ def _change(
     session: Session, change: Callable[[Desk], Changed], trust: TrustRoot, sign: Choice
 ) -> None:
     from stemma_attestations.errors import NotVerified
-    from stemma_registry.stages.promoting import Desk
+    from stemma_registry.stages.desk import Desk
 
     registry, signer = session.open(), session.signer(sign)
     try:

@@ -17,11 +17,11 @@ from stemma_cli.signers import Choice, signing
 if TYPE_CHECKING:
     from stemma_attestations.trust import TrustRoot
     from stemma_registry.gitrepo.repository import Repository
+    from stemma_registry.tagging.asked import Synced
     from stemma_registry.tagging.keeping import Keeper
     from stemma_registry.tagging.listing import Artifact, Version
     from stemma_registry.tagging.planning import Result
     from stemma_registry.tagging.reading import Listed
-    from stemma_registry.tagging.syncing import Synced
 
 SHOWN = 20
 _QUIET = ("claimed", "passed", "agrees")  # of these only how many
@@ -109,18 +109,18 @@ def sync(
 
     What it cannot tell, or the gate refuses, is listed and is no error.
     """
-    from stemma_registry.gate import Terms
-    from stemma_registry.stages.promoting import Desk
+    from stemma_registry.stages.desk import Desk
     from stemma_registry.tagging import syncing
+    from stemma_registry.tagging.asked import Asked
 
     trust, registry, signer = session.trust(trusted), session.open(), session.signer(sign)
-    terms = Terms(session.policy(policy))
+    held_to = session.policy(policy)
     with (
         _read(session, place, scope, trust) as (repository, name, keeper, found),
         progress("hashing") as advance,
     ):
         desk = Desk(registry, trust, signer, session.now, advance)
-        asked = syncing.Asked(repository, name, found, keeper, terms)
+        asked = Asked(repository, name, found, keeper, held_to)
         done = syncing.sync(desk, asked, dry_run)
         keeper.save()
     if session.json:
@@ -149,7 +149,7 @@ def _read(
 
 
 def _print(done: Synced, name: str, dry_run: bool) -> None:
-    from stemma_registry.tagging.syncing import counts
+    from stemma_registry.tagging.asked import counts
 
     plan = done.plan
     for seen in plan.gone:
@@ -178,7 +178,7 @@ def _words(one: Result) -> str:
 
 
 def _document(done: Synced, name: str, others: int, dry_run: bool, signer: str) -> dict[str, Any]:
-    from stemma_registry.tagging.syncing import counts
+    from stemma_registry.tagging.asked import counts
 
     return {
         "repository": name,

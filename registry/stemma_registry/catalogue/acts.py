@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Select, insert, select
 
 from stemma_attestations import distrusting
 from stemma_attestations.digest import Digest
 from stemma_attestations.distrusting import Rule
 from stemma_attestations.errors import BadStatement
 from stemma_attestations.predicates import criterion, status
-from stemma_attestations.predicates.criterion import Criterion, Distrusted
+from stemma_attestations.predicates.criterion import Criterion, Distrusted, Recorded
 from stemma_attestations.predicates.waiver import Waiver
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import halts, query
+from stemma_registry.catalogue import bulk, halts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT, fact_of
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue.prepared import Prepared
+from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
 
 UNKNOWN = "unknown"  # the action of a status that this version does not understand
@@ -70,6 +72,8 @@ def project_status(connection: Connection, row: int, statement: Statement) -> No
     halts.of_status(connection, row, view.action)
     if view.criterion is not None:
         project_criterion(connection, row, view.criterion)
+        if isinstance(view.criterion, Recorded):
+            halts.of_targets(connection, row)
     for digest in sorted(set(view.releases)):
         lifts = {"statement_id": row, "payload": digest.value}
         connection.execute(insert(t.lifted).values(lifts))
@@ -93,9 +97,8 @@ def project_waiver(connection: Connection, row: int, said: Waiver) -> None:
     )
 
 
-def criteria(connection: Connection) -> list[CriterionRow]:
-    """Every one, whoever signed it, in ledger order."""
-    query = (
+def _criteria() -> Select[Any]:
+    return (
         select(
             t.status.c.payload,
             t.status.c.reason,
@@ -107,15 +110,62 @@ def criteria(connection: Connection) -> list[CriterionRow]:
         .join(t.status, t.status.c.statement_id == t.criterion.c.statement_id)
         .order_by(t.criterion.c.statement_id)
     )
+
+
+def _criterion(row: Any, fact: Fact) -> CriterionRow:
+    of = criterion.load(row.document)
+    return CriterionRow(row.payload, of, row.reason, row.issued, fact)
+
+
+def criteria(connection: Connection) -> list[CriterionRow]:
+    """Every one, whoever signed it, in ledger order."""
+    rows = connection.execute(_criteria()).all()
+    return [_criterion(row, fact_of(row, None, None)) for row in rows]
+
+
+_THESE = Prepared(lambda among: _criteria().where(among(t.criterion.c.statement_id)))
+_SIGNED = "SELECT c.statement_id FROM criterion c JOIN statement s ON s.id = c.statement_id WHERE "
+
+
+def heard(connection: Connection, trust: TrustRoot) -> list[CriterionRow]:
+    """Those of signers who may speak as custody about any name at all, in ledger order.
+
+    What strangers sign is hardly looked at: they could write any amount of it.
+    """
+    keys = {bytes.fromhex(one.key.id) for one in trust.signers if one.key is not None}
+    marks, values = bulk.places(sorted(keys))
+    signed = [f"s.signer IN ({marks})"] if keys else []
+    if any(one.identity is not None for one in trust.signers):
+        signed.append("s.signer IN (SELECT id FROM identity)")
+    if not signed:
+        return []
+    ids = [row for (row,) in bulk.ask(connection, _SIGNED + " OR ".join(signed), **values)]
+    rows = _THESE.rows(connection, ids) if ids else []
+    facts = ((row, fact_of(row, None, None)) for row in rows)
+    return [_criterion(row, fact) for row, fact in facts if is_heard(trust, fact)]
+
+
+def targets(connection: Connection, row: CriterionRow) -> list[StatusRow]:
+    """What a status stops by a criterion, and names by its digest besides."""
+    own = query.node_id(connection, criterion.subject(row.of))
+    wanted = (
+        query.facts_select(t.subject.c.node_id, t.subject.c.path)
+        .join(t.statement, t.statement.c.id == t.subject.c.statement_id)
+        .where(t.is_one_of(t.statement.c.bundle, [row.fact.bundle.value]))
+        .order_by(t.subject.c.position)
+    )
     return [
-        CriterionRow(
-            row.payload,
-            criterion.load(row.document),
+        StatusRow(
+            one.node_id,
+            row.statement,
+            status.MATCHING,
             row.reason,
             row.issued,
-            fact_of(row, None, None),
+            one.path,
+            query.fact_of(one),
         )
-        for row in connection.execute(query)
+        for one in connection.execute(wanted)
+        if one.node_id != own
     ]
 
 
@@ -142,10 +192,10 @@ def with_distrust(
 
     What strangers sign is left out here: they could write more of it than is read.
     """
-    rows = [row for row in criteria(connection) if is_heard(trust, row.fact)]
+    rows = heard(connection, trust)
     if len(rows) > LIMITS.criteria:
         return trust, f"more than {LIMITS.criteria} criteria; the limit is a named one"
-    found = rules(rows, query.releases(connection)) if rows else []
+    found = rules(rows, query.releases_of(connection, [row.statement for row in rows]))
     return distrusting.overlay(trust, found, now), None
 
 
@@ -155,9 +205,13 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 
 
-def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
-    """Every waiver (of a node), whoever signed it, in ledger order."""
-    query = (
+def has_waivers(connection: Connection) -> bool:
+    """Whether anybody signed one."""
+    return bool(bulk.ask(connection, "SELECT 1 FROM waiver LIMIT 1"))
+
+
+def _waivers() -> Select[Any]:
+    return (
         select(
             t.subject.c.node_id,
             t.subject.c.name,
@@ -171,8 +225,15 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
         .join(t.subject, t.subject.c.statement_id == t.waiver.c.statement_id)
         .order_by(t.waiver.c.statement_id, t.subject.c.position)
     )
-    if node is not None:
-        query = query.where(t.subject.c.node_id == node)
+
+
+_ALL_WAIVERS = Prepared(lambda _: _waivers())
+_WAIVERS = Prepared(lambda among: _waivers().where(among(t.subject.c.node_id)))
+
+
+def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
+    """Every waiver (of a node), whoever signed it, in ledger order."""
+    rows = _ALL_WAIVERS.one(connection) if node is None else _WAIVERS.rows(connection, [node])
     return [
         WaiverRow(
             row.node_id,
@@ -181,7 +242,7 @@ def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:
             row.reason,
             fact_of(row, row.name, row.version),
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
 
 

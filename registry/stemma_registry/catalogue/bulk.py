@@ -86,41 +86,46 @@ def write(
     """The same for rows that are values in the order of `columns`."""
     if not rows:
         return
-    written = [
-        values if to is None else [to(value) for value in values]
-        for values, (_, to) in zip(
-            zip(*rows, strict=True), _converts(connection.dialect, table, columns), strict=True
-        )
-    ]
-    values = list(zip(*written, strict=True))
-    names = ", ".join(f'"{name}"' for name in columns)
-    cursor, copied = _cursor(connection), _copies(connection, len(values))
+    converts, sql, copied = _written(connection.dialect, table, columns)
+    cursor = _cursor(connection)
     try:
-        if copied:
-            with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
-                for value in values:
-                    copy.write_row(value)
+        if len(rows) == 1:
+            values = zip(rows[0], converts, strict=True)
+            cursor.execute(sql, [value if to is None else to(value) for value, to in values])
+            return
+        written = [
+            values if to is None else [to(value) for value in values]
+            for values, to in zip(zip(*rows, strict=True), converts, strict=True)
+        ]
+        if _copies(connection, len(rows)):
+            with cursor.copy(copied) as copy:
+                for row in zip(*written, strict=True):
+                    copy.write_row(row)
         else:
-            mark = "?" if connection.dialect.name == "sqlite" else "%s"
-            marks = ", ".join(mark for _ in columns)
-            sql = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - ours
-            cursor.executemany(sql, values)
+            cursor.executemany(sql, list(zip(*written, strict=True)))
     except _errors(connection) as error:
         raise _wrapped(table.name, error) from error
     finally:
         cursor.close()
 
 
-def ids(connection: Connection, table: SqlTable, count: int) -> Iterator[int]:
-    """Ids for new rows of a table, in order. Nobody else writes meanwhile."""
+def ids(connection: Connection, table: SqlTable, count: int, last: dict[str, int]) -> Sequence[int]:
+    """Ids for new rows of a table, in order. Nobody else writes meanwhile.
+
+    `last` remembers what was given, by table, where nobody else gives any.
+    """
     if connection.dialect.name == "sqlite":
-        ((last,),) = ask(connection, f"SELECT max(id) FROM {table.name}")  # noqa: S608 - ours
-        return iter(range((last or 0) + 1, (last or 0) + 1 + count))
+        if table.name not in last:
+            ((highest,),) = ask(connection, f"SELECT max(id) FROM {table.name}")  # noqa: S608
+            last[table.name] = highest or 0
+        first = last[table.name] + 1
+        last[table.name] += count
+        return range(first, first + count)
     query = (
         f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) "  # noqa: S608 - ours
         "FROM generate_series(1, :count)"
     )
-    return iter(sorted(number for (number,) in ask(connection, query, count=count)))
+    return sorted(number for (number,) in ask(connection, query, count=count))
 
 
 def listed(connection: Connection, ids: Sequence[int]) -> Any:
@@ -172,13 +177,17 @@ def _copies(connection: Connection, count: int) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _converts(
+def _written(
     dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
-) -> tuple[tuple[str, Convert | None], ...]:
-    """How each column's values are written."""
-    return tuple(
-        (name, _convert(table.c[name].type, dialect, table.c[name].nullable)) for name in columns
+) -> tuple[tuple[Convert | None, ...], str, str]:
+    """How each column's values are written, and the statements for a few rows and for many."""
+    converts = tuple(
+        _convert(table.c[name].type, dialect, table.c[name].nullable) for name in columns
     )
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" if dialect.name == "sqlite" else "%s" for _ in columns)
+    sql = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - ours
+    return converts, sql, f'COPY "{table.name}" ({names}) FROM STDIN'
 
 
 def _convert(kind: TypeEngine[Any], dialect: Dialect, nullable: bool | None) -> Convert | None:

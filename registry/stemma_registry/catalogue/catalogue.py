@@ -24,7 +24,6 @@ from stemma_registry.catalogue.again import check_again, noted
 from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
 from stemma_registry.catalogue.nodes import Nodes
-from stemma_registry.catalogue.project import Projector
 from stemma_registry.catalogue.seldom import seldom_collecting
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import LedgerBroken, Unavailable
@@ -162,6 +161,8 @@ class Catalogue:
         nodes: Nodes | None,
     ) -> tuple[Head, Nodes | None]:
         """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
+        from stemma_registry.catalogue.project import Projector  # lazily: mostly nothing is new
+
         head = _head(connection)
         if entry is None or head.n + 1 != entry.n:
             return head, None  # another process was here first

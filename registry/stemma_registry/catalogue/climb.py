@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, Text, literal, select, true, type_coerce
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
@@ -19,6 +19,8 @@ from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.query import batches
 
+_PLACED = bulk.AMONG["postgresql"]
+Shape = dict[int, list[int]]
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
 
 
@@ -86,17 +88,22 @@ def upstream(connection: Connection, start: int, limit: int) -> set[int]:
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
-# By place: as SQLite has lists, and as PostgreSQL does.
+# As SQLite walks a list fastest, and as PostgreSQL does.
 _ABOVE = {
-    name: (
-        f"SELECT output_id, input_id FROM edge WHERE output_id {among} "  # noqa: S608 - ours
-        f"UNION ALL SELECT blob_id, artifact_id FROM manifest_entry WHERE blob_id {among}"
-    )
-    for name, among in bulk.AMONG.items()
+    "sqlite": (
+        "SELECT edge.output_id, edge.input_id FROM json_each(:listed) AS near "
+        "CROSS JOIN edge ON edge.output_id = near.value UNION ALL "
+        "SELECT e.blob_id, e.artifact_id FROM json_each(:listed) AS near "
+        "CROSS JOIN manifest_entry e ON e.blob_id = near.value"
+    ),
+    "postgresql": (
+        f"SELECT output_id, input_id FROM edge WHERE output_id {_PLACED} "  # noqa: S608 - ours
+        f"UNION ALL SELECT blob_id, artifact_id FROM manifest_entry WHERE blob_id {_PLACED}"
+    ),
 }
 
 
-def shape(connection: Connection, start: int, limit: int) -> dict[int, list[int]] | None:
+def shape(connection: Connection, start: int, limit: int) -> Shape | None:
     """For each node that `upstream` finds, those that lead to it; None where more than `limit`."""
     sql = _ABOVE[connection.dialect.name]
     below: dict[int, list[int]] = {start: []}

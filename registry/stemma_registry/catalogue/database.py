@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
+from stemma_registry.catalogue import bulk
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Unavailable
 
@@ -187,7 +188,7 @@ def _sqlite(path: Path | None) -> Engine:
     def _begin(connection: Connection) -> None:
         # A write that starts as a read cannot wait for the lock: it fails. So say it first.
         write = connection.get_execution_options().get(_WRITE)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        bulk.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
 

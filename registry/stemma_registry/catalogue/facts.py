@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import written
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.rows import Fact
@@ -21,7 +21,7 @@ FACT = (
 def fact_of(row: Any, name: str | None, version: str | None) -> Fact:
     """The statement of a row with the columns `FACT`; `name` is what it calls its subject."""
     return Fact(
-        Digest("sha256", row.bundle),
+        written(row.bundle),
         row.predicate_type,
         row.signer,
         row.n,

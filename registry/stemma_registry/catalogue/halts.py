@@ -3,10 +3,15 @@
 A node is in it that some statement quarantines, whoever signed it and whatever was
 released since, and an artifact that has such a node as a file. Nobody is believed
 here: a verdict asks whether *any* edge leads up to one of these, and only where one
-does it asks whose words those are (see `lineage.status`).
+does it asks whose words those are (see `lineage.status`). What criteria stop is in no
+table: what may be, by those in force, is looked for in the same walk (`lineage.sought`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -40,42 +45,108 @@ _EVERYWHERE = "INSERT INTO halt (node_id, inside) VALUES (0, 0) ON CONFLICT DO N
 # first row: a join with `halt`, an aggregate or an order would make the whole closure first.
 _END = """
 SELECT 1 FROM (SELECT id, row_number() OVER () AS at FROM above) AS met
-WHERE met.at > :budget OR EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id) LIMIT 1
+WHERE met.at > :budget OR EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id)
+"""
+# No index on `environment_id`, which would find all that has a package, for each node.
+_HAS = """
+OR EXISTS (SELECT 1 FROM subject b JOIN packaged p ON p.statement_id = b.statement_id
+WHERE b.node_id = met.id AND +p.environment_id {among})
+"""
+_LATER = """
+OR EXISTS (SELECT 1 FROM artifact a JOIN version v ON v.artifact_id = a.id
+WHERE a.id = met.id AND a.n > :since AND v.kind = 'dataset')
+"""
+_SIGNED = """
+OR EXISTS (SELECT 1 FROM version v JOIN statement s ON s.id = v.statement_id
+WHERE v.artifact_id = met.id AND ({signed}))
 """
 QUERIES = {
-    "sqlite": f"""
+    "sqlite": """
 WITH RECURSIVE above(id) AS (
- VALUES (0), (:node)
+ VALUES (:first), (:node)
  UNION SELECT edge.input_id FROM above CROSS JOIN edge ON edge.output_id = above.id
  UNION SELECT e.artifact_id FROM above CROSS JOIN manifest_entry e ON e.blob_id = above.id
-) {_END}""",  # noqa: S608 - two constants
+) """,
     # One recursive part, and no more.
-    "postgresql": f"""
+    "postgresql": """
 WITH RECURSIVE above(id) AS (
- SELECT * FROM (VALUES (CAST(0 AS bigint)), (CAST(:node AS bigint))) AS first
+ SELECT * FROM (VALUES (CAST(:first AS bigint)), (CAST(:node AS bigint))) AS first
  UNION SELECT up.id FROM above CROSS JOIN LATERAL (
   SELECT edge.input_id AS id FROM edge WHERE edge.output_id = above.id
   UNION ALL SELECT e.artifact_id FROM manifest_entry e WHERE e.blob_id = above.id) AS up
-) {_END}""",  # noqa: S608
+) """,
 }
 
 
-def any_above(connection: Connection, node: int, budget: int) -> bool:
+@dataclass(frozen=True)
+class Sought:
+    """What a walk may meet beside the places of the table, because of criteria.
+
+    Artifacts to which one of these signers (ids), or any identity, gave a name, and what a BOM
+    of one of these `environment`s is about; datasets that came after entry `since`.
+    """
+
+    signers: tuple[str, ...] = ()
+    identities: bool = False
+    environments: tuple[int, ...] = ()
+    since: int | None = None
+
+
+def any_above(connection: Connection, node: int, budget: int, sought: Sought | None = None) -> bool:
     """Whether some edge, whatever it is worth, leads from `node` up to a place of the table.
 
-    Also where more than `budget` nodes are above it: then that is for a slower walk to say.
+    With what is `sought`, up to that too, and not where only some criterion may reach all there
+    is. Also where more than `budget` nodes are above it: then that is for a slower walk to say.
     """
-    query = QUERIES[connection.dialect.name]
-    return bool(bulk.ask(connection, query, node=node, budget=budget))
+    first = EVERYWHERE if sought is None else node
+    query, values = question(connection, sought or Sought())
+    return bool(bulk.ask(connection, query, first=first, node=node, budget=budget, **values))
+
+
+def question(connection: Connection, sought: Sought) -> tuple[str, dict[str, Any]]:
+    """What `any_above` asks, and its values but for `first`, `node` and `budget`."""
+    dialect, query, values = connection.dialect.name, _END, dict[str, Any]()
+    if sought.environments:
+        query += _HAS.format(among=bulk.AMONG[dialect])
+        values["listed"] = bulk.listed(connection, list(sought.environments))
+    if sought.since is not None:
+        query += _LATER
+        values["since"] = sought.since
+    signed = ["s.signer IN (SELECT id FROM identity)"] if sought.identities else []
+    if sought.signers:
+        marks, keys = bulk.places([bytes.fromhex(one) for one in sought.signers])
+        signed.append(f"s.signer IN ({marks})")
+        values |= keys
+    if signed:
+        query += _SIGNED.format(signed=" OR ".join(signed))
+    return f"{QUERIES[dialect]} {query} LIMIT 1", values
+
+
+def is_anywhere(connection: Connection) -> bool:
+    """Whether there is a status that may reach anything."""
+    asked = "SELECT 1 FROM halt WHERE node_id = :node"
+    return bool(bulk.ask(connection, asked, node=EVERYWHERE))
+
+
+def any_of(connection: Connection, nodes: Iterable[int]) -> bool:
+    """Whether some statement quarantines one of these nodes, itself or as a file of it."""
+    among = bulk.AMONG[connection.dialect.name]
+    asked = f"SELECT 1 FROM halt WHERE node_id {among} LIMIT 1"  # noqa: S608 - ours
+    return bool(bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes))))
 
 
 def of_status(connection: Connection, row: int, action: str) -> None:
     """Note what a status statement may stop; its subjects are there."""
     if action == status.QUARANTINE:
-        bulk.run(connection, _TARGETS, row=row)
-        bulk.run(connection, _HOLDERS, row=row)
+        of_targets(connection, row)
     elif action not in INERT:
         bulk.run(connection, _EVERYWHERE)
+
+
+def of_targets(connection: Connection, row: int) -> None:
+    """Note what a status names; its subjects are there."""
+    bulk.run(connection, _TARGETS, row=row)
+    bulk.run(connection, _HOLDERS, row=row)
 
 
 def of_artifact(connection: Connection, artifact: int) -> None:

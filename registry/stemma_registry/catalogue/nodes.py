@@ -29,6 +29,8 @@ class Nodes:
     connection: Connection
     every: bool = False  # those that are met are all that there are
     left: object = None  # what `_standing` was when the last transaction ended
+    given: dict[str, int] = field(default_factory=dict)  # the last ids (see `bulk.ids`)
+    new: int = 0  # nodes that were not there
     # By `_key`: a text is found faster than an object of ours, and there are millions.
     met: dict[str, int] = field(default_factory=dict)
 
@@ -49,6 +51,11 @@ class Nodes:
         known = self.met.get(_key(digest))
         return self.of([digest])[0] if known is None else known
 
+    def found(self, digest: Digest) -> tuple[int, bool]:
+        """The id of a node, and whether it was there: of one that is made now nothing is said."""
+        before = self.new
+        return self.one(digest), before == self.new
+
     def of(self, digests: Sequence[Digest]) -> list[int]:
         """The id of each node, made where it is new."""
         keys = [one.value if one.algorithm == "sha256" else _key(one) for one in digests]
@@ -62,18 +69,21 @@ class Nodes:
         return [met[key] for key in keys]
 
     def _meet(self, new: Mapping[str, Digest]) -> None:
-        ordered = sorted(new.values(), key=attrgetter("value", "algorithm"))
+        ordered = list(new.values())
+        if len(ordered) > 1:
+            ordered.sort(key=attrgetter("value", "algorithm"))
         for start in range(0, 0 if self.every else len(ordered), _AT_ONCE):
             self._look_up(ordered[start : start + _AT_ONCE])
         missing = [digest for digest in ordered if _key(digest) not in self.met]
         if not missing:
             return
-        ids = list(bulk.ids(self.connection, t.node, len(missing)))
+        ids = bulk.ids(self.connection, t.node, len(missing), self.given)
+        self.new += len(missing)
         both = list(zip(ids, missing, strict=True))
         rows = [(i, one.algorithm, one.value) for i, one in both]
         bulk.write(self.connection, t.node, ("id", "scheme", "value"), rows)
-        texts = [{"node_id": i, "text": one.text} for i, one in both if isinstance(one, Named)]
-        bulk.insert(self.connection, t.named, texts)
+        texts = [(i, one.text) for i, one in both if isinstance(one, Named)]
+        bulk.write(self.connection, t.named, ("node_id", "text"), texts)
         self.met.update((_key(one), i) for i, one in both)
 
     def _look_up(self, digests: Sequence[Digest]) -> None:

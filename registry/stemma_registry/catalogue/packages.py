@@ -6,7 +6,7 @@ one. Facts only: whether anybody believes a BOM is asked later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,8 +21,12 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 
 _PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
-_KNOWN = (
+_SAME = (
     "SELECT id FROM environment "  # noqa: S608 - a number
+    f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
+)
+_VERSIONS = (
+    "SELECT id, name, version FROM package "  # noqa: S608 - a number
     f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
 )
 
@@ -38,47 +42,55 @@ class Listed:
 
 def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
     """Write down which packages a BOM lists; `row` is its statement's."""
-    purls = sorted(set(_purls(bom)))
+    purls = tuple(sorted(set(_purls(bom))))
     if purls:
-        bulk.run(connection, _PACKAGED, row=row, environment=_environment(connection, purls))
+        hold(connection, row, _listed(purls), lambda: _readable(purls))
 
 
-def _purls(bom: Mapping[str, Any]) -> Iterator[str]:
+def hold(connection: Connection, row: int, digest: str, listed: Callable[[], set[Package]]) -> None:
+    """Write down what a statement lists of its subjects; `digest` (hex) is that of the list."""
+    environment = _environment(connection, digest, listed)
+    bulk.run(connection, _PACKAGED, row=row, environment=environment)
+
+
+def _readable(purls: Iterable[str]) -> set[Package]:
+    found = set()
+    for text in purls:
+        try:
+            found.add(parse(text))
+        except BadPackage:
+            continue  # nobody can ask for it either
+    return found
+
+
+def _purls(bom: Mapping[str, Any]) -> list[str]:
     """The package URLs of all components, nested ones too, as they are written."""
     metadata = bom.get("metadata")
     main = metadata.get("component") if isinstance(metadata, Mapping) else None
-    stack = [main, bom.get("components")]
+    stack: list[list[Any]] = [[main, bom.get("components")]]
+    found: list[str] = []
     while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            purl = value.get("purl")
-            if isinstance(purl, str):
-                yield purl
-            stack.append(value.get("components"))
+        for value in stack.pop():
+            if isinstance(value, list):
+                stack.append(value)
+            elif isinstance(value, dict):
+                purl = value.get("purl")
+                if isinstance(purl, str):
+                    found.append(purl)
+                if "components" in value:
+                    stack.append([value["components"]])
+    return found
 
 
-def _environment(connection: Connection, purls: list[str]) -> int:
-    digest = _listed(tuple(purls))
+def _environment(connection: Connection, digest: str, listed: Callable[[], set[Package]]) -> int:
     value = bytes.fromhex(digest)
-    found = bulk.ask(connection, _KNOWN, head=value[: t.HEAD], digest=value)
+    found = bulk.ask(connection, _SAME, head=value[: t.HEAD], digest=value)
     if found:
         return int(found[0][0])
     made = connection.execute(insert(t.environment).values(digest=digest)).inserted_primary_key
     number = int(made[0]) if made else 0
-    packages = set()
-    for text in purls:
-        try:
-            packages.add(parse(text))
-        except BadPackage:
-            continue  # nobody can ask for it either
-    links = [
-        {"environment_id": number, "package_id": one}
-        for one in sorted(_packages(connection, packages))
-    ]
-    if links:
-        connection.execute(insert(t.environment_package), links)
+    links = [(number, one) for one in sorted(_packages(connection, listed()))]
+    bulk.write(connection, t.environment_package, ("environment_id", "package_id"), links)
     return number
 
 
@@ -90,21 +102,27 @@ def _listed(purls: tuple[str, ...]) -> str:
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:
     """The rows of packages, made where they are new."""
-    ordered, found = sorted(packages), set()
+    ordered, found = sorted(packages), set[int]()
     for start in range(0, len(ordered), query.BATCH):
         part = ordered[start : start + query.BATCH]
-        keys = {one.key for one in part}
-        known = {}
-        for row in connection.execute(_rows().where(t.is_one_of(t.package.c.digest, keys))):
-            known[(row.digest, row.version)] = row.id
-        for one in part:
-            values = {"digest": one.key, "name": one.name, "version": one.version}
-            same = (one.key, one.version)
-            if same not in known:
-                made = connection.execute(insert(t.package).values(values)).inserted_primary_key
-                known[same] = int(made[0]) if made else 0
-            found.add(known[same])
+        known = _known(connection, part)
+        new = {
+            same: (one.key, one.name, one.version)
+            for one in part
+            if (same := (one.key, one.version)) not in known
+        }
+        if new:
+            rows = list(new.values())
+            bulk.write(connection, t.package, ("digest", "name", "version"), rows)
+            known = _known(connection, part)
+        found.update(known[one.key, one.version] for one in part)
     return found
+
+
+def _known(connection: Connection, packages: Iterable[Package]) -> dict[tuple[str, str], int]:
+    keys = {one.key for one in packages}
+    query = _rows().where(t.is_one_of(t.package.c.digest, keys))
+    return {(row.digest, row.version): row.id for row in connection.execute(query)}
 
 
 def _rows() -> Any:
@@ -113,8 +131,19 @@ def _rows() -> Any:
 
 def versions(connection: Connection, name: str) -> dict[int, Package]:
     """Every version of a package that some BOM lists."""
-    wanted = _rows().where(t.is_one_of(t.package.c.digest, [key_of(name)]))
-    return {row.id: Package(row.name, row.version) for row in connection.execute(wanted)}
+    key = bytes.fromhex(key_of(name))
+    rows = bulk.ask(connection, _VERSIONS, head=key[: t.HEAD], digest=key)
+    return {number: Package(called, version) for number, called, version in rows}
+
+
+def environments(connection: Connection, packages: Iterable[int]) -> list[int]:
+    """The sets of packages that have one of these."""
+    asked = (
+        "SELECT DISTINCT environment_id FROM environment_package "  # noqa: S608 - ours
+        f"WHERE package_id {bulk.AMONG[connection.dialect.name]}"
+    )
+    listed = bulk.listed(connection, sorted(packages))
+    return sorted(one for (one,) in bulk.ask(connection, asked, listed=listed))
 
 
 def listing(

@@ -9,23 +9,33 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, literal_column
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue.columns import Coded, HexBytes
 
 AT_ONCE = 50_000  # ids in one query
-_DIALECTS: dict[str, Callable[[], Dialect]] = {
-    "sqlite": lambda: sqlite.dialect(paramstyle="named"),
-    "postgresql": lambda: postgresql.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
-}
-Among = Callable[[Column[Any]], ColumnElement[bool]]
-Decode = Callable[[Any], Any]
+Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
 Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
+
+
+def _sqlite() -> Dialect:
+    return sqlite.dialect(paramstyle="named")
+
+
+def _postgresql() -> Dialect:
+    from sqlalchemy.dialects import postgresql  # lazily: whoever has none need not load it
+
+    return postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+
+_DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 
 class Prepared:
@@ -62,7 +72,7 @@ class Prepared:
     def _compile(self, name: str) -> Compiled:
         sign, _, values = bulk.AMONG[name].partition(" ")
 
-        def among(column: Column[Any]) -> ColumnElement[bool]:
+        def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
             return column.op(sign, is_comparison=True)(literal_column(values))
 
         query, dialect = self._make(among), _DIALECTS[name]()
@@ -81,7 +91,7 @@ def _decoder(names: Sequence[str], decoders: Sequence[Decode | None]) -> Callabl
         if not found:
             return []
         columns = (
-            values if one is None else [one(value) for value in values]
+            values if one is None else one(values)
             for one, values in zip(decoders, zip(*found, strict=True), strict=True)
         )
         return list(map(row._make, zip(*columns, strict=True)))
@@ -90,32 +100,35 @@ def _decoder(names: Sequence[str], decoders: Sequence[Decode | None]) -> Callabl
 
 
 def _decode(kind: TypeEngine[Any], dialect: Dialect) -> Decode | None:
-    """What a column's type makes of the driver's value; None for one that is taken as it is."""
+    """What a column's type makes of the driver's values; None where they are taken as they are."""
+    if not isinstance(kind, TypeDecorator):
+        return None
+    if type(kind).process_result_value is TypeDecorator.process_result_value:
+        return None
+    each = partial(kind.process_result_value, dialect=dialect)
     if isinstance(kind, Coded):
-        return _remembering(lambda value: kind.process_result_value(value, dialect))
-    if isinstance(kind, TypeDecorator):
-        if type(kind).process_result_value is TypeDecorator.process_result_value:
-            return None
-
-        def decode(value: Any) -> Any:
-            if type(value) is bytes and isinstance(kind, HexBytes):
-                return value.hex()  # as it does, and nearly all there is
-            return kind.process_result_value(value, dialect)
-
-        return decode
-    return None
+        return _remembering(each)
+    if isinstance(kind, HexBytes):
+        return partial(_digits, each)
+    return lambda values: list(map(each, values))
 
 
-def _remembering(decode: Decode) -> Decode:
+def _digits(each: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    try:
+        return list(map(bytes.hex, values))  # as it does, and nearly all there is
+    except TypeError:  # nothing, or what is none of ours
+        return list(map(each, values))
+
+
+def _remembering(each: Callable[[Any], Any]) -> Decode:
     """Of the few values that there are, each once."""
-    known: dict[Any, Any] = {None: None}
+    known: dict[Any, Any] = {}
 
-    def remember(value: Any) -> Any:
-        if value not in known:
-            if len(known) > 10_000:  # anybody may say anything
-                known.clear()
-                known[None] = None
-            known[value] = decode(value)
-        return known[value]
+    def remember(values: Sequence[Any]) -> list[Any]:
+        if len(known) > 10_000:  # anybody may say anything
+            known.clear()
+        for value in set(values).difference(known):
+            known[value] = each(value)
+        return [known[value] for value in values]
 
     return remember

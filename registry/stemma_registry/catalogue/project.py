@@ -32,6 +32,7 @@ from stemma_attestations.predicates import (
     deployment,
     mlbom,
     provenance,
+    record_index,
     stage,
     status,
     waiver,
@@ -49,6 +50,7 @@ from stemma_registry.catalogue import (
     keyless_facts,
     linked,
     packages,
+    record_facts,
     said,
     stages,
     tensors,
@@ -67,10 +69,6 @@ _EARLY = (
     "SELECT id, bundle FROM statement WHERE predicate_type = :kind "
     "AND id IN (SELECT statement_id FROM subject WHERE node_id = :node) ORDER BY id"
 )
-_BUNDLE = (
-    "SELECT id, signer FROM statement "  # noqa: S608 - a number
-    f"WHERE substr(bundle, 1, {t.HEAD}) = :head AND bundle = :bundle"
-)
 
 
 @dataclass
@@ -82,6 +80,7 @@ class Projector:
     held: Held = NONE_HELD
     known: InitVar[Nodes | None] = None  # of the transaction before
     nodes: Nodes = field(init=False)
+    artifacts: set[int] = field(default_factory=set)  # those that were met
 
     def __post_init__(self, known: Nodes | None) -> None:
         self.nodes = Nodes.still(known, self.connection)
@@ -94,8 +93,12 @@ class Projector:
             keys = self._keys(event, entry)
             for digest in event.artifacts:
                 self._artifact(digest, entry)
-            for digest in event.bundles:
-                self._bundle(digest, keys, entry)
+            there = said.known(self.connection, event.bundles)
+            for digest in dict.fromkeys(event.bundles):
+                if digest in there:
+                    self._again(digest, there[digest], keys, entry)
+                else:
+                    self._bundle(digest, keys, entry)
             for digest in event.keys:
                 self._keep(digest)
             if len({key.id for key in keys.values()}) < len(event.keys):
@@ -128,8 +131,8 @@ class Projector:
         return keys
 
     def _artifact(self, digest: Digest, entry: LedgerEntry) -> None:
-        node = self.nodes.one(digest)
-        if self._is_artifact(node):
+        node, was_there = self.nodes.found(digest)
+        if was_there and self._is_artifact(node):
             return
         try:
             manifest = Manifest.parse(self._blob(digest, entry))
@@ -151,8 +154,10 @@ class Projector:
             for item, blob in zip(manifest.entries, blobs, strict=True)
         ]
         bulk.write(self.connection, t.manifest_entry, _FILE, files)
+        self.artifacts.add(node)
         halts.of_artifact(self.connection, node)
-        self._named_before(node, entry)
+        if was_there:
+            self._named_before(node, entry)
         aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
@@ -171,8 +176,6 @@ class Projector:
             self._bind(row, statement, view, {node})
 
     def _bundle(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> None:
-        if self._known(digest, keys, entry):
-            return
         raw = self._blob(digest, entry)
         who: dict[str, object] = {"signer": None}
         statement, verified, proven = None, None, Proven()
@@ -216,13 +219,13 @@ class Projector:
         elif link is not None:
             said.write_edges(self.connection, row, linked.edges(link), self.nodes)
 
-    def _known(self, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry) -> bool:
-        """Whether a bundle has its row. Whoever came first without its key withholds nothing."""
-        value = bytes.fromhex(digest.value)
-        found = bulk.ask(self.connection, _BUNDLE, head=value[: t.HEAD], bundle=value)
-        if not found or found[0][1] is not None or not keys:
-            return bool(found)
-        row = found[0][0]
+    def _again(
+        self, digest: Digest, there: said.Known, keys: dict[str, PublicKey], entry: LedgerEntry
+    ) -> None:
+        """A bundle that has its row. Whoever came first without its key withholds nothing."""
+        row, signed = there
+        if signed or not keys:
+            return
         try:
             bundle = Bundle.parse(self._blob(digest, entry))
             key = keys.get(bundle.hint)
@@ -237,7 +240,6 @@ class Projector:
             self._sign_link(row, digest, keys, entry)
         except SignatureRefused:
             pass
-        return True
 
     def _sign_link(
         self, row: int, digest: Digest, keys: dict[str, PublicKey], entry: LedgerEntry
@@ -268,6 +270,8 @@ class Projector:
                 aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
                 packages.project(self.connection, row, statement.predicate)
+            elif statement.predicate_type == record_index.TYPE:
+                record_facts.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
 
@@ -303,13 +307,17 @@ class Projector:
             )
 
     def _is_artifact(self, node: int) -> bool:
-        return bool(bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node))
+        if node not in self.artifacts:
+            if not bulk.ask(self.connection, "SELECT 1 FROM artifact WHERE id = :id", id=node):
+                return False
+            self.artifacts.add(node)
+        return True
 
     def _insert(self, table: SqlTable, *rows: dict[str, Any]) -> int:
         """Insert rows; the id of the row where there is exactly one, and it is given one."""
         given = 0
         if len(rows) == 1 and "id" in table.c and "id" not in rows[0]:
-            (given,) = bulk.ids(self.connection, table, 1)
+            (given,) = bulk.ids(self.connection, table, 1, self.nodes.given)
             rows = ({"id": given, **rows[0]},)
         bulk.insert(self.connection, table, rows)
         return given

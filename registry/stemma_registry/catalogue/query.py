@@ -6,19 +6,19 @@ and below the databases' limits on parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
 
-from stemma_attestations.digest import LENGTHS, Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.digest import LENGTHS, Digest, written
+from stemma_attestations.marks import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
-from stemma_registry.catalogue import facts
+from stemma_registry.catalogue import bulk, facts
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT
-from stemma_registry.catalogue.prepared import Prepared
+from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.rows import (
     ArtifactRow,
     EdgeRow,
@@ -83,13 +83,12 @@ _DIGESTS = Prepared(
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes; of those that are known by a name only, the names."""
-    rows = _all(
-        connection,
-        ids,
-        _DIGESTS,
-        lambda row: (row.id, row.scheme, row.value),
-    )
-    found = {node: Digest(scheme, value) for node, scheme, value in rows if scheme in LENGTHS}
+    rows = _DIGESTS.rows(connection, ids)
+    found = {
+        node: written(value) if scheme == "sha256" else Digest(scheme, value)
+        for node, scheme, value in rows
+        if scheme in LENGTHS
+    }
     if len(found) == len(rows):
         return found
     by_name = {node: (scheme, value) for node, scheme, value in rows if node not in found}
@@ -157,12 +156,7 @@ _VERSIONS_OF = Prepared(
 
 def versions_of(connection: Connection, ids: Iterable[int]) -> dict[int, list[VersionRow]]:
     """The names of artifacts, in ledger order."""
-    rows = _all(
-        connection,
-        ids,
-        _VERSIONS_OF,
-        _version,
-    )
+    rows = _all(connection, ids, _VERSIONS_OF, _version)
     found: dict[int, list[VersionRow]] = {}
     for row in rows:
         found.setdefault(row.artifact_id, []).append(row)
@@ -252,6 +246,10 @@ def _edge(row: Any) -> EdgeRow:
 
 _INTO = Prepared(lambda among: _edges().where(among(t.edge.c.output_id)))
 _FROM = Prepared(lambda among: _edges().where(among(t.edge.c.input_id)))
+# The sign keeps the database from looking up each of all pairs.
+_AMONG = Prepared(
+    lambda among: _edges().where(among(t.edge.c.output_id), among(literal_column("+edge.input_id")))
+)
 
 
 def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
@@ -259,9 +257,22 @@ def edges_into(connection: Connection, outputs: Iterable[int]) -> list[EdgeRow]:
     return _all(connection, outputs, _INTO, _edge)
 
 
+def edges_among(connection: Connection, nodes: Collection[int]) -> list[EdgeRow]:
+    """Those of the edges into these nodes that come from one of them."""
+    if len(nodes) > AT_ONCE:  # which are asked for in portions
+        return [row for row in edges_into(connection, nodes) if row.input_id in nodes]
+    return _all(connection, nodes, _AMONG, _edge)
+
+
 def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
     """The edges that say what was made from the inputs."""
     return _all(connection, inputs, _FROM, _edge)
+
+
+def is_input(connection: Connection, node: int) -> bool:
+    """Whether anything is said to come from a node."""
+    asked = select(t.edge.c.input_id).where(t.edge.c.input_id == node).limit(1)
+    return connection.execute(asked).first() is not None
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
@@ -276,12 +287,7 @@ _CONTAINERS = Prepared(lambda among: select(*_PART).where(among(t.manifest_entry
 
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:
     """Where blobs are contained."""
-    return _all(
-        connection,
-        blobs,
-        _CONTAINERS,
-        _part,
-    )
+    return _all(connection, blobs, _CONTAINERS, _part)
 
 
 def is_file(connection: Connection, blob: int) -> bool:
@@ -345,13 +351,18 @@ _STATUSES = Prepared(
         .order_by(t.status.c.statement_id, t.subject.c.position)
     )
 )
-_RELEASES = Prepared(
-    lambda _: (
+
+
+def _releases() -> Select[Any]:
+    return (
         select(t.lifted.c.payload.label("lifts"), *FACT)
         .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
         .order_by(t.statement.c.id)
     )
-)
+
+
+_RELEASES = Prepared(lambda _: _releases())
+_RELEASES_IN = Prepared(lambda among: _releases().where(among(t.lifted.c.statement_id)))
 
 
 def statuses(connection: Connection, action: str) -> list[StatusRow]:
@@ -366,7 +377,23 @@ def statuses(connection: Connection, action: str) -> list[StatusRow]:
 
 def releases(connection: Connection) -> dict[str, list[Fact]]:
     """Quarantine (the hex digest of its statement) -> the releases that name it."""
+    return _by_quarantine(_RELEASES.one(connection))
+
+
+def releases_of(connection: Connection, quarantines: Collection[str]) -> dict[str, list[Fact]]:
+    """The same of these, by what may be few of all that there are."""
+    if not quarantines:
+        return {}
+    wanted = set(quarantines)
+    marks, values = bulk.places([bytes.fromhex(one) for one in sorted(wanted)])
+    asked = f"SELECT statement_id FROM lifted WHERE payload IN ({marks})"  # noqa: S608 - marks
+    ids = [row for (row,) in bulk.ask(connection, asked, **values)]
+    rows = _RELEASES_IN.rows(connection, ids) if ids else []
+    return _by_quarantine(row for row in rows if row.lifts in wanted)
+
+
+def _by_quarantine(rows: Iterable[Any]) -> dict[str, list[Fact]]:
     found: dict[str, list[Fact]] = {}
-    for row in _RELEASES.one(connection):
+    for row in rows:
         found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
     return found

@@ -1,17 +1,17 @@
-"""What the catalogue answers: rows as plain values."""
+"""What the catalogue answers: rows as plain values. Those that come in thousands are tuples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.names import NameVersion
 from stemma_attestations.times import Times
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """A signed statement about something; `signer` is None where no signature verified.
 
     `bundle` is the digest of the envelope it came in; `signed` is what proves
@@ -32,8 +32,7 @@ class Fact:
         return f"{self.name}:{self.version}" if self.name else None
 
 
-@dataclass(frozen=True)
-class EdgeRow:
+class EdgeRow(NamedTuple):
     """One statement's edge. `fact.name` is the name it gives the output."""
 
     input_id: int
@@ -44,8 +43,7 @@ class EdgeRow:
     mark: Mark = Mark.EXACT
 
 
-@dataclass(frozen=True)
-class VersionRow:
+class VersionRow(NamedTuple):
     """One statement's binding of NAME:VERSION to an artifact."""
 
     name: NameVersion
@@ -87,8 +85,7 @@ class ArtifactRow:
     n: int
 
 
-@dataclass(frozen=True)
-class PartRow:
+class PartRow(NamedTuple):
     """A blob as a file of an artifact."""
 
     artifact_id: int

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from stemma_attestations import edges as said_edges
-from stemma_attestations.digest import NODES
-from stemma_attestations.edges import Edge, Mark
+from stemma_attestations.digest import NODES, Digest
+from stemma_attestations.edges import Edge
+from stemma_attestations.marks import Mark
 from stemma_attestations.names import split_name
 from stemma_attestations.statement import Statement
 from stemma_registry.catalogue import bulk
@@ -23,6 +24,27 @@ _RELATION = 64  # characters
 
 SubjectRow = tuple[int, int, int, str | None, str | None, str | None]
 EdgeRow = tuple[int, int, str, int, str | None, str | None]
+
+
+_AT_ONCE = 500  # digests in one query
+Known = tuple[int, bool]  # the row, and whether it has a signer
+
+
+def known(connection: Connection, bundles: Sequence[Digest]) -> dict[Digest, Known]:
+    """Those of the bundles that have their row."""
+    found: dict[Digest, Known] = {}
+    for start in range(0, len(bundles), _AT_ONCE):
+        wanted = {bytes.fromhex(one.value): one for one in bundles[start : start + _AT_ONCE]}
+        # By the index, and by nothing else: of those with a head in common some are not wanted.
+        text, values = bulk.places(list({value[: t.HEAD] for value in wanted}))
+        query = (
+            "SELECT id, bundle, signer FROM statement "  # noqa: S608 - places only
+            f"WHERE substr(bundle, 1, {t.HEAD}) IN ({text})"
+        )
+        for row, bundle, signer in bulk.ask(connection, query, **values):
+            if (one := wanted.get(bundle)) is not None:
+                found[one] = (row, signer is not None)
+    return found
 
 
 def write_subjects(connection: Connection, row: int, statement: Statement, nodes: Nodes) -> None:

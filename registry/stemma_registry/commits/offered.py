@@ -22,6 +22,7 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import File, Repository
+from stemma_registry.plain import plain
 
 NOTES, TREES = "refs/notes/", ("refs/attestations/", "refs/gittuf/attestations")
 SHOWN = 20  # reasons that are kept
@@ -181,6 +182,6 @@ def _files(repository: Repository, commit: str) -> list[File]:
     return [file for file in files if file.mode in ("100644", "100755", "100664")]
 
 
-def _shown(text: str) -> str:
-    """A name out of a repository, for people: nothing that a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:120]
+def _shown(name: str) -> str:
+    """A name out of a repository, for people."""
+    return plain(name, 120)

@@ -21,7 +21,7 @@ from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import climb, query, record_facts
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.commits import standing
@@ -91,6 +91,9 @@ class Gathering:
             about = query.facts_of(view.connection, nodes - {node}, kind)
             for one in sorted(about):
                 self._statements(view, about[one])
+        with_records = record_facts.comparing(view.connection, nodes - {node})
+        for one in sorted(with_records):
+            self._statements(view, with_records[one])
         if sources:
             self._sources(view, digests)
         acts = self._acts(view, nodes)

@@ -7,17 +7,17 @@ on a signed head whose signer is believed, or on a head that this machine has se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from stemma_attestations import dating
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadBundle, BadKey, BadStatement, SignatureRefused
 from stemma_attestations.keys import PublicKey
-from stemma_attestations.names import subject_name
 from stemma_attestations.statement import Statement
-from stemma_attestations.times import Dated, Times
+from stemma_attestations.times import Dated
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
@@ -25,6 +25,7 @@ from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.config import LIMITS, Home
 from stemma_registry.errors import LedgerBroken, Refused
+from stemma_registry.gitledger.distrust import Distrust, Heard
 from stemma_registry.gitledger.reading import Commits, Found, SignedHead, signed_heads
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger import heads
@@ -36,7 +37,7 @@ from stemma_registry.trust.roots import TrustedRoots
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with the commit of one entry."""
+    """What is wrong with the commit of one entry, or distrusted in it."""
 
     n: int
     commit: str
@@ -49,8 +50,10 @@ class Report:
 
     Of the `statements` that the entries name, `believed` are signed by somebody who may say so,
     `signed` by others, `unsigned` are everything else that is there, and `erased` those that are
-    gone on a believed word. `vouched` is the highest entry that a believed signed head (`by`), or
-    the head seen before, says is of this ledger; -1 where neither says so.
+    gone on a believed word. `distrusted` of the believed ones let nothing pass, since the ledger
+    itself has distrust of their signers; `unweighed` says why that was not asked. `vouched` is the
+    highest entry that a believed signed head (`by`), or the head seen before, says is of this
+    ledger; -1 where neither says so.
     """
 
     object_format: str
@@ -69,6 +72,9 @@ class Report:
     behind: int = 0
     wrong: int = 0
     findings: list[Finding] = field(default_factory=list)
+    distrusted: int = 0
+    doubts: list[Finding] = field(default_factory=list)
+    unweighed: str | None = None
 
     @property
     def whole(self) -> bool:
@@ -81,12 +87,19 @@ class Report:
         if len(self.findings) < LIMITS.listed:
             self.findings.append(Finding(n, commit, detail))
 
+    def doubt(self, n: int, commit: str, detail: str) -> None:
+        """Count a statement that is distrusted, and list it where there is room."""
+        self.distrusted += 1
+        if len(self.doubts) < LIMITS.listed:
+            self.doubts.append(Finding(n, commit, detail))
+
 
 def verify(
     repository: Repository,
     home: Home,
     trust: TrustRoot,
     location: str,
+    now: datetime,
     stale_ok: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -96,19 +109,21 @@ def verify(
     that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the
     heads seen and signed.
     """
+    report, distrust = Report(repository.object_format), Distrust(trust, now)
     try:
-        commits, report = Commits(repository), Report(repository.object_format)
-        run = _Verification(commits, home, trust, location, stale_ok, report)
+        commits = Commits(repository)
+        run = _Verification(commits, home, trust, location, stale_ok, report, distrust)
         run.begin()
         for found in commits.follow():
             run.look(found)
             if progress is not None:
                 progress(1)
+        run.finish()
+        run.weigh()
     except Refused as error:  # what Git itself says of a damaged pack, or more than is read
         raise LedgerBroken(
             f"{repository.directory} cannot be read: {error}; clone it again, or another mirror"
         ) from error
-    run.finish()
     return report
 
 
@@ -120,6 +135,7 @@ class _Verification:
     location: str
     stale_ok: bool
     report: Report
+    distrust: Distrust
     signed: list[SignedHead] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     missing: dict[Digest, tuple[int, str]] = field(default_factory=dict)
@@ -171,16 +187,27 @@ class _Verification:
                     )
                 self.report.seen = max(n, self.report.seen or 0)
 
-    def _judge(self, event: Event, blobs: Mapping[Digest, bytes]) -> None:
-        """Verify the signatures of one event's statements."""
+    def _heard(self, event: Event, blobs: Mapping[Digest, bytes]) -> Iterator[Heard | None]:
+        """One event's statements that are there; None for one whose signature does not verify."""
         keys: dict[str, PublicKey] = {}
         for digest in event.keys:
             if digest in blobs and (key := self._key(digest, blobs[digest])) is not None:
                 keys.update(dict.fromkeys(key.hints, key))
         for digest in event.bundles:
             if digest in blobs:
-                worth = self._worth(blobs[digest], keys)
-                setattr(self.report, worth, getattr(self.report, worth) + 1)
+                yield self._verified(digest, blobs[digest], keys)
+
+    def _judge(self, event: Event, blobs: Mapping[Digest, bytes]) -> None:
+        """Count one event's statements, and note whom they distrust."""
+        for one in self._heard(event, blobs):
+            if one is None:
+                self.report.unsigned += 1
+                continue
+            self.distrust.take_in(one)
+            if one.names(self.trust):
+                self.report.believed += 1
+            else:
+                self.report.signed += 1
 
     def _key(self, digest: Digest, raw: bytes) -> PublicKey | None:
         if digest not in self.keys:
@@ -193,35 +220,27 @@ class _Verification:
             self.keys[digest] = found
         return self.keys[digest]
 
-    def _worth(self, raw: bytes, keys: Mapping[str, PublicKey]) -> str:
-        """Which count of the report a statement belongs to."""
+    def _verified(self, digest: Digest, raw: bytes, keys: Mapping[str, PublicKey]) -> Heard | None:
         try:
             bundle = Bundle.parse(raw)
             if bundle.certificate is not None:
-                return self._certified(raw, bundle.statement())
+                return self._certified(digest, raw, bundle.statement())
             key = self.trust.key(bundle.hint) or keys.get(bundle.hint)
             if key is None:
-                return "unsigned"
+                return None
             statement = bundle.verify(key)
         except (BadBundle, BadStatement, SignatureRefused):
-            return "unsigned"
+            return None
         times = dating.under_roots(bundle, key.id, self.trust.time, self.dating)
-        return self._heard(self.trust, key.id, statement, times)
+        return Heard(digest, statement, key.id, None, times)
 
-    def _certified(self, raw: bytes, statement: Statement) -> str:
+    def _certified(self, digest: Digest, raw: bytes, statement: Statement) -> Heard | None:
         proven = keyless_facts.prove(raw, self.roots)
         who = proven.certified
         if who is None:
-            return "unsigned"
+            return None
         times = tuple(sorted(Dated(time, root) for root, time in proven.times.items()))
-        return self._heard(self.trust.introducing(who), who.id, statement, times)
-
-    def _heard(self, trust: TrustRoot, signer: str, statement: Statement, times: Times) -> str:
-        names = {subject_name(subject.name) for subject in statement.subjects}
-        about: Sequence[str | None] = [name.name if name else None for name in names]
-        kind = statement.predicate_type
-        believed = any(trust.has_authorised(signer, kind, name, times) for name in about)
-        return "believed" if believed else "signed"
+        return Heard(digest, statement, who.id, who, times)
 
     def _tombstones(self, event: Event, blobs: Mapping[Digest, bytes]) -> None:
         if event.type != ERASE:
@@ -260,6 +279,21 @@ class _Verification:
         if report.whole and report.first is not None and self.vouched is not None:
             heads.remember_copy(self.home.heads, report.first, report.vouched, self.vouched)
         report.vouched = max(report.vouched, -1 if report.seen is None else report.seen)
+
+    def weigh(self) -> None:
+        """Hold everything that was believed against the distrust of the whole ledger."""
+        report = self.report
+        if self.distrust.too_many:
+            report.unweighed = f"more than {LIMITS.criteria} criteria; the limit is a named one"
+        if self.distrust.too_many or not self.distrust.rules:
+            return
+        for found in self.commits.follow():
+            events = () if found.problem else found.entry.events
+            every = (one for event in events for one in self._heard(event, found.blobs))
+            for one in every:
+                why = self.distrust.against(one) if one is not None else None
+                if why is not None:
+                    report.doubt(found.entry.n, found.commit, why)
 
 
 _KEPT = 100_000  # blobs that are remembered as missing, and keys that are kept parsed

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Refused, Unavailable
+from stemma_registry.plain import plain
 
 _SETTINGS: Mapping[str, str] = {
     "core.hooksPath": os.devnull,
@@ -112,4 +113,4 @@ def said(stderr: bytes) -> str:
     """The line of Git's that says what is wrong, without what a terminal would obey."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     line = next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else "")
-    return "".join(c for c in line.removeprefix("fatal: ") if c.isprintable())[:300]
+    return plain(line.removeprefix("fatal: "), 300)

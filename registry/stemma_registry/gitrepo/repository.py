@@ -123,6 +123,14 @@ class Repository:
                 found.append(Ref(name, own, peeled or own))
         return found
 
+    def named(self, prefix: str) -> dict[str, str]:
+        """References below a prefix, and what each names: no object is looked at for it."""
+        form = "--format=%(objectname) %(refname)"
+        told = program.run(self.directory, "for-each-ref", form, "--", prefix)
+        lines = told.decode(errors="surrogateescape").split("\n")
+        pairs = (line.partition(" ") for line in lines if line)
+        return {name: id_ for id_, _, name in pairs}
+
     def read(self, name: str, most: int | None = None) -> tuple[str, bytes]:
         """Kind and bytes of an object, held against its id.
 

@@ -12,7 +12,7 @@ from stemma_attestations.errors import BadDigest
 from stemma_attestations.packages import SCHEME, Wanted
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Distrusted, Packaged, Retired
+from stemma_attestations.predicates.criterion import Distrusted, Packaged, Recorded, Retired
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue.acts import CriterionRow
@@ -46,7 +46,7 @@ class Act:
     def subject(self) -> str | None:
         """What a criterion is about, for people; None for a quarantine."""
         of = self.row.of if self.row else None
-        if isinstance(of, Packaged):
+        if isinstance(of, Packaged | Recorded):
             return f"whatever has {of.label}"
         if isinstance(of, Distrusted):
             return f"what {of.label} signed {of.window}"
@@ -64,6 +64,7 @@ def find(view: Snapshot, text: str) -> Act:
     One that was released is found too. Raises NotFound, Refused, BadDigest, BadPackage.
     """
     rows = query.statuses(view.connection, predicate.QUARANTINE)
+    rows += query.statuses(view.connection, predicate.MATCHING)  # also what one names besides
     rules = acts.criteria(view.connection)
     named = _named(view, text, rows, rules)
     if not named:
@@ -120,7 +121,7 @@ def _of_criterion(view: Snapshot, rule: CriterionRow) -> Act:
 
 
 def _met(view: Snapshot, rule: CriterionRow) -> Iterable[int]:
-    if isinstance(rule.of, Packaged):
+    if isinstance(rule.of, Packaged | Recorded):
         return (
             row.node_id
             for row in matched.of(view, rule)

@@ -15,6 +15,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.bundle import Bundle
@@ -27,7 +28,9 @@ from stemma_attestations.trust import TrustRoot
 from stemma_registry.blobs.contract import Store
 from stemma_registry.errors import LedgerBroken, NotFound, StoreError
 from stemma_registry.ledger.log import Head, read_entry
-from stemma_registry.signing import Signer
+
+if TYPE_CHECKING:
+    from stemma_registry.signing import Signer
 
 CHECKPOINT = "status/checkpoint.json"
 SEEN_FORMAT = "urn:stemma:seen-head:v0.1"

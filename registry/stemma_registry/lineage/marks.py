@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts
+from stemma_registry.catalogue import acts, halts
 from stemma_registry.lineage import matched, support, waivers
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.registry import Snapshot
@@ -15,14 +15,16 @@ WAIVED = "waived"
 
 def of(snapshot: Snapshot, nodes: Collection[int]) -> dict[int, set[str]]:
     """The marks of those that have any, under whatever name they may be asked for."""
-    quarantines = in_force(snapshot)
-    # What a waiver is in spite of may stop something that is not among the nodes.
-    standing = {row.statement for row in quarantines}
-    standing |= {row.statement for row in acts.criteria(snapshot.connection)}
-    found: dict[int, set[str]] = {}
-    for node in waivers.holders(snapshot, standing):
-        if node in nodes:
-            found[node] = {WAIVED}
+    connection, found = snapshot.connection, dict[int, set[str]]()
+    waived = acts.has_waivers(connection)
+    # Most traces meet nothing that anybody ever stopped.
+    stopped = waived or halts.any_of(connection, nodes)
+    quarantines = in_force(snapshot) if stopped else []
+    if waived:
+        # What a waiver is in spite of may stop something that is not among the nodes.
+        standing = {row.statement for row in quarantines}
+        standing |= {row.statement for row in acts.criteria(connection)}
+        found |= {node: {WAIVED} for node in waivers.holders(snapshot, standing) if node in nodes}
     lost = support.lost(snapshot, nodes)
     for row in (*quarantines, *lost, *matched.among(snapshot, nodes)):
         if row.node_id in nodes and quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:

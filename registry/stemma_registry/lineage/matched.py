@@ -1,4 +1,4 @@
-"""What a criterion of custody stops by what it has in it: a package of some version.
+"""What a criterion of custody stops by what it has in it: a package of some version, records.
 
 A criterion counts where its signer may stop, and what says that an artifact has it in it (its
 BOM) where that signer may describe the artifact: the same two grants that a quarantine and an
@@ -8,18 +8,18 @@ question. A criterion by somebody who may stop nothing at all is left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations import releasing
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Packaged
+from stemma_attestations.predicates.criterion import Packaged, Recorded
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import acts, climb, packages, query
+from stemma_registry.catalogue import acts, packages, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
-from stemma_registry.config import LIMITS
+from stemma_registry.lineage import indexed
 from stemma_registry.registry import Snapshot
 
 
@@ -33,24 +33,21 @@ def among(snapshot: Snapshot, nodes: Collection[int]) -> list[StatusRow]:
     return _of_all(snapshot, nodes)
 
 
-def above(snapshot: Snapshot, node: int) -> list[StatusRow]:
-    """The same, of a node and of what is above it."""
-    wanted = _heard(snapshot)
-    if not wanted:
-        return []
-    nodes = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
-    # Cut short, it is no more than a sample: whoever adds edges would choose what is met.
-    return _rows(snapshot, wanted, None if len(nodes) >= LIMITS.ancestors else nodes)
+def above(
+    snapshot: Snapshot, heard: Iterable[CriterionRow], nodes: Collection[int] | None
+) -> list[StatusRow]:
+    """What those of `heard` (see `acts`) meet of these nodes; of all there is, where None."""
+    return _rows(snapshot, _meeting(heard), nodes)
 
 
 def has_any(snapshot: Snapshot) -> bool:
-    """Whether somebody who may stop something stops, or stopped, by such a criterion."""
-    return bool(_heard(snapshot))
+    """Whether somebody who may stop something stops, or stopped, what has a package."""
+    return any(isinstance(row.of, Packaged) for row in _heard(snapshot))
 
 
 def of(snapshot: Snapshot, row: CriterionRow) -> list[StatusRow]:
     """What one criterion meets, whether it was released or not."""
-    return list(_met(snapshot, row, None)) if isinstance(row.of, Packaged) else []
+    return list(_met(snapshot, row, None)) if isinstance(row.of, Packaged | Recorded) else []
 
 
 def _of_all(snapshot: Snapshot, nodes: Collection[int] | None) -> list[StatusRow]:
@@ -59,17 +56,18 @@ def _of_all(snapshot: Snapshot, nodes: Collection[int] | None) -> list[StatusRow
 
 def _heard(snapshot: Snapshot) -> list[CriterionRow]:
     """The criteria of those who may stop something."""
-    return [
-        row
-        for row in acts.criteria(snapshot.connection)
-        if isinstance(row.of, Packaged) and acts.is_heard(snapshot.trust, row.fact)
-    ]
+    return _meeting(acts.heard(snapshot.connection, snapshot.trust))
+
+
+def _meeting(rows: Iterable[CriterionRow]) -> list[CriterionRow]:
+    return [row for row in rows if isinstance(row.of, Packaged | Recorded)]
 
 
 def _rows(
-    snapshot: Snapshot, wanted: Iterable[CriterionRow], nodes: Collection[int] | None
+    snapshot: Snapshot, wanted: Sequence[CriterionRow], nodes: Collection[int] | None
 ) -> list[StatusRow]:
-    released, found = query.releases(snapshot.connection), list[StatusRow]()
+    found = list[StatusRow]()
+    released = query.releases_of(snapshot.connection, [row.statement for row in wanted])
     for row in wanted:
         lifting = _Lifting(snapshot, Voice(row.fact.signer, row.fact.signed))
         lifting.releases = released.get(row.statement, [])
@@ -83,6 +81,9 @@ def _rows(
 def _met(
     snapshot: Snapshot, row: CriterionRow, nodes: Collection[int] | None
 ) -> Iterator[StatusRow]:
+    if isinstance(row.of, Recorded):
+        yield from indexed.met(snapshot, row, row.of, nodes)
+        return
     assert isinstance(row.of, Packaged)  # noqa: S101 - for the type checker
     asked = row.of.wanted
     known = packages.versions(snapshot.connection, asked.name)
@@ -98,7 +99,7 @@ def _met(
             f"its BOM lists {listed.package}, and {row.of.label} is stopped: {row.reason}",
             row.issued,
             None,
-            replace(row.fact, name=said.name, version=said.version),
+            row.fact._replace(name=said.name, version=said.version),
             evidence=said,
             mark=criterion.PACKAGE,
         )

@@ -13,10 +13,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
 
 from stemma_attestations.errors import Undecided
 from stemma_attestations.relations import propagates
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.trace import (
     ANY,
@@ -59,7 +62,7 @@ def between(
             depth = graph.depths[(far, part)]
             depths[far] = depth if known is None else min(known, depth)
             edges[(edge.input, edge.output, edge.relation, edge.path)] = edge
-    trace = finish(snapshot, start, Direction.DOWN, depths, edges.values())
+    trace = finish(snapshot, start, Direction.DOWN, depths, edges.values(), back=True)
     order = {(e.input, e.output, e.relation, e.path): place for place, e in enumerate(trace.edges)}
     for steps in graph.steps.values():
         steps.sort(key=lambda s: order[(s[0].input, s[0].output, s[0].relation, s[0].path)])
@@ -70,8 +73,15 @@ class _Climb:
     """Goes up from the target, and keeps the steps that lead down again."""
 
     def __init__(self, snapshot: Snapshot, start: int | Origin, target: int, only: Only) -> None:
-        self.snapshot, self.target, self.only = snapshot, target, only
+        self.snapshot, self.target = snapshot, target
         self.begin = ORIGIN if isinstance(start, Origin) else start
+        connection = snapshot.connection
+        near = around(connection, {target}, down=False, end=self.begin)
+        words = partial(said, snapshot, down=False, only=only)
+        self.said = Ahead(words, attrgetter("output"), near)
+        self.holders = Ahead(partial(query.containers, connection), attrgetter("blob_id"), near)
+        made = partial(query.made_parts, connection, blob=self.begin)
+        self.made = Ahead(made, attrgetter("artifact_id"), near)
         self.first: dict[int, list[TraceEdge]] = {}
         if isinstance(start, Origin):
             for edge in start.first:
@@ -82,15 +92,12 @@ class _Climb:
     def graph(self) -> _Graph:
         """What lies between the start and the target."""
         frontier = self._meet([(self.target, False)])
-        if self._is_consumed(self.target):
+        if query.is_input(self.snapshot.connection, self.target):
             frontier |= self._meet([(self.target, True)])
         if self.begin != self.target:
             while frontier:
                 frontier = self._up(frontier)
         return _Graph.of((self.begin, False), self.target, self.down)
-
-    def _is_consumed(self, node: int) -> bool:
-        return bool(query.edges_from(self.snapshot.connection, [node]))
 
     def _meet(self, states: Iterable[State]) -> set[State]:
         new = set(states) - self.met
@@ -109,19 +116,18 @@ class _Climb:
         for node in whole & self.first.keys():
             for edge in self.first[node]:
                 self._step((ORIGIN, False), edge, (node, False))
-        for edge in said(self.snapshot, whole, down=False, only=self.only):
+        for edge in self.said.of(whole):
             # What carries nothing on is shown, and ends there.
             if propagates(edge.relation) or edge.output == self.target:
                 for state in ((edge.input, False), (edge.input, True)):
                     self._step(state, edge, (edge.output, False))
                     above.add(state)
-        connection = self.snapshot.connection
-        for part in query.containers(connection, {node for node, part in frontier if part}):
+        for part in self.holders.of({node for node, part in frontier if part}):
             edge = TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path)
             for state in ((part.artifact_id, False), (part.artifact_id, True)):
                 self._step(state, edge, (part.blob_id, True))
                 above.add(state)
-        for part in query.made_parts(connection, whole, self.begin):
+        for part in self.made.of(whole):
             edge = TraceEdge(part.blob_id, part.artifact_id, CONTAINS, path=part.path)
             self._step((part.blob_id, False), edge, (part.artifact_id, False))
             above.add((part.blob_id, False))

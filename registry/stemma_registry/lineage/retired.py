@@ -10,16 +10,16 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.registry import Snapshot
 
 
-def stops(snapshot: Snapshot, name: NameVersion | None) -> list[Stop]:
-    """The retirements in force of the name that is asked about."""
-    if name is None:
-        return []
-    return list(stopping(snapshot, name, acts.criteria(snapshot.connection)))
+def stops(
+    snapshot: Snapshot, name: NameVersion | None, heard: Iterable[CriterionRow]
+) -> list[Stop]:
+    """The retirements in force, of these (see `acts.heard`), of the name that is asked about."""
+    return [] if name is None else list(stopping(snapshot, name, heard))
 
 
 def stopping(
@@ -27,7 +27,7 @@ def stopping(
 ) -> Iterator[Stop]:
     """Those of a name among these."""
     about = [row for row in criteria if isinstance(row.of, Retired) and row.of.is_about(name)]
-    released = query.releases(snapshot.connection) if about else {}
+    released = query.releases_of(snapshot.connection, [row.statement for row in about])
     for row in about:
         signer = row.fact.signer
         if signer is None:

@@ -23,13 +23,13 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import climb, halts, query
+from stemma_registry.catalogue import acts, climb, halts, query
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage import matched, retired, support, waivers
+from stemma_registry.lineage import matched, retired, sought, support, waivers
 from stemma_registry.lineage.upward import Between
-from stemma_registry.reference import labels
+from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 
 State = tuple[int, str | None]
@@ -153,15 +153,22 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
-    if not halts.any_above(snapshot.connection, node, LIMITS.ancestors):
+    connection, limit = snapshot.connection, LIMITS.ancestors
+    if not support.live(snapshot.trust) and not halts.any_above(connection, node, limit):
         return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
-    unknown = _unknown(snapshot)
-    rows = [*in_force(snapshot), *support.lost_above(snapshot, node)]
-    quarantines = load(snapshot, [*rows, *matched.above(snapshot, node)])
-    named = retired.stops(snapshot, name)
-    between = Between.of(snapshot.connection, node, quarantines.ends, LIMITS.ancestors)
+    unknown, heard = _unknown(snapshot), acts.heard(connection, snapshot.trust)
+    named = retired.stops(snapshot, name, heard)
+    clear = StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
+    if halts.is_anywhere(connection) and not halts.any_above(
+        connection, node, limit, sought.of(snapshot, heard)
+    ):
+        return clear
+    below = climb.shape(connection, node, limit)
+    rows = [*in_force(snapshot), *support.lost_above(snapshot, below)]
+    quarantines = load(snapshot, [*rows, *matched.above(snapshot, heard, below)])
+    between = Between.of(connection, below, quarantines.ends)
     if between.nodes is not None and not between.nodes:
-        return StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
+        return clear
     start: State = (node, name.name if name else None)
     stops, undecided = reach(snapshot, start, quarantines, between=between)
     left, waived = waivers.let_pass(snapshot, node, start[1], stops)
@@ -307,7 +314,8 @@ def _stops(
     shown = {hit.row.node_id for hit in wanted.values()}
     for hit in wanted.values():
         shown |= {state[0] for state in _trail(hit.state, hops)}
-    names, known = labels(snapshot, shown), query.digests(snapshot.connection, shown)
+    known = query.digests(snapshot.connection, shown)
+    names = labelled(snapshot, known)
     return [_stop(snapshot, hit, hops, names, known) for hit in wanted.values()]
 
 

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stemma_attestations.relations import propagates
-from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import tables as t
 from stemma_registry.lineage import descent
 from stemma_registry.lineage.csr import WIDTH, Layer
-from stemma_registry.lineage.descent import CONTAINS, ORDER, Block, Descendant
+from stemma_registry.lineage.descent import AT_ONCE, CONTAINS, Block
+from stemma_registry.lineage.worth import BY_NAME, CLAIMED, CONTAINED, ORDER
 
 if TYPE_CHECKING:
-    from stemma_registry.lineage.descent import Said, Worth
+    from stemma_registry.lineage.worth import Said, Worth
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Columns = tuple[Array, ...]  # input, output, statement, relation, by a name, worth
-AT_ONCE = 20_000  # lines
 _RANKS = len(ORDER)
-_CLAIMED = ORDER.index(Assurance.CLAIMED)
-_CONTAINED = ORDER.index(Assurance.CONTAINS)
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
 
 
@@ -104,20 +101,16 @@ class _Ground:
         said, place = np.unique(statement, return_inverse=True)
         asked = [int(one) for one in said]
         self.worth.learn(asked)
-        known = [
-            _CONTAINED if not one else -1 if worth is None else ORDER.index(worth)
-            for one in asked
-            for worth in [self.worth.said[one].assurance if one else None]
-        ]
+        known = [self.worth.said[one].rank if one else CONTAINED for one in asked]
         found = np.array(known, np.int64)[place] if asked else np.zeros(0, np.int64)
-        found[(named > 0) & (statement > 0)] = _CLAIMED
-        for at in np.flatnonzero(found < 0).tolist():
-            worth = self.worth.one(int(statement[at]), int(to[at]), named=False)
-            found[at] = ORDER.index(worth)
+        found[(named > 0) & (statement > 0)] = CLAIMED
+        if (at := np.flatnonzero(found == BY_NAME)).size:
+            pairs = zip(statement[at].tolist(), to[at].tolist(), strict=True)
+            found[at] = self.worth.named(list(pairs))
         return found
 
     def lines(self, rows: Columns, depth: int) -> Iterator[Block]:
-        """What is said about one distance, in the order of `descent.lines`."""
+        """What is said about one distance, in the order of `descent.Lines`."""
         source, to, statement, relation, _, rank = rows
         if not len(to):
             return
@@ -136,7 +129,7 @@ class _Ground:
         for group_of in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
             one = int(group_of[0])
             if named[one]:
-                yield self._by_names(group_of, rows, depth)
+                yield from self._by_names(group_of, rows, depth)
                 continue
             at, fact = _by_digest(group_of, head, value), facts[int(place[one])]
             first, middle, third, fourth, end = descent.template(
@@ -173,21 +166,19 @@ class _Ground:
             value[here] = layer.arrays["value"].reshape(-1, WIDTH)[at]
         return plain, value
 
-    def _by_names(self, at: Array, rows: Columns, depth: int) -> Block:
+    def _by_names(self, at: Array, rows: Columns, depth: int) -> Iterator[Block]:
         """The same of what is not known by a SHA-256 alone."""
-        found = [
-            Descendant(node, depth, parent, self.words[kind], statement, ORDER[rank])
+        found = {
+            node: (rank, parent, self.words[kind], statement)
             for parent, node, statement, kind, _, rank in zip(
                 *(column[at].tolist() for column in rows), strict=True
             )
-        ]
-        stopped = set(self.stopped.tolist())
-        connection = self.worth.snapshot.connection
-        return Block(len(found), descent.lines(connection, self.worth, found, stopped))
+        }
+        return descent.Lines(self.worth, set(self.stopped.tolist())).about(found, depth)
 
 
 def _signers(facts: Sequence[Said | None]) -> Array:
-    """The place of each one's signer among all of them, as `descent.lines` sorts them."""
+    """The place of each one's signer among all of them, as `descent.Lines` sorts them."""
     keys = [
         ("", True) if fact is None else (fact.signer or "", fact.signer is None) for fact in facts
     ]

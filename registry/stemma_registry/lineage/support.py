@@ -8,7 +8,7 @@ from it. What nobody believed before has lost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from stemma_attestations import distrusting, releasing
 from stemma_attestations.distrusting import InForce, Rule
@@ -16,9 +16,8 @@ from stemma_attestations.objection import Objection, Spoken
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.releasing import Voice
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import acts, climb, query
+from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue.rows import Fact, StatusRow, VersionRow
-from stemma_registry.config import LIMITS
 from stemma_registry.registry import Snapshot
 
 MARK = "distrusted"
@@ -27,6 +26,11 @@ MARK = "distrusted"
 def rules(trust: TrustRoot) -> Sequence[Rule]:
     """The distrust that a trust root was given, whoever signed it."""
     return trust.doubts.rules if isinstance(trust.doubts, InForce) else ()
+
+
+def live(trust: TrustRoot) -> Sequence[Rule]:
+    """Those of them that may still speak against something: not those that were surely released."""
+    return trust.doubts.live if isinstance(trust.doubts, InForce) else ()
 
 
 def with_rule(snapshot: Snapshot, rule: Rule) -> TrustRoot:
@@ -59,14 +63,14 @@ def all_lost(snapshot: Snapshot) -> list[StatusRow]:
     return lost(snapshot, suspects(snapshot, rules(snapshot.trust)))
 
 
-def lost_above(snapshot: Snapshot, node: int) -> list[StatusRow]:
-    """The same, of a node and of what is above it."""
-    if not rules(snapshot.trust):
+def lost_above(snapshot: Snapshot, nodes: Collection[int] | None) -> list[StatusRow]:
+    """The same, of a node and of what is above it: of all there is where that is too much (None).
+
+    A sample is no answer: whoever adds edges could choose what is in it.
+    """
+    if not live(snapshot.trust):
         return []
-    above = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
-    if len(above) >= LIMITS.ancestors:  # a sample, which whoever adds edges could choose
-        return all_lost(snapshot)
-    return lost(snapshot, above)
+    return all_lost(snapshot) if nodes is None else lost(snapshot, nodes)
 
 
 def suspects(snapshot: Snapshot, wanted: Sequence[Rule]) -> set[int]:

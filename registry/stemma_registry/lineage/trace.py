@@ -6,18 +6,20 @@ no taint (evaluated-on) are shown and not followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
+from operator import attrgetter
+from typing import NamedTuple
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
+from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
-from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
+from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage import marks
 from stemma_registry.lineage.deployments import Deployed
@@ -38,8 +40,7 @@ class Direction(StrEnum):
     UP = "up"
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A statement that says an edge, what it is worth, who signed it, and how it says it."""
 
     assurance: Assurance
@@ -180,15 +181,15 @@ def trace(
 
     Of that the `limit` nearest nodes (None: all) beside the start. `progress` counts nodes.
     """
-    walk = Walk(snapshot, direction, only)
-    origin = start if isinstance(start, Origin) else None
-    begin = ORIGIN if origin is not None else start
-    assert isinstance(begin, int)  # noqa: S101 - for the type checker
-    depths, level = {begin: 0}, 0
-    frontier: set[State] = {(begin, False)}
-    if origin is not None:
-        frontier, level = set(walk.begin(origin.first)), 1
-        depths.update({node: 1 for node, _ in frontier})
+    first = start.first if isinstance(start, Origin) else ()
+    begin = ORIGIN if isinstance(start, Origin) else start
+    ends = {edge.output if direction is Direction.DOWN else edge.input for edge in first}
+    depths, level = {begin: 0, **dict.fromkeys(ends, 1)}, 1 if begin == ORIGIN else 0
+    # A walk of few steps meets few of those that it could look ahead to.
+    walk = Walk(snapshot, direction, only, ends or {begin} if depth is None else ())
+    for edge in first:
+        walk.keep(edge)
+    frontier: set[State] = {(node, False) for node in ends or {begin}}
     _spread(walk, depths, frontier, level, depth, progress)
     shown = _nearest(snapshot, begin, depths, limit)
     part = finish(snapshot, start, direction, shown, walk.edges.values())
@@ -208,7 +209,8 @@ def from_held(
     and `limit` are as of `trace`.
     """
     first = [edge for edge in into if only.suffices(edge)]
-    walk, depths = Walk(snapshot, Direction.DOWN, only), {edge.output: 1 for edge in first}
+    depths = {edge.output: 1 for edge in first}
+    walk = Walk(snapshot, Direction.DOWN, only, depths)
     _spread(walk, depths, {(node, False) for node in depths}, 1, None)
     shown = _nearest(snapshot, held.id, {held.id: 0, **depths}, limit)
     del shown[held.id]
@@ -252,72 +254,69 @@ def _nearest(
 
 
 class Walk:
-    """Takes steps, and keeps the edges it took."""
+    """Takes steps, and keeps the edges it took. `start` is from where it looks ahead, if at all."""
 
-    def __init__(self, snapshot: Snapshot, direction: Direction, only: Only = ANY) -> None:
-        self.snapshot = snapshot
-        self.down = direction is Direction.DOWN
-        self.only = only
+    def __init__(
+        self, snapshot: Snapshot, direction: Direction, only: Only, start: Collection[int]
+    ) -> None:
+        connection, down = snapshot.connection, direction is Direction.DOWN
+        near = around(connection, start, down=down)
+        ends = attrgetter("input" if down else "output")
+        self.down = down
+        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near)
+        self.holders = Ahead(partial(query.containers, connection), attrgetter("blob_id"), near)
+        inside = near if down else frozenset[int]()
+        consumed = partial(query.consumed_parts, connection)
+        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside)
         self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
         self.asked: set[int] = set()  # nodes whose edges are known
-
-    def begin(self, edges: Iterable[TraceEdge]) -> dict[State, bool]:
-        """The first step, from what is no node."""
-        found = {}
-        for edge in edges:
-            self._keep(edge)
-            found[(edge.output if self.down else edge.input, False)] = True
-        return found
 
     def step(self, frontier: set[State]) -> dict[State, bool]:
         """All states one step away from the frontier, and whether the walk goes on there."""
         found: dict[State, bool] = {}
         nodes = {node for node, _ in frontier} - self.asked
         self.asked |= nodes
-        for edge in said(self.snapshot, nodes, down=self.down, only=self.only):
-            self._keep(edge)
+        for edge in self.said.of(nodes):
+            self.keep(edge)
             state = (edge.output if self.down else edge.input, False)
             found[state] = found.get(state, False) or propagates(edge.relation)
         # A file reached as part of one artifact says nothing about others that contain it.
         whole = {node for node, part in frontier if not part}
-        for part in query.containers(self.snapshot.connection, whole):
+        for part in self.holders.of(whole):
             ends = (part.blob_id, part.artifact_id)
             source, output = ends if self.down else ends[::-1]
-            self._keep(TraceEdge(source, output, CONTAINS, path=part.path))
+            self.keep(TraceEdge(source, output, CONTAINS, path=part.path))
             found[(part.artifact_id, False)] = True
         if self.down:
             # And a file of what was reached, which was used by itself.
-            for part in query.consumed_parts(self.snapshot.connection, nodes):
-                self._keep(TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path))
+            for part in self.consumed.of(nodes):
+                self.keep(TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path))
                 found[(part.blob_id, True)] = True
         return found
 
-    def _keep(self, edge: TraceEdge) -> None:
+    def keep(self, edge: TraceEdge) -> None:
+        """Note an edge that was taken."""
         self.edges[(edge.input, edge.output, edge.relation, edge.path)] = edge
 
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
     ask = query.edges_from if down else query.edges_into
-    grouped: dict[tuple[int, int, str], dict[Digest, Word]] = {}
-    known: dict[tuple[str | None, str, str | None, Times, Mark], Assurance] = {}
+    grouped: dict[tuple[int, int, str], list[Word]] = {}
     signers: dict[str | None, str] = {}
     for row in ask(snapshot.connection, nodes):
         fact = row.fact
-        # Most statements are by few signers: what they are worth is asked once for each kind.
-        kind = fact.signer, fact.predicate_type, fact.name, fact.signed, row.mark
-        if kind not in known:
-            known[kind] = edge_worth(snapshot, row, None)
-        if fact.signer not in signers:
+        if fact.signer not in signers:  # of whom there are few
             signers[fact.signer] = signer_label(snapshot, fact.signer)
-        word = Word(known[kind], signers[fact.signer], fact, row.mark)
-        words = grouped.setdefault((row.input_id, row.output_id, row.relation), {})
-        words[row.fact.bundle] = word
-    edges = (
-        TraceEdge(source, output, relation, ordered(words.values()))
-        for (source, output, relation), words in grouped.items()
-    )
-    return [edge for edge in edges if only.lets(edge)]
+        word = Word(edge_worth(snapshot, row, None), signers[fact.signer], fact, row.mark)
+        grouped.setdefault((row.input_id, row.output_id, row.relation), []).append(word)
+    edges = [TraceEdge(*ends, ordered(_once(words))) for ends, words in grouped.items()]
+    return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
+
+
+def _once(words: list[Word]) -> Collection[Word]:
+    """Each statement once: it may name one output several times."""
+    return words if len(words) == 1 else {word.fact.bundle: word for word in words}.values()
 
 
 def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.EXACT) -> Word:
@@ -344,38 +343,43 @@ def finish(
     direction: Direction,
     depths: Mapping[int, int],
     edges: Iterable[TraceEdge],
+    back: bool = False,
 ) -> Trace:
-    """Dress the nodes with their names, and put everything in order."""
+    """Dress the nodes with their names, and put everything in order.
+
+    `back` is whether what is the mirror of another edge is shown too: some way may take it.
+    """
     connection = snapshot.connection
     digests = query.digests(connection, depths)
     versions = query.versions_of(connection, depths)
-    stopped = marks.of(snapshot, depths.keys())
-    nodes, erased = {}, by_node(snapshot)
+    stopped, erased = marks.of(snapshot, depths.keys()), by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
-        nodes[ORIGIN] = TraceNode(
-            ORIGIN, digests[ORIGIN], start.text, start.kind, (), 0, quarantined=False
-        )
-    known = [node for node in depths if node not in nodes]
-    place = {node: (one.algorithm, one.value) for node, one in digests.items()}
-    for node in sorted(known, key=lambda node: (depths[node], place[node])):
-        rows = versions.get(node, [])
+    order = sorted(depths, key=lambda node: (digests[node].algorithm, digests[node].value))
+    place = {node: number for number, node in enumerate(order)}
+    nodes = {}
+    for node in sorted(order, key=depths.__getitem__):
+        rows, why = versions.get(node, []), tuple(sorted(stopped.get(node, ())))
         best = best_version(snapshot, rows)
         nodes[node] = TraceNode(
-            id=node,
-            digest=digests[node],
-            label=label(snapshot, digests[node], list(map(called, rows))),
-            kind=best.kind if best else None,
-            names=tuple(sorted({str(row.name) for row in rows})),
-            depth=depths[node],
-            quarantined=bool(stopped.get(node, set()) - {marks.WAIVED}),
+            node,
+            digests[node],
+            label(snapshot, digests[node], list(map(called, rows))),
+            best.kind if best else None,
+            tuple(sorted({str(row.name) for row in rows})) if rows else (),
+            depths[node],
+            quarantined=bool(why) and why != (marks.WAIVED,),
             erased=tuple(erased.get(node, ())),
-            marks=tuple(sorted(stopped.get(node, ()))),
+            marks=why,
         )
+    if isinstance(start, Origin):
+        nodes[ORIGIN] = replace(nodes[ORIGIN], label=start.text, kind=start.kind)
     kept = [
         edge
         for edge in edges
-        if edge.input in nodes and edge.output in nodes and not _leads_back(edge, depths, direction)
+        if edge.input in nodes
+        and edge.output in nodes
+        and (back or not _leads_back(edge, depths, direction))
     ]
     kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
@@ -384,6 +388,8 @@ def finish(
 
 def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
     """Whether it is the mirror of one that says the same and leads away from the start."""
+    if edge.relation != SAME_AS:
+        return False
     ends = (edge.input, edge.output) if direction is Direction.DOWN else (edge.output, edge.input)
     near, far = ((depths[end], end) for end in ends)
-    return edge.relation == SAME_AS and near > far
+    return near > far

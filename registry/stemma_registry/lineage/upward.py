@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import query
+from stemma_registry.catalogue.climb import Shape
 from stemma_registry.catalogue.rows import EdgeRow, PartRow
 
 
@@ -25,12 +26,11 @@ class Between:
     _parts: dict[int, list[PartRow]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, connection: Connection, node: int, ends: Collection[int], limit: int) -> Between:
-        """What is above `node` and not above all of `ends`; all, where that is more than `limit`.
+    def of(cls, connection: Connection, below: Shape | None, ends: Collection[int]) -> Between:
+        """What is above a node and not above all of `ends`; all, where its shape is not known.
 
-        Empty where no edge whatever, nor a file, leads from `node` up to one of the ends.
+        Empty where no edge whatever, nor a file, leads from the node up to one of the ends.
         """
-        below = climb.shape(connection, node, limit)
         if below is None:
             return cls(connection)
         found, rest = set[int](), [end for end in ends if end in below]
@@ -40,9 +40,8 @@ class Between:
                 found.add(here)
                 rest += below[here]
         made = cls(connection, frozenset(found))
-        for place, row in enumerate(query.edges_into(connection, found)):
-            if row.input_id in found:
-                made._edges.setdefault(row.output_id, []).append((place, row))
+        for place, row in enumerate(query.edges_among(connection, found)):
+            made._edges.setdefault(row.output_id, []).append((place, row))
         for part in query.containers(connection, found):
             if part.artifact_id in found:
                 made._parts.setdefault(part.blob_id, []).append(part)

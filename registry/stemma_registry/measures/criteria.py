@@ -61,6 +61,15 @@ def named(view: Snapshot, text: str, signer: Signer) -> CriterionRow | None:
     return rows[0]
 
 
+def naming(view: Snapshot, node: int | None) -> list[str]:
+    """The digests (hex) of the criteria that were not released and name a node besides."""
+    return [
+        one.row.statement
+        for one in standing(view)
+        if any(target.node_id == node for target in acts.targets(view.connection, one.row))
+    ]
+
+
 def descriptor(row: CriterionRow) -> ResourceDescriptor:
     """A criterion as the subject of a statement."""
     return ResourceDescriptor(digests=(criterion.subject(row.of),))

@@ -111,6 +111,9 @@ def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow
         label = target.label
         named = {r.statement for r in rows if r.node_id == node}
     if not named:
+        others = [f"sha256:{one[:12]}" for one in criteria.naming(view, node)]
+        if others:
+            raise Refused(f"{label} is stopped with what has the same: release {' '.join(others)}")
         raise NotFound(f"{label} is not quarantined itself (see `stemma log`)")
     if len(named) > 1:
         listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))

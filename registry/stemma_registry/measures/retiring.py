@@ -12,7 +12,7 @@ from stemma_attestations.names import NameVersion, check_name
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.trust import TrustRoot, described
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.errors import Refused
 from stemma_registry.lineage import retired
@@ -49,5 +49,5 @@ def retire(
 
 def refuse(view: Snapshot, name: NameVersion) -> None:
     """Raise Refused for a name that is retired."""
-    for stop in retired.stops(view, name):
+    for stop in retired.stops(view, name, acts.heard(view.connection, view.trust)):
         raise Refused(f"{name}: {stop.target} is {stop.reason} (by {stop.by})")

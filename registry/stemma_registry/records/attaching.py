@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from stemma_attestations.manifest import Entry, Manifest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import record_index
 from stemma_attestations.predicates.record_index import RecordIndex, Shard
-from stemma_attestations.statement import Statement
+from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import Assurance, TrustRoot, described
 from stemma_registry import gate
 from stemma_registry.blobs.contract import get_bytes
@@ -33,9 +33,10 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.foreign import attached
 from stemma_registry.ledger.entry import PUSH, Event
-from stemma_registry.records import canonical, keys
+from stemma_registry.records import canonical, comparing, keys
 from stemma_registry.records.building import Builder, Built, Wish, candidates
 from stemma_registry.records.children import Children, NoExtra, children
+from stemma_registry.records.comparing import Sought
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
@@ -173,14 +174,12 @@ def index(
             skipped = tuple((paths[one.blob], one.reason) for one in built.skipped)
             if not built.shards:
                 return _noted(nothing, "no file of it could be indexed", skipped)
-            said = _said(wanted, built)
-            statement = Statement.build([subject], record_index.TYPE, record_index.build(said[0]))
-            entry = _append(
-                registry, trust, signer, (found, statement, said[1]), uploads, built, now
+            entry, statement, more = _said_and_appended(
+                registry, trust, signer, (found, subject, wanted), uploads, built, now
             )
     except NoExtra as error:
         return _noted(nothing, str(error))
-    warnings = []
+    warnings = list(more)
     if not trust.lets(signer, record_index.TYPE, name.name if name else None, now):
         warnings.append(f"the trust root does not let {described(signer)} index {name or text}")
     return Indexed(
@@ -278,6 +277,46 @@ def _said(wanted: Wish, built: Built) -> tuple[RecordIndex, Manifest]:
     return said, manifest
 
 
+def _said_and_appended(
+    registry: Registry,
+    trust: TrustRoot,
+    signer: Signer,
+    what: tuple[Resolved, ResourceDescriptor, Wish],
+    uploads: Uploads,
+    built: Built,
+    now: datetime,
+) -> tuple[int | None, Statement, tuple[str, ...]]:
+    """Say what the index is and which records that are stopped it has: at its place in the ledger.
+
+    Whoever stops some meanwhile has not looked into it, so they are looked for again.
+    """
+    found, subject, wanted = what
+    said, manifest = _said(wanted, built)
+    for tries in range(LIMITS.record_compare_tries, 0, -1):
+        with snapshot(registry, trust, now) as view:
+            sought = comparing.sought(view, wanted)
+        result = comparing.compare(registry.store, built.shards, sought)
+        whole = dataclasses.replace(said, compared=result.compared, meets=result.meets)
+        statement = Statement.build([subject], record_index.TYPE, record_index.build(whole))
+
+        def check(view: Snapshot, known: list[Sought] = sought, last: bool = tries == 1) -> None:
+            if not last and comparing.sought(view, wanted) != known:
+                raise _Meanwhile
+
+        try:
+            entry = _append(
+                registry, trust, signer, (found, statement, manifest), uploads, built, now, check
+            )
+        except _Meanwhile:
+            continue
+        return entry, statement, result.warnings
+    raise AssertionError("the last try has an end")
+
+
+class _Meanwhile(Exception):
+    """More records were stopped."""
+
+
 def _append(
     registry: Registry,
     trust: TrustRoot,
@@ -286,11 +325,13 @@ def _append(
     uploads: Uploads,
     built: Built,
     now: datetime,
+    check: Callable[[Snapshot], None],
 ) -> int | None:
     found, statement, manifest = what
 
     def is_there() -> bool:
         with snapshot(registry, trust, now) as view:
+            check(view)
             facts = query.facts_of(view.connection, [found.node], record_index.TYPE)
             for fact in facts.get(found.node, []):
                 if view.trust.is_same(fact.signer, signer) and _is_same(registry, fact, statement):

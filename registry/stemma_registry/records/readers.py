@@ -36,6 +36,12 @@ _FORMATS = {
 }
 COLUMNS = frozenset({"parquet", "arrow"})
 _PACKED = {"gz": "gzip", "zst": "zstd", "zstd": "zstd"}
+# What the names of files of records end with, in small letters.
+_TEXTS = [name for name, known in _FORMATS.items() if known not in COLUMNS]
+ENDINGS = (
+    *(f".{name}" for name in _FORMATS),
+    *(f".{name}.{last}" for name in _TEXTS for last in _PACKED),
+)
 _NAME = re.compile(r"[^/]\.([A-Za-z]+)(?:\.([A-Za-z]+))?\Z")
 _BOM = b"\xef\xbb\xbf"
 _LINE = "text"  # the field that a line of plain text is

@@ -134,6 +134,7 @@ class Question:
     hashes: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, keys.RecordKey] = field(default_factory=dict)
     runs: dict[tuple[Run, str], list[tuple[int, list[int], int]]] = field(default_factory=dict)
+    believed: set[str] = field(default_factory=set)  # the keys of believed indexes that were asked
     room: int = LIMITS.record_others_bytes
 
     def read(self, source: Path) -> None:
@@ -231,6 +232,8 @@ class Question:
             if why:
                 reasons[why] = None
                 continue
+            if spoken:
+                self.believed.add(said.key)
             word = Word(
                 attaching.worth(self.view, fact), signer_label(self.view, fact.signer), said.key
             )
@@ -291,14 +294,18 @@ class Question:
     def _ask(self, shard: Shard, word: Word) -> list[_Hit]:
         """Where the index of a file says that the records are. Raises as reading a blob does."""
         key, hits = word.key, list[_Hit]()
-        if key not in self.hashes:
-            self.hashes[key] = runs.hashes(self.messages, self.keys[key].block)
         for run in shard.runs:
             if (run, key) not in self.runs:
-                self.runs[run, key] = self.in_run(run, self.hashes[key], word.assurance)
+                self.runs[run, key] = self.in_run(run, self.hashed(key), word.assurance)
             for place, rows, count in self.runs[run, key]:
                 hits.append(_Hit(place, tuple(rows), count, word.assurance, word.signer))
         return hits
+
+    def hashed(self, key: str) -> Any:
+        """The hashes (numpy) of the records that are asked about, by one of the keys here."""
+        if key not in self.hashes:
+            self.hashes[key] = runs.hashes(self.messages, self.keys[key].block)
+        return self.hashes[key]
 
     def in_run(self, run: Run, wanted: Any, worth: Assurance) -> list[tuple[int, list[int], int]]:
         """Where hashes (numpy) are in a run: place, rows, how many. Raises as reading a blob."""

@@ -21,6 +21,7 @@ from stemma_attestations.rego import Decision
 from stemma_attestations.verdict import Outcome
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Unavailable
+from stemma_registry.plain import plain
 from stemma_registry.rego import reading
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _revision(answer: dict[str, Any]) -> str:
         if isinstance(bundle, dict) and isinstance(bundle.get("revision"), str):
             words.append(f"bundle {name:.80} at {bundle['revision']:.80}")
     text = "".join(f", {word}" for word in words)
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return plain(text, len(text))
 
 
 def _ask(url: str, document: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stemma_attestations.rego import Decision
 from stemma_attestations.verdict import Outcome
+from stemma_registry.plain import plain
 
 MAX_MESSAGES = 20
 MAX_CHARACTERS = 300
@@ -23,7 +24,7 @@ def decision(where: str, query: str, said: Mapping[str, Any], notes: str = "") -
         return _no(where, f"its deny is {_shown(messages)}, not a set of texts")
     if messages:
         more = [f"and {len(messages) - MAX_MESSAGES} more"] if len(messages) > MAX_MESSAGES else []
-        lines = [f"denies: {_plain(one)}" for one in messages[:MAX_MESSAGES]]
+        lines = [f"denies: {plain(one, MAX_CHARACTERS)}" for one in messages[:MAX_MESSAGES]]
         return _no(where, *lines, *more)
     if "allow" not in said:
         return _no(where, f"{query} is undefined, which is no allow")
@@ -40,8 +41,3 @@ def _shown(value: Any) -> str:
     """A value as JSON writes it, cut."""
     words = {None: "null", False: "false", True: "true"}
     return words[value] if value is None or isinstance(value, bool) else f"{value!r:.60}"
-
-
-def _plain(text: str) -> str:
-    """A message that cannot write over the terminal or make lines of its own."""
-    return "".join(c if c.isprintable() else "?" for c in text[:MAX_CHARACTERS])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from stemma_attestations.digest import Digest, sha256
 from stemma_attestations.errors import NotVerified, Quarantined, Undecided
@@ -18,11 +17,10 @@ from stemma_attestations.policy import Policy, Suspects
 from stemma_attestations.predicates import stage as predicate
 from stemma_attestations.predicates.stage import Move
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_attestations.trust import TrustRoot, described
+from stemma_attestations.trust import described
 from stemma_attestations.verdict import Verdict
 from stemma_attestations.verify import explain
 from stemma_registry import gate
-from stemma_registry.blobs.streams import Progress
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.stages import StageRow
@@ -32,21 +30,10 @@ from stemma_registry.ledger.entry import STAGE, Event
 from stemma_registry.lineage import status
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.reference import resolve
-from stemma_registry.registry import Registry, Snapshot, record, settle
+from stemma_registry.registry import Snapshot, record, settle
 from stemma_registry.registry import snapshot as take
-from stemma_registry.signing import Signer
 from stemma_registry.stages import holding
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where and by whom a stage is changed, and under which trust root."""
-
-    registry: Registry
-    trust: TrustRoot
-    signer: Signer
-    now: datetime
-    progress: Progress | None = None
+from stemma_registry.stages.desk import Desk
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from stemma_attestations.errors import BadBundle, BadKey, BadStatement, Signatur
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Criterion, Distrusted, Packaged
+from stemma_attestations.predicates.criterion import Criterion, Distrusted, Packaged, Recorded
 from stemma_attestations.reasons import Edge
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
@@ -107,11 +107,14 @@ class Judged:
 
     @property
     def unanswered(self) -> str | None:
-        """Why the feed alone cannot tell what is stopped: it has no BOMs."""
+        """Why the feed alone cannot tell what is stopped: it has no BOMs, no record indexes."""
         for said in self.believed:
             if isinstance(said.criterion, Packaged):
                 told = f"{said.criterion.label} is stopped by {said.statement.short}"
                 return f"{told}, and what has it is only known where BOMs are"
+            if isinstance(said.criterion, Recorded):
+                told = f"what has {said.criterion.label} is stopped by {said.statement.short}"
+                return f"{told}, and what came later is only known where record indexes are"
         return None
 
     @property

@@ -32,7 +32,7 @@ def create(
 
     Raises BadName, NotFound, AlreadyThere, Refused, Unavailable.
     """
-    present = {ref.name.removeprefix(PREFIX) for ref in repository.refs(PREFIX)}
+    present = {name.removeprefix(PREFIX) for name in repository.named(PREFIX)}
     tag = gto.numbered(wanted, present)
     if tag in present:
         raise AlreadyThere(f"there is a tag {tag}, and tags are not moved")

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from stemma_attestations import json_strict
@@ -147,8 +147,7 @@ def _by(values: list[Any] | None) -> GitSigner | None:
 
 
 def _fact(values: list[Any]) -> Fact:
-    *before, by, why, fault = values
-    fact = replace(Fact(*before), by=_by(by), why=why, fault=fault)
-    if not isinstance(fact.commit, str) or type(fact.time) not in (int, type(None)):
+    name, commit, time, tagger, signed, by, why, fault = values
+    if not isinstance(commit, str) or type(time) not in (int, type(None)):
         raise ValueError("not a fact")
-    return fact
+    return Fact(name, commit, time, tagger, signed, _by(by), why, fault)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadName
@@ -40,11 +41,12 @@ from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
 from stemma_registry.registry import Snapshot
-from stemma_registry.signing import Signer
-from stemma_registry.stages import holding
 from stemma_registry.tagging.reading import Tag
 from stemma_registry.tagging.recorded import Known
-from stemma_registry.tagging.resolving import Candidate, Resolver
+
+if TYPE_CHECKING:
+    from stemma_registry.signing import Signer
+    from stemma_registry.tagging.resolving import Candidate, Resolver
 
 UNRESOLVED, REFUSED, IGNORED, MOVED = "unresolved", "refused", "ignored", "moved"
 # What whoever signs a tag must be let to say.
@@ -300,7 +302,7 @@ class Planner:
                 one.become(REFUSED, self._unlet(stage.TYPE, name))
                 return
             if one.tag.said.act is Act.UNASSIGN:
-                there = holding.holder(self.view, name, one.tag.said.place)
+                there = resolver.holder(name, one.tag.said.place)
                 found = resolver.find(name, commit)
                 if there is None or there.digest != found.digest:
                     one.become(PASSED, "something else is there")

@@ -59,10 +59,10 @@ class Listed:
 
 def read(repository: Repository, signer_of: SignerOf, keeper: Keeper) -> Listed:
     """Read them. Raises Refused past the limits, Unavailable."""
-    refs = repository.refs(PREFIX)
+    refs = repository.named(PREFIX)
     if len(refs) > LIMITS.tags:
         raise Refused(f"{len(refs)} tags, at most {LIMITS.tags} are read")
-    told = [(ref.name.removeprefix(PREFIX), ref.id) for ref in refs]
+    told = [(name.removeprefix(PREFIX), id_) for name, id_ in refs.items()]
     meant = [(name, id_, said) for name, id_ in told if (said := gto.parse(name)) is not None]
     unknown = [id_ for _, id_, _ in meant if keeper.recall(id_) is None]
     passing = _learn(repository, unknown, signer_of, keeper)

@@ -22,11 +22,13 @@ from stemma_registry.blobs.contract import get_bytes
 from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact, VersionRow
+from stemma_registry.catalogue.stages import StageRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Refused
 from stemma_registry.lineage import retired
 from stemma_registry.reference import worth
 from stemma_registry.registry import Registry, Snapshot
+from stemma_registry.stages import holding
 
 BUILT_FROM = "built-from"
 # The manifest that a commit holds under a name.
@@ -52,8 +54,8 @@ class Resolver:
         self._facts = cache(lambda node: query.facts_about(view.connection, node))
         self._rows = cache(self._versions)
         self.bound = cache(self._bound)
-        criteria = acts.criteria(view.connection)
-        self._any_retired = any(isinstance(row.of, Retired) for row in criteria)
+        criteria = acts.heard(view.connection, view.trust)
+        self._retired = [row for row in criteria if isinstance(row.of, Retired)]
 
     def find(self, name: str, commit: str) -> Candidate:
         """The one artifact that NAME at a commit is. Raises Refused where none or several are."""
@@ -109,7 +111,7 @@ class Resolver:
 
     def retired(self, name: NameVersion) -> str:
         """Why a name means nothing any more, if it does not."""
-        stops = retired.stops(self.view, name) if self._any_retired else ()
+        stops = retired.stops(self.view, name, self._retired)
         return "; ".join(f"{stop.target} is {stop.reason} (by {stop.by})" for stop in stops)
 
     def version(self, name: str, commit: str) -> NameVersion:
@@ -122,6 +124,10 @@ class Resolver:
             have = f"{len(found)} versions" if found else "no version"
             raise Refused(f"{one.digest.short} is {have} of {name}: a tag {name}@vX.Y.Z says which")
         return found.pop()
+
+    def holder(self, name: str, stage: str) -> StageRow | None:
+        """What is at a stage."""
+        return holding.holder(self.view, name, stage)
 
     def _named(self, name: str) -> set[int]:
         rows = (row for each in self._rows(name).values() for row in each)

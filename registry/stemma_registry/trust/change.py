@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.edges import Mark
 from stemma_attestations.grants import distinct
+from stemma_attestations.marks import Mark
 from stemma_attestations.predicates import imported, provenance
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.times import Times
