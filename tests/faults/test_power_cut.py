@@ -139,3 +139,28 @@ def test_cuts_at_any_time_leave_the_registry_whole(machine: tuple[Scene, Cut], p
         assert after.verify("data/new:1") == 0
         if not run.killed:
             break
+
+
+def test_the_catalogue_after_a_cut_answers_as_a_rebuilt_one(machine: tuple[Scene, Cut]) -> None:
+    """SQLite does not wait for the disk (synchronous=NORMAL): what is lost is in the ledger."""
+    scene, cut = machine
+
+    def answers(of: Scene) -> list[object]:
+        names = of.names()
+        asked = (("list",), *(("trace", name) for name in names))
+        told = [of.run("--json", *words).expect(0).document for words in asked]
+        return [names, [of.verify(name) for name in names], told]
+
+    steps = (
+        PUSH_NEW,
+        ("quarantine", "data/raw:1", "--reason", "bad"),
+        ("push", "new", "data/more:1", "--kind", "dataset", "--input", "derived-from=data/raw:1"),
+    )
+    for done, step in enumerate(steps, 1):
+        scene.run(*step).expect(0)
+        after = cut()
+        found = answers(after)
+        assert found == answers(scene), done
+        after.run("rebuild").expect(0)
+        assert answers(after) == found, done
+        after.assert_whole()

@@ -217,10 +217,17 @@ def test_alternates_add_objects_and_cost_bounded_time(
     silent = tmp_path / "silent"
     (silent / "info").mkdir(parents=True)
     os.mkfifo(silent / "info/alternates")
+    repository = Repository.open(checkout.root)
     alternates.write_text(f"{silent}\n")
     monkeypatch.setattr(program, "LIMITS", Limits(git_seconds=0.3))
-    with pytest.raises(Unavailable, match="has not ended"):
-        Repository.open(checkout.root).resolve("HEAD")
+    with pytest.raises(Unavailable, match="has not ended"):  # put there behind our back
+        repository.resolve("HEAD")
+    for first in (f"{silent}\n", None):
+        if first is None:
+            alternates.unlink()
+            os.mkfifo(alternates)
+        with pytest.raises(Refused, match="is no list of folders"):
+            Repository.open(checkout.root)
 
 
 def test_small_packs_of_large_objects(checkout: Checkout) -> None:

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.errors import StemmaError
 from stemma_attestations.predicates import status
+from stemma_cli import exits
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.catalogue import tables as t
 from stemma_registry.config import LIMITS, Home
@@ -315,3 +317,29 @@ def test_a_lost_ledger_is_put_back(tmp_path: Path, object_format: str) -> None:
     assert put_bytes(world.store, blobs[lost]) == lost == Digest.of(blobs[lost])
     world.rebuild()
     assert world.code("demo/child:1") == 11
+
+
+@pytest.mark.parametrize("at", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_a_damaged_pack_is_no_ledger(whole: tuple[World, Path], tmp_path: Path, at: float) -> None:
+    """Wherever it is, and in the index, too: it is never verified, and a clone mends it."""
+    world, folder = whole
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    git(damaged, "repack", "-qad")
+    truth = verified(world, damaged)
+    (pack,) = (damaged / "objects/pack").glob("*.pack")
+    for path in (pack, pack.with_suffix(".idx")):
+        path.chmod(0o644)
+        raw = path.read_bytes()
+        start = int(at * (len(raw) - 40))
+        path.write_bytes(raw[:start] + bytes(b ^ 0xFF for b in raw[start : start + 40]))
+        if at == 0.5:
+            path.write_bytes(raw[: len(raw) // 2])
+        try:
+            found = verified(world, damaged)
+            # A check sum that nobody reads may have been hit: then all of it was seen.
+            assert found.wrong or (found.n, found.believed) == (truth.n, truth.believed)
+        except StemmaError as error:
+            assert exits.code_of(error) in (exits.BYTES_DIFFER, exits.UNDECIDED), error
+        path.write_bytes(raw)
+    assert verified(world, damaged).whole

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,14 @@ from stemma_attestations.trust import TrustRoot
 from stemma_cli import exits, verdicts
 from stemma_registry import gate, policy_source
 from stemma_registry.config import Home
-from stemma_registry.errors import Damaged, NotFound, Overtaken, Refused
+from stemma_registry.errors import Damaged, NotFound, Overtaken, Refused, Unavailable
 from stemma_registry.gate import Terms
 from stemma_registry.policysync import adopted, place, recorded, syncing
 from stemma_registry.policysync.syncing import Desk, Synced
 from stemma_registry.signing import KeySigner
 from stemma_registry.trust import file as trust_file
 from tests.git.hosts import host
+from tests.git.ledgers import exported, git
 from tests.git.repositories import FORMATS, Checkout
 from tests.programs import require_program
 from tests.registry.stores import Disk
@@ -170,6 +172,9 @@ def test_a_signed_commit_is_taken_and_cited(
     assert [one.path for one in again.old] == ["quarantine/raw.yaml"]
     world.rebuild()
     assert bench.sync().entry is None
+    exported(world, tmp_path / "export")
+    grep = ("--format=%s", "--grep", f"^Git-Commit: {commit}$")
+    assert git(tmp_path / "export", "log", *grep) == "quarantine data/raw:1 (and 2 more events)"
     assert world.audit().findings == []
     world.registry.close()
 
@@ -526,9 +531,40 @@ def test_two_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         return said(desk, at, synced)
 
     monkeypatch.setattr(syncing, "_said", slow)
-    with pytest.raises(Overtaken):
-        bench.sync()
     assert bench.sync().entry is None
+    assert done == [1]
+    assert bench.sync().entry is None
+
+
+def test_whoever_always_comes_second_is_told_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for ever; and never by a trust root that was replaced meanwhile."""
+    calls = []
+
+    def loses(desk: Desk, *_: object) -> Synced:
+        calls.append(1)
+        raise Overtaken("by others")
+
+    def replaced(desk: Desk, *_: object) -> Synced:
+        bench.sync()
+        return loses(desk)
+
+    real = syncing._once
+    bench.commit("ada", {"policy.yaml": OPEN, "trust.yaml": bench.trust})
+    monkeypatch.setattr(syncing, "_once", loses)
+    with pytest.raises(Unavailable, match="sync again"):
+        bench.sync()
+    assert len(calls) == syncing.ATTEMPTS
+    turns = [real, replaced]
+
+    def by_turns(*asked: Any) -> Synced:
+        return turns.pop()(*asked)
+
+    monkeypatch.setattr(syncing, "_once", by_turns)
+    with pytest.raises(Unavailable, match="sync again"):
+        bench.sync()
+    assert len(calls) == syncing.ATTEMPTS + 1
 
 
 @pytest.mark.parametrize(

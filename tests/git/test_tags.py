@@ -417,7 +417,7 @@ def test_create_signs_by_the_users_own_git(tagged: Tagged) -> None:
     assert tagged.outcomes() == {f"{M}@v1.0.0": "agrees", f"{M}#prod#1": "promoted"}
 
 
-def test_the_list_is_that_of_gto(tagged: Tagged) -> None:
+def test_the_list_says_who_signed(tagged: Tagged) -> None:
     first, second = tagged.checkout.commit("1"), tagged.checkout.commit("2")
     for tag, commit, by in (
         ("m@v1.0.0", first, "ada"),

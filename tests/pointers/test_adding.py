@@ -10,7 +10,7 @@ import pytest
 
 from stemma_attestations import lfs_pointer
 from stemma_attestations.digest import Digest
-from stemma_registry.errors import BadTree, BlobMissing, NameTaken, NotFound, Refused
+from stemma_registry.errors import BadTree, BlobMissing, NameTaken, NotFound, Refused, Unavailable
 from stemma_registry.pointers import adding, attributes, lfs_objects, worktree
 from stemma_registry.pointers.adding import Wish
 from tests.pointers.conftest import MODEL, WEIGHTS, Bench
@@ -202,3 +202,22 @@ def test_whoever_is_killed_has_lost_nothing(one: Bench) -> None:
     assert killed > 20
     assert sorted(path.name for path in folder.iterdir()) == sorted(files)
     assert all(lfs_pointer.parse((folder / name).read_bytes()) for name in files)
+
+
+def test_a_full_disk_says_what_was_done_already(
+    one: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Unavailable("cannot write m/model-1.safetensors: No space left on device")
+
+    one.write("m", MODEL)
+    with monkeypatch.context() as patch:
+        patch.setattr(worktree, "replace", full)
+        with pytest.raises(Unavailable, match=r"No space left.*models/m:1 is published \(ledger e"):
+            one.add("m", "models/m:1")
+        with pytest.raises(Unavailable, match=r"No space left.*models/m:1 is in the registry"):
+            one.add("m")
+    assert (one.root / "m/model-1.safetensors").read_bytes() == WEIGHTS
+    done = one.add("m", "models/m:1")
+    assert done.published is not None
+    assert (done.published.outcome, len(done.written)) == ("unchanged", 2)

@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.errors import Undecided
 from stemma_attestations.lfs_pointer import Pointer
-from stemma_registry.errors import NotFound, Refused
+from stemma_registry.errors import NotFound
+from stemma_registry.gitrepo import repository
 from stemma_registry.pointers import contents, judging
 from tests.pointers.conftest import MODEL, WEIGHTS, Bench, errors
 
@@ -94,9 +96,20 @@ def test_the_work_tree_is_no_matter(two: Bench) -> None:
 def test_all_that_is_read_is_bounded(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     small = dataclasses.replace(contents.LIMITS, git_raw_bytes=100)
     monkeypatch.setattr(contents, "LIMITS", small)
-    with pytest.raises(Refused, match="name a path"):
+    with pytest.raises(Undecided, match="name a path"):
         two.judge()
     monkeypatch.undo()
     monkeypatch.setattr(judging, "LIMITS", dataclasses.replace(judging.LIMITS, git_artifacts=1))
-    with pytest.raises(Refused, match="more than 1 artifacts"):
+    with pytest.raises(Undecided, match="more than 1 artifacts"):
         two.judge()
+
+
+def test_a_large_file_that_is_no_pointer_is_undecided(
+    two: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.write("models/a", {"raw.bin": b"x" * 5_000})
+    two.commit()
+    small = dataclasses.replace(repository.LIMITS, git_object_bytes=4_000)
+    monkeypatch.setattr(repository, "LIMITS", small)
+    with pytest.raises(Undecided, match=r"raw.bin' is no pointer .*`stemma add` makes it one"):
+        two.judge("models/a")

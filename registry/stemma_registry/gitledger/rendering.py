@@ -29,10 +29,14 @@ CHECKPOINTS = "refs/tags/checkpoint/"
 WHO = b"Stemma <ledger@stemma.invalid>"
 ENTRY = "entry.json"
 LISTED = 100  # of each thing, in one message
+COMMITS = 1_000  # but of commits so many: that is how they are looked for
 DESCRIBED = 8 * 1024  # bytes of a statement; a larger one is listed by its digest alone
 _PAYLOAD = b'"payload":"'
 _PLAIN = re.compile(r"[!#-~](?:[ -~]{0,298}[!-~])?\Z")
 _WORD = re.compile(r"[a-z][a-z-]{0,31}\Z")
+_COMMIT = re.compile(
+    rb'"(?:gitCommit|commit)"[ \t\r\n]*:[ \t\r\n]*"([0-9a-f]{40}(?:[0-9a-f]{24})?)"'
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -150,6 +154,7 @@ def _message(entry: LedgerEntry, named: Named, blobs: Mapping[Digest, bytes]) ->
         lines += _listed("Artifact", map(str, event.artifacts))
         lines += _listed("Name", _names(event, said))
         lines += _listed("Statement", _kinds(event, said))
+        lines += _listed("Git-Commit", _commits(event, said), COMMITS)
         lines += _listed("Blob", map(str, event.blobs))
     if len(entry.events) > LISTED:
         lines.append(f"More-Events: {len(entry.events) - LISTED}")
@@ -166,21 +171,25 @@ class _Said:
     predicate_type: str = ""
     names: tuple[str, ...] = ()
     action: str = ""
+    commits: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, raw: bytes | None) -> _Said:
         folded = fold(raw) if raw is not None else None
         payload = folded.partition(b"\n")[2] if folded is not None else b""
+        # Not from the parsed document: a record of 10,000 tags is to be found, too, and is long.
+        commits = tuple(dict.fromkeys(name.decode() for name in _COMMIT.findall(payload)))
         if not 0 < len(payload) <= DESCRIBED:
-            return cls()
+            return cls(commits=commits)
         try:
             document = json_strict.load_object(payload)
         except BadJSON:
-            return cls()
+            return cls(commits=commits)
         kind, predicate = document.get("predicateType"), document.get("predicate")
         action = predicate.get("action") if isinstance(predicate, dict) else None
         word = action if isinstance(action, str) and _WORD.match(action) else ""
-        return cls(kind if isinstance(kind, str) else "", tuple(_subjects(document)), word)
+        says = kind if isinstance(kind, str) else ""
+        return cls(says, tuple(_subjects(document)), word, commits)
 
 
 def _subjects(document: Mapping[str, Any]) -> Iterator[str]:
@@ -202,19 +211,25 @@ def _kinds(event: Event, said: Mapping[Digest, _Said]) -> Iterable[str]:
     return (quoted(kind) for kind in kinds if kind)
 
 
+def _commits(event: Event, said: Mapping[Digest, _Said]) -> Iterable[str]:
+    """The Git commits that the statements are about, or that they build on."""
+    return dict.fromkeys(name for digest in event.bundles for name in said[digest].commits)
+
+
 def _title(event: Event, said: Mapping[Digest, _Said]) -> str:
     actions = (said[digest].action for digest in event.bundles)
     word = next((action for action in actions if action), event.type)
     about = [*_names(event, said)]
+    about = about or [f"commit {name[:12]}" for name in _commits(event, said)]
     about = about or [digest.value[:12] for digest in (*event.artifacts, *event.blobs)]
     more = f" and {len(about) - 1} more" if len(about) > 1 else ""
     return f"{quoted(word)} {about[0]}{more}" if about else quoted(word)
 
 
-def _listed(key: str, values: Iterable[str]) -> list[str]:
+def _listed(key: str, values: Iterable[str], most: int = LISTED) -> list[str]:
     every = list(values)
-    shown = [f"{key}: {value}" for value in every[:LISTED]]
-    return [*shown, f"More-{key}s: {len(every) - LISTED}"] if len(every) > LISTED else shown
+    shown = [f"{key}: {value}" for value in every[:most]]
+    return [*shown, f"More-{key}s: {len(every) - most}"] if len(every) > most else shown
 
 
 def quoted(text: str) -> str:

@@ -24,7 +24,7 @@ from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import keyless_facts
 from stemma_registry.config import LIMITS, Home
-from stemma_registry.errors import LedgerBroken
+from stemma_registry.errors import LedgerBroken, Refused
 from stemma_registry.gitledger.distrust import Distrust, Heard
 from stemma_registry.gitledger.reading import Commits, Found, SignedHead, signed_heads
 from stemma_registry.gitrepo.repository import Repository
@@ -109,16 +109,21 @@ def verify(
     that was seen. Raises NotFound, and LedgerBroken where the chain breaks, or is not that of the
     heads seen and signed.
     """
-    commits = Commits(repository)
     report, distrust = Report(repository.object_format), Distrust(trust, now)
-    run = _Verification(commits, home, trust, location, stale_ok, report, distrust)
-    run.begin()
-    for found in commits.follow():
-        run.look(found)
-        if progress is not None:
-            progress(1)
-    run.finish()
-    run.weigh()
+    try:
+        commits = Commits(repository)
+        run = _Verification(commits, home, trust, location, stale_ok, report, distrust)
+        run.begin()
+        for found in commits.follow():
+            run.look(found)
+            if progress is not None:
+                progress(1)
+        run.finish()
+        run.weigh()
+    except Refused as error:  # what Git itself says of a damaged pack, or more than is read
+        raise LedgerBroken(
+            f"{repository.directory} cannot be read: {error}; clone it again, or another mirror"
+        ) from error
     return report
 
 

@@ -22,7 +22,7 @@ from stemma_attestations import gitobject
 from stemma_attestations.gitobject import BadObject, Commit, ObjectFormat, Tag, TreeEntry
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import Damaged, NotFound, Refused, Unavailable
-from stemma_registry.gitrepo import program
+from stemma_registry.gitrepo import alternates, program
 
 _REVISION = re.compile(r"(?!-)[^\x00-\x1f\x7f]{1,1000}\Z")
 _T = TypeVar("_T")
@@ -62,6 +62,7 @@ class Repository:
         """The repository at or around `path`. Raises NotFound and Refused."""
         here = path if path.is_dir() else path.parent
         directory = _directory(here)
+        alternates.check(directory)
         told = program.run(directory, "rev-parse", "--show-object-format", "--is-bare-repository")
         object_format, bare = told.decode().split()
         if object_format not in gitobject.DIGITS:

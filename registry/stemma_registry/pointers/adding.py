@@ -27,7 +27,7 @@ from stemma_registry import publish
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import query
 from stemma_registry.directory import Found, Tree
-from stemma_registry.errors import BadTree, NotFound, Refused
+from stemma_registry.errors import BadTree, NotFound, Refused, Unavailable
 from stemma_registry.gitrepo.capturing import capture
 from stemma_registry.intake import Intake, Known
 from stemma_registry.pointers import attributes, index, laying, lfs_objects, worktree
@@ -107,10 +107,17 @@ def add(
     with job.attributes_if_inside() as early:
         manifest, label, done = job.known_or_published(named, signer, progress)
         laid = job.laid(signer, manifest) if done is None and signer is not None else None
-    told = [*early, *attributes.extend(place, job.lines())]
-    job.check_attributes()
-    written = tuple(job.replaced(manifest))
-    index.refresh(place, {entry.path: Pointer(entry.sha256, entry.size) for entry in written})
+    try:
+        told = [*early, *attributes.extend(place, job.lines())]
+        job.check_attributes()
+        written = tuple(job.replaced(manifest))
+        index.refresh(place, {entry.path: Pointer(entry.sha256, entry.size) for entry in written})
+    except Unavailable as error:  # a full disk, say
+        entry = None if done is None else done.entry
+        there = "in the registry" if entry is None else f"published (ledger entry {entry})"
+        raise Unavailable(
+            f"{error}; {label} is {there} already, and the work tree is not done: add it again"
+        ) from error
     return Added(
         manifest.digest,
         label,

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from stemma_attestations import gitobject, lfs_pointer
 from stemma_attestations.digest import Digest
+from stemma_attestations.errors import Undecided
 from stemma_attestations.lfs_pointer import Pointer
 from stemma_attestations.manifest import Entry
 from stemma_attestations.observed import Observed
@@ -82,8 +83,17 @@ class Contents:
 
 
 def read(repo: Repository, commit: str, path: str) -> Contents:
-    """The contents at a path, `/` between its parts. Raises NotFound, Refused, Damaged."""
-    path = path.strip("/")
+    """The contents at a path, `/` between its parts.
+
+    Raises NotFound, Damaged, and Undecided for what is more than is read.
+    """
+    try:
+        return _read(repo, commit, path.strip("/"))
+    except Refused as error:
+        raise Undecided(f"commit {commit[:12]}: {error}") from error
+
+
+def _read(repo: Repository, commit: str, path: str) -> Contents:
     mode, name = repo.at(commit, path)
     if mode == gitobject.TREE:
         files = repo.files(name)
@@ -133,16 +143,23 @@ class _Reader:
             file.path.encode()
         except UnicodeEncodeError:
             return "a name that is not UTF-8"
-        meant, pointer = self._read(file.id)
+        meant, pointer = self._read(file)
         return EXTENDED if pointer is not None and pointer.extended else meant
 
     def pointer(self, file: File) -> Pointer | None:
         """What a file says, where it is a pointer."""
-        return self._read(file.id)[1]
+        return self._read(file)[1]
 
-    def _read(self, name: str) -> tuple[_Meant, Pointer | None]:
+    def _read(self, file: File) -> tuple[_Meant, Pointer | None]:
+        name = file.id
         if name not in self._known:
-            data = self._repo.blob(name)
+            try:
+                data = self._repo.blob(name)
+            except Refused as error:
+                raise Refused(
+                    f"{file.path!r:.200} is no pointer ({error}); `stemma add` makes it one, or "
+                    "name another path"
+                ) from error
             self._left -= len(data)
             if self._left < 0:
                 raise Refused(

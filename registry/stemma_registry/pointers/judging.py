@@ -20,7 +20,7 @@ from stemma_attestations.verdict import SEVERITY, Verdict
 from stemma_registry import directory, gate
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
-from stemma_registry.errors import BadTree, Refused
+from stemma_registry.errors import BadTree
 from stemma_registry.gate import Subject, Terms
 from stemma_registry.lineage import erased
 from stemma_registry.lineage.erased import Tombstone
@@ -50,14 +50,14 @@ def judge(
     """The verdict on what a commit holds at a path; several where the path holds several artifacts.
 
     Never nothing: what is known as no artifact is a no. Raises NotFound for an expectation that
-    nothing is named, Refused, Unavailable.
+    nothing is named, Undecided for more than is judged, Unavailable.
     """
     ask = _Asking(registry, view, repository, terms)
     if expected is not None:
         return [ask.held_against(contents, expected)]
     parts = list(ask.parts(contents))
     if len(parts) > LIMITS.git_artifacts:
-        raise Refused(
+        raise Undecided(
             f"more than {LIMITS.git_artifacts} artifacts in {contents.path or 'it'}; name a path"
         )
     return [ask.recognised(part) for part in parts or [contents]]

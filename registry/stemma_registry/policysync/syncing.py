@@ -25,7 +25,7 @@ from stemma_attestations.trust import TrustRoot, described
 from stemma_registry import custody, files
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.custody import Target
-from stemma_registry.errors import NotFound, Overtaken, Refused
+from stemma_registry.errors import NotFound, Overtaken, Refused, Unavailable
 from stemma_registry.gitrepo import bulk
 from stemma_registry.gitrepo.repository import Repository
 from stemma_registry.ledger.entry import PUSH, STATUS, TRUST, Event
@@ -38,6 +38,8 @@ from stemma_registry.policysync.voices import Heard
 from stemma_registry.registry import Registry, Snapshot, record, snapshot
 from stemma_registry.signing import Signer
 from stemma_registry.trust import source as trust_source
+
+ATTEMPTS = 5  # each is lost only to another sync that was recorded
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,25 @@ def sync(desk: Desk, place: Place, path: str, dry_run: bool = False) -> Synced:
 
     Raises SignatureRefused where nobody who may has signed it, where it does not contain what
     was taken before, or where the key that syncs may not; NotFound, Malformed, Refused,
-    Overtaken, LedgerBroken, Unavailable.
+    LedgerBroken, Unavailable.
     """
+    before = _trusted(desk)
+    for _ in range(ATTEMPTS):
+        try:
+            return _once(desk, place, path, dry_run)
+        except Overtaken:
+            if _trusted(desk) != before:  # what is believed here is not what `desk` believes
+                break
+    raise Unavailable("the policy was synced by others meanwhile; sync again")
+
+
+def _trusted(desk: Desk) -> Digest | None:
+    here = adopted.read(desk.registry.home)
+    return None if here is None else here.trust
+
+
+def _once(desk: Desk, place: Place, path: str, dry_run: bool) -> Synced:
+    """One attempt. Raises Overtaken where somebody else recorded a commit meanwhile, too."""
     path, here = path.strip("/"), adopted.read(desk.registry.home)
     with snapshot(desk.registry, desk.trust, desk.now) as view:
         last = recorded.last(desk.registry, view, place.repository, path)
@@ -265,7 +284,7 @@ def _record(desk: Desk, place: Place, done: Synced, last: Last | None, n: int) -
             if view.n != n:
                 newest = recorded.last(registry, view, place.repository, found.path)
                 if (newest and newest.bundle) != (last and last.bundle):
-                    raise Overtaken("the policy was synced meanwhile; sync again")
+                    raise Overtaken("the policy was synced meanwhile")
         return events
 
     done.entry = record(registry, desk.trust, signer, desk.now, decide, uploads)
