@@ -99,8 +99,7 @@ def add(
     """Publish a file or a directory and replace what is large in it by pointers.
 
     Without a name its bytes are an artifact of the registry, and a signer only says how it is
-    committed. Raises NotFound, Refused and
-    BadTree, and what `publish` raises.
+    committed. Raises NotFound, Refused, BadTree and Unavailable, and what `publish` raises.
     """
     place = worktree.find(path)
     job = _Job(registry, trust, place, wish, now)
