@@ -31,7 +31,7 @@ def test_put_back_into_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for digest in world.store.blobs():
         put_bytes(other, b"".join(world.store.chunks(digest)))
     with Repository.open(tmp_path / "a") as repository:
-        report = verify(repository, world.home, world.trust, other.location)
+        report = verify(repository, world.home, world.trust, other.location, world.now)
         assert restore(other, repository, world.trust, report).blobs == 0
     again = export(other, world.home, world.trust, tmp_path / "b")
     assert (again.commit, again.checkpoint) == (done.commit, done.checkpoint)
