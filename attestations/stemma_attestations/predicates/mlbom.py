@@ -10,6 +10,7 @@ reader drops what it does not model, so documents are judged as the JSON they ar
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ __all__ = ["TYPE", "Material", "Package", "build", "check", "hashes_agree", "lic
 
 TYPE = "https://cyclonedx.org/bom"
 _SERIALS = uuid.uuid5(uuid.NAMESPACE_URL, TYPE)
+_MAIN = "artifact"  # stands for the main component; references of packages begin with "pkg:"
 
 
 def build(
@@ -91,21 +93,32 @@ def _skeleton(
     name: NameVersion, ref: str, packages: Sequence[Package], created: str, tool_version: str
 ) -> dict[str, Any]:
     """What the CycloneDX library models: the document, the tool and the Python packages."""
+    parse_time(created)
+    document: dict[str, Any] = json.loads(_modelled(tuple(packages), tool_version))
+    document["metadata"]["timestamp"] = created
+    main = document["metadata"]["component"]
+    main.update({"bom-ref": ref, "name": name.name, "version": name.version})
+    for item in document["dependencies"]:
+        if item["ref"] == _MAIN:
+            item["ref"] = ref
+    return document
+
+
+@functools.lru_cache(maxsize=4)
+def _modelled(packages: tuple[Package, ...], tool_version: str) -> str:
+    """The same of some main component: the library takes its time, and packages stay the same."""
     # It takes 0.15 s to import: only who writes a BOM pays for it.
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.output.json import JsonV1Dot6
 
     bom = Bom(serial_number=_SERIALS, version=1)
-    bom.metadata.timestamp = parse_time(created)
     bom.metadata.tools.components.add(
         Component(type=ComponentType.APPLICATION, name="stemma", version=tool_version)
     )
-    bom.metadata.component = Component(name=name.name, version=name.version, bom_ref=ref)
+    bom.metadata.component = Component(name=_MAIN, version=_MAIN, bom_ref=_MAIN)
     _add_packages(bom, packages)
-    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
-    document["metadata"]["timestamp"] = created
-    return document
+    return str(JsonV1Dot6(bom).output_as_string())
 
 
 def _add_packages(bom: Bom, packages: Sequence[Package]) -> None:
