@@ -147,8 +147,14 @@ def _server(url: str) -> Any:
 
 
 def _postgresql(url: str, schema: str) -> Engine:
+    settings = {
+        "search_path": schema,
+        "lock_timeout": int(LIMITS.busy_seconds * 1000),
+        # Compiling a walk takes forty milliseconds, and the walk one.
+        "jit": "off",
+    }
     arguments = {
-        "options": f"-c search_path={schema} -c lock_timeout={int(LIMITS.busy_seconds * 1000)}",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "connect_timeout": int(LIMITS.connect_seconds),
         "application_name": "stemma",
     }
