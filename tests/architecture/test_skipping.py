@@ -96,7 +96,8 @@ def test_a_file_that_skips_itself_is_seen(strict: bool, tmp_path: Path) -> None:
 def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
     """A run of pytest over one file, with the hooks of this project."""
     (folder / "test_file.py").write_text(text)
-    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider")
+    # A base of its own: else it clears away what runs before left behind, which takes minutes.
+    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "--basetemp", folder / "base")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *plugins, "--rootdir", folder, *options, folder],
         cwd=ROOT,
