@@ -18,7 +18,7 @@ class Limits:
     connect_seconds: float = 10.0  # to a database server
     project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
     nodes_met: int = 300_000  # ids that a projection remembers: some 250 bytes each
-    much_projected: int = 1_000  # entries, after which a server's planner is told what there is
+    much_projected: int = 32  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024
     sidecar_nodes: int = 250_000  # a smaller catalogue is walked in the database
