@@ -150,7 +150,7 @@ def _postgresql(url: str, schema: str) -> Engine:
     settings = {
         "search_path": schema,
         "lock_timeout": int(LIMITS.busy_seconds * 1000),
-        # Compiling a walk takes forty milliseconds, and the walk one.
+        # Where the planner guesses high it compiles, which takes longer than our queries do.
         "jit": "off",
     }
     arguments = {
