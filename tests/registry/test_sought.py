@@ -21,6 +21,7 @@ from stemma_attestations.request import StatusView
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.catalogue import acts, bulk, climb, halts, query
+from stemma_registry.catalogue.columns import CODES
 from stemma_registry.catalogue.halts import Sought
 from stemma_registry.config import LIMITS
 from stemma_registry.ledger.entry import PUSH, STATUS
@@ -237,3 +238,24 @@ def test_distrust_of_an_identity_makes_identities_looked_for(world: World) -> No
         ):
             doubting = support.with_rule(replace(view, trust=trust), rule)
             assert sought.of(replace(view, trust=doubting), []) == expected
+
+
+def test_what_is_shown_of_several_is_in_no_order_of_chance(world: World) -> None:
+    """Neither a plan of the database's nor what was written first says which edge is the first."""
+    relations = ("trained-on", "same-as", "fine-tuned-from", "derived-from", "built-from")
+    say(world, [(0, 1, relation) for relation in relations])
+    for number in (1, 2):
+        world.push(f"n0/held:{number}", {path: path.encode() for path in ("b", "a", str(number))})
+    with world.view() as view:
+        connection = view.connection
+        output = query.node_id(connection, digest(1))
+        assert output is not None
+        rows = query.edges_into(connection, [output])
+        order = [CODES[row.relation] for row in rows]
+        assert order == sorted(CODES[relation] for relation in relations)
+        (sayings,) = climb.into(connection, [output]).values()
+        assert [step.relation for step in sayings[0].edges] == [row.relation for row in rows]
+        files = [query.node_id(connection, Digest.of(raw)) for raw in (b"a", b"b")]
+        parts = query.containers(connection, [one for one in files if one is not None])
+        assert parts == sorted(parts, key=lambda one: (one.blob_id, one.artifact_id, one.path))
+        assert len(parts) == 4
