@@ -134,7 +134,7 @@ def test_a_walk_in_memory_finds_what_a_trace_finds(
     limits = replace(LIMITS, sidecar_nodes=0, sidecar_worth=0, sidecar_share=10.0)
     monkeypatch.setattr(descent, "LIMITS", limits)
     if seed:  # so that one level is asked for, and written, in many portions
-        for module, name in ((descent, "_IN_A_QUERY"), (worth, "_IN_A_QUERY"), (descent, "ROWS")):
+        for module, name in ((worth, "AT_ONCE"), (descent, "ROWS")):
             monkeypatch.setattr(module, name, 2)
         monkeypatch.setattr(descent, "AT_ONCE", 3)
     history(world, seed)
