@@ -346,6 +346,18 @@ def test_no_sidecar_where_it_is_not_worth_it(world: World, tmp_path: Path) -> No
     assert not (tmp_path / "x").exists()
 
 
+def test_no_sidecar_beyond_what_its_numbers_hold(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numpy")
+    say(world, [(0, 1, "trained-on")])
+    with world.view() as view:
+        assert csr.is_possible(view.connection, 0)
+        standing = csr.standing(view.connection)
+        monkeypatch.setattr(csr, "standing", lambda _: replace(standing, nodes=2**29))
+        assert not csr.is_possible(view.connection, 0)
+
+
 def _nodes(view: Snapshot) -> list[int]:
     return [i for (i,) in bulk.ask(view.connection, "SELECT id FROM node ORDER BY id")]
 
