@@ -130,10 +130,10 @@ def heard(connection: Connection, trust: TrustRoot) -> list[acts.CriterionRow]:
     return [one for one in acts.criteria(connection) if acts.is_heard(trust, one.fact)]
 
 
-MORE = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(30) if seed != 9]
+MORE = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(30) if seed != 12]
 
 
-@pytest.mark.parametrize("seed", [9, *MORE])
+@pytest.mark.parametrize("seed", [12, *MORE])
 def test_the_check_says_what_the_walk_says(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,10 +142,10 @@ def test_the_check_says_what_the_walk_says(
     says_the_same(world, monkeypatch)
 
 
-ALSO = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(24) if seed not in (9, 18)]
+ALSO = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(24) if seed != 9]
 
 
-@pytest.mark.parametrize("seed", [9, 18, *ALSO])
+@pytest.mark.parametrize("seed", [9, *ALSO])
 def test_the_check_says_what_the_walk_says_of_records(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
