@@ -49,8 +49,7 @@ class Word(NamedTuple):
     mark: Mark = Mark.EXACT
 
 
-@dataclass(frozen=True)
-class TraceEdge:
+class TraceEdge(NamedTuple):
     """`output` came from `input`.
 
     `words` are strongest first, and empty for containment, which follows from
@@ -74,8 +73,7 @@ class TraceEdge:
         return self.words[0].mark if self.words else Mark.EXACT
 
 
-@dataclass(frozen=True)
-class TraceNode:
+class TraceNode(NamedTuple):
     """A node of a trace. `depth` is the shortest way from the start, in edges.
 
     `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
@@ -373,7 +371,7 @@ def finish(
             marks=why,
         )
     if isinstance(start, Origin):
-        nodes[ORIGIN] = replace(nodes[ORIGIN], label=start.text, kind=start.kind)
+        nodes[ORIGIN] = nodes[ORIGIN]._replace(label=start.text, kind=start.kind)
     kept = [
         edge
         for edge in edges
