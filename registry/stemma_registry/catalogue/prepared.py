@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, literal_column
 from sqlalchemy.dialects import sqlite
@@ -22,7 +22,13 @@ from stemma_registry.catalogue.columns import Coded, HexBytes
 AT_ONCE = 50_000  # ids in one query
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
-Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
+Columns = Iterable[Sequence[Any]]
+
+
+class _Compiled(NamedTuple):
+    sql: str
+    decode: Callable[[list[Any]], Columns]
+    row: Callable[[Sequence[Any]], Any]  # with the names of the query's columns
 
 
 def _sqlite() -> Dialect:
@@ -46,30 +52,36 @@ class Prepared:
 
     def __init__(self, make: Callable[[Among], Select[Any]]) -> None:
         self._make = make
-        self._known: dict[str, Compiled] = {}
+        self._known: dict[str, _Compiled] = {}
 
     def one(self, connection: Connection, **values: Any) -> list[Any]:
         """The rows of a query that has values of its own, and no list. Raises as `rows` does."""
-        sql, decode = self._compiled(connection)
-        return decode(bulk.ask(connection, sql, **values))
+        known = self._compiled(connection)
+        found = known.decode(bulk.ask(connection, known.sql, **values))
+        return list(map(known.row, found))
 
     def rows(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
         """The rows for these ids. Raises DBAPIError; Rotten for values that are none of ours."""
-        sql, decode = self._compiled(connection)
+        row = self._compiled(connection).row
+        return list(map(row, self.tuples(connection, ids, **values)))
+
+    def tuples(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
+        """The same rows without names."""
+        known = self._compiled(connection)
         ordered = sorted(set(ids))
         found: list[Any] = []
         for start in range(0, len(ordered), AT_ONCE):
             listed = bulk.listed(connection, ordered[start : start + AT_ONCE])
-            found += decode(bulk.ask(connection, sql, listed=listed, **values))
+            found += known.decode(bulk.ask(connection, known.sql, listed=listed, **values))
         return found
 
-    def _compiled(self, connection: Connection) -> Compiled:
+    def _compiled(self, connection: Connection) -> _Compiled:
         name = connection.dialect.name
         if name not in self._known:
             self._known[name] = self._compile(name)
         return self._known[name]
 
-    def _compile(self, name: str) -> Compiled:
+    def _compile(self, name: str) -> _Compiled:
         sign, _, values = bulk.AMONG[name].partition(" ")
 
         def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -78,23 +90,20 @@ class Prepared:
         query, dialect = self._make(among), _DIALECTS[name]()
         columns = query.selected_columns
         text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        return text, _decoder(
-            [column.key or "" for column in columns],
-            [_decode(column.type, dialect) for column in columns],
-        )
+        names = [column.key or "" for column in columns]
+        row = namedtuple("row", names)  # type: ignore[misc] # noqa: PYI024 - names of a query
+        return _Compiled(text, _decoder([_decode(c.type, dialect) for c in columns]), row._make)
 
 
-def _decoder(names: Sequence[str], decoders: Sequence[Decode | None]) -> Callable[..., list[Any]]:
-    row = namedtuple("row", names)  # type: ignore[misc] # noqa: PYI024 - names of a query
-
-    def decode(found: list[Any]) -> list[Any]:
+def _decoder(decoders: Sequence[Decode | None]) -> Callable[[list[Any]], Columns]:
+    def decode(found: list[Any]) -> Columns:
         if not found:
-            return []
+            return ()
         columns = (
             values if one is None else one(values)
             for one, values in zip(decoders, zip(*found, strict=True), strict=True)
         )
-        return list(map(row._make, zip(*columns, strict=True)))
+        return zip(*columns, strict=True)
 
     return decode
 
@@ -117,7 +126,8 @@ def _digits(each: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
     try:
         return list(map(bytes.hex, values))  # as it does, and nearly all there is
     except TypeError:  # nothing, or what is none of ours
-        return list(map(each, values))
+        nothing = values.count(None) == len(values)
+        return list(values) if nothing else list(map(each, values))
 
 
 def _remembering(each: Callable[[Any], Any]) -> Decode:

@@ -18,13 +18,13 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import evidence, query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage import marks
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
-from stemma_registry.lineage.status import edge_worth, signer_label
+from stemma_registry.lineage.status import signer_label, word_worth
 from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
@@ -299,15 +299,14 @@ class Walk:
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    ask = query.edges_from if down else query.edges_into
-    grouped: dict[tuple[int, int, str], list[Word]] = {}
     signers: dict[str | None, str] = {}
-    for row in ask(snapshot.connection, nodes):
-        fact = row.fact
+
+    def word(fact: Fact, mark: Mark) -> Word:
         if fact.signer not in signers:  # of whom there are few
             signers[fact.signer] = signer_label(snapshot, fact.signer)
-        word = Word(edge_worth(snapshot, row, None), signers[fact.signer], fact, row.mark)
-        grouped.setdefault((row.input_id, row.output_id, row.relation), []).append(word)
+        return Word(word_worth(snapshot, fact, mark, None), signers[fact.signer], fact, mark)
+
+    grouped = evidence.edges(snapshot.connection, nodes, word, down=down)
     edges = [TraceEdge(*ends, ordered(_once(words))) for ends, words in grouped.items()]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
 
