@@ -20,7 +20,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import evidence, query
 from stemma_registry.catalogue.ahead import Ahead, around
-from stemma_registry.catalogue.rows import Fact
+from stemma_registry.catalogue.rows import Fact, VersionRow
 from stemma_registry.lineage import marks
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
@@ -31,6 +31,7 @@ from stemma_registry.registry import Snapshot
 CONTAINS = "contains"
 ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
 _ORDER, _MARKS = tuple(Assurance), tuple(Mark)
+_BY_DIGEST = attrgetter("algorithm", "value")
 
 
 class Direction(StrEnum):
@@ -352,23 +353,14 @@ def finish(
     stopped, erased = marks.of(snapshot, depths.keys()), by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
-    order = sorted(depths, key=lambda node: (digests[node].algorithm, digests[node].value))
+    order = sorted(depths, key=lambda node: _BY_DIGEST(digests[node]))
     place = {node: number for number, node in enumerate(order)}
     nodes = {}
     for node in sorted(order, key=depths.__getitem__):
-        rows, why = versions.get(node, []), tuple(sorted(stopped.get(node, ())))
-        best = best_version(snapshot, rows)
-        nodes[node] = TraceNode(
-            node,
-            digests[node],
-            label(snapshot, digests[node], list(map(called, rows))),
-            best.kind if best else None,
-            tuple(sorted({str(row.name) for row in rows})) if rows else (),
-            depths[node],
-            quarantined=bool(why) and why != (marks.WAIVED,),
-            erased=tuple(erased.get(node, ())),
-            marks=why,
-        )
+        digest, why = digests[node], tuple(sorted(stopped[node])) if node in stopped else ()
+        names = _names(snapshot, digest, versions.get(node, ()))
+        halted, gone = bool(why) and why != (marks.WAIVED,), tuple(erased.get(node, ()))
+        nodes[node] = TraceNode(node, digest, *names, depths[node], halted, gone, marks=why)
     if isinstance(start, Origin):
         nodes[ORIGIN] = nodes[ORIGIN]._replace(label=start.text, kind=start.kind)
     kept = [
@@ -376,17 +368,29 @@ def finish(
         for edge in edges
         if edge.input in nodes
         and edge.output in nodes
-        and (back or not _leads_back(edge, depths, direction))
+        and (edge.relation != SAME_AS or back or not _leads_back(edge, depths, direction))
     ]
     kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
     return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 
 
+def _names(
+    snapshot: Snapshot, digest: Digest, rows: Sequence[VersionRow]
+) -> tuple[str, str | None, tuple[str, ...]]:
+    """Its label, its kind and all names of a node."""
+    if not rows:
+        return label(snapshot, digest, ()), None, ()
+    names = sorted({str(row.name) for row in rows})
+    if len(rows) == 1:
+        return names[0], rows[0].kind, (names[0],)
+    best = best_version(snapshot, rows)
+    best_label = label(snapshot, digest, list(map(called, rows)))
+    return best_label, best.kind if best else None, tuple(names)
+
+
 def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
-    """Whether it is the mirror of one that says the same and leads away from the start."""
-    if edge.relation != SAME_AS:
-        return False
+    """Of what is said to be the same thing: whether it is the mirror of what leads away."""
     ends = (edge.input, edge.output) if direction is Direction.DOWN else (edge.output, edge.input)
     near, far = ((depths[end], end) for end in ends)
     return near > far
