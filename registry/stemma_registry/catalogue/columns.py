@@ -48,7 +48,7 @@ class HexBytes(TypeDecorator[str]):
 
 def hexed(value: object) -> str:
     """What `HexBytes` keeps as that. Raises Rotten for what nobody of ours has written."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if type(value) is bytes or isinstance(value, bytes | bytearray | memoryview):
         return value.hex()
     raise _rotten(value)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, and_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
 from stemma_attestations.digest import written
 from stemma_attestations.marks import Mark
+from stemma_attestations.times import Times
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.columns import hexed
+from stemma_registry.catalogue.columns import hexed, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.prepared import Among, Prepared
 from stemma_registry.catalogue.rows import Fact
@@ -36,18 +37,12 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
         t.subject.c.statement_id == t.edge.c.statement_id,
         t.subject.c.node_id == t.edge.c.output_id,
     )
-    root, *times = TIMES
     return (
         select(
             *(t.edge.c.input_id, t.edge.c.output_id, t.edge.c.relation),
             *(t.edge.c.statement_id, t.edge.c.mark, t.subject.c.name, t.subject.c.version),
-            t.subject.c.position,
-            type_coerce(t.statement.c.bundle, LargeBinary).label("bundle"),
-            t.statement.c.predicate_type,
-            type_coerce(t.statement.c.signer, LargeBinary).label("signer"),
-            t.statement.c.n,
-            type_coerce(root, LargeBinary).label("root"),
-            *times,
+            *(t.subject.c.position, t.statement.c.bundle, t.statement.c.n),
+            *(t.statement.c.predicate_type, t.statement.c.signer, *TIMES),
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
         .outerjoin(t.subject, named)
@@ -57,7 +52,9 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
 
 _INTO = Prepared(lambda among: _edges(among, t.edge.c.output_id))
 _FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
-_POSITION = 7  # in such a row; what tells a word from others lies between the ends and this
+# Of such a row: the ends, what tells a word from others, and by whom it is.
+_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(10, None)
+_STATEMENT, _POSITION = 3, 7
 
 
 def edges(
@@ -66,35 +63,48 @@ def edges(
     """The edges that statements say from these nodes, or into them, with what `make` makes of each.
 
     Of one edge in ledger order; where a statement calls the output several names, one for each.
+    Raises as `Prepared.rows` does.
     """
     grouped: dict[Ends, list[Any]] = {}
-    for row in (_FROM if down else _INTO).tuples(connection, nodes):
-        ends = row[:3]
+    for row in (_FROM if down else _INTO).raw(connection, nodes):
+        ends = row[_ENDS]
         if ends in grouped:
             grouped[ends].append(row)
         else:
             grouped[ends] = [row]
-    known: dict[Any, T] = {}
+    relations, voices, known = dict[str, str](), dict[Any, _Voice](), dict[Any, T]()
     found: dict[Ends, list[T]] = {}
-    for ends, rows in grouped.items():
+    for (source, output, relation), rows in grouped.items():
+        if relation not in relations:
+            relations[relation] = word(relation)
         if len(rows) > 1:
             rows.sort(key=_order)
-        found[ends] = words = []
+        found[source, output, relations[relation]] = words = []
         for row in rows:
-            key = row[3:_POSITION]
+            key = row[_WORD]
             if key not in known:
-                known[key] = make(*_said(row))
+                by = row[_BY]
+                if by not in voices:
+                    voices[by] = _voice(*by)
+                known[key] = make(*_said(row, *voices[by]))
             words.append(known[key])
     return found
 
 
 def _order(row: Any) -> tuple[int, int]:
-    return row[3], row[_POSITION] or 0
+    return row[_STATEMENT], row[_POSITION] or 0
 
 
-def _said(row: Any) -> tuple[Fact, Mark]:
-    _, mark, name, version, _, bundle, kind, signer, n, root, signed, dated = row[3:]
+_Voice = tuple[str, str | None, Times]
+
+
+def _voice(kind: str, signer: Any, root: Any, signed: int | None, dated: str | None) -> _Voice:
+    """Who signs, what, and when: of that there is little, unless times are proven."""
     times = () if root is None else times_of(_Dated(hexed(root), signed, dated))
-    by = None if signer is None else hexed(signer)
-    fact = Fact(written(hexed(bundle)), kind, by, n, name, version, times)
-    return fact, Mark.EXACT if mark is None else Mark(mark)
+    return word(kind), None if signer is None else hexed(signer), times
+
+
+def _said(row: Any, kind: str, signer: str | None, times: Times) -> tuple[Fact, Mark]:
+    _, mark, name, version, _, bundle, n = row[_STATEMENT : _BY.start]
+    fact = Fact(written(hexed(bundle)), kind, signer, n, name, version, times)
+    return fact, Mark.EXACT if mark is None else Mark(word(mark))

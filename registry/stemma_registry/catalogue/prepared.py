@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, literal_column
 from sqlalchemy.dialects import sqlite
@@ -22,13 +22,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes
 AT_ONCE = 50_000  # ids in one query
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
-Columns = Iterable[Sequence[Any]]
-
-
-class _Compiled(NamedTuple):
-    sql: str
-    decode: Callable[[list[Any]], Columns]
-    row: Callable[[Sequence[Any]], Any]  # with the names of the query's columns
+Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
 
 
 def _sqlite() -> Dialect:
@@ -52,36 +46,35 @@ class Prepared:
 
     def __init__(self, make: Callable[[Among], Select[Any]]) -> None:
         self._make = make
-        self._known: dict[str, _Compiled] = {}
+        self._known: dict[str, Compiled] = {}
 
     def one(self, connection: Connection, **values: Any) -> list[Any]:
         """The rows of a query that has values of its own, and no list. Raises as `rows` does."""
-        known = self._compiled(connection)
-        found = known.decode(bulk.ask(connection, known.sql, **values))
-        return list(map(known.row, found))
+        sql, decode = self._compiled(connection)
+        return decode(bulk.ask(connection, sql, **values))
 
     def rows(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
         """The rows for these ids. Raises DBAPIError; Rotten for values that are none of ours."""
-        row = self._compiled(connection).row
-        return list(map(row, self.tuples(connection, ids, **values)))
+        _, decode = self._compiled(connection)
+        return decode(self.raw(connection, ids, **values))
 
-    def tuples(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
-        """The same rows without names."""
-        known = self._compiled(connection)
+    def raw(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
+        """The same rows as the driver gives them."""
+        sql, _ = self._compiled(connection)
         ordered = sorted(set(ids))
         found: list[Any] = []
         for start in range(0, len(ordered), AT_ONCE):
             listed = bulk.listed(connection, ordered[start : start + AT_ONCE])
-            found += known.decode(bulk.ask(connection, known.sql, listed=listed, **values))
+            found += bulk.ask(connection, sql, listed=listed, **values)
         return found
 
-    def _compiled(self, connection: Connection) -> _Compiled:
+    def _compiled(self, connection: Connection) -> Compiled:
         name = connection.dialect.name
         if name not in self._known:
             self._known[name] = self._compile(name)
         return self._known[name]
 
-    def _compile(self, name: str) -> _Compiled:
+    def _compile(self, name: str) -> Compiled:
         sign, _, values = bulk.AMONG[name].partition(" ")
 
         def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -90,20 +83,23 @@ class Prepared:
         query, dialect = self._make(among), _DIALECTS[name]()
         columns = query.selected_columns
         text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        names = [column.key or "" for column in columns]
-        row = namedtuple("row", names)  # type: ignore[misc] # noqa: PYI024 - names of a query
-        return _Compiled(text, _decoder([_decode(c.type, dialect) for c in columns]), row._make)
+        return text, _decoder(
+            [column.key or "" for column in columns],
+            [_decode(column.type, dialect) for column in columns],
+        )
 
 
-def _decoder(decoders: Sequence[Decode | None]) -> Callable[[list[Any]], Columns]:
-    def decode(found: list[Any]) -> Columns:
+def _decoder(names: Sequence[str], decoders: Sequence[Decode | None]) -> Callable[..., list[Any]]:
+    row = namedtuple("row", names)  # type: ignore[misc] # noqa: PYI024 - names of a query
+
+    def decode(found: list[Any]) -> list[Any]:
         if not found:
-            return ()
+            return []
         columns = (
             values if one is None else one(values)
             for one, values in zip(decoders, zip(*found, strict=True), strict=True)
         )
-        return zip(*columns, strict=True)
+        return list(map(row._make, zip(*columns, strict=True)))
 
     return decode
 
