@@ -13,7 +13,8 @@ from stemma_attestations.times import Dated
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage.deployments import Deployed, State
-from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode, Word
+from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode
+from stemma_registry.lineage.words import Word
 
 TIME = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 # Each ends or begins something in at least one of the formats.

@@ -48,12 +48,12 @@ def test_what_is_foreseen_is_what_is_met(tmp_path: Path) -> None:
     world.push("acme/made:1", {"c": b"c"}, f"trained-on={Digest.of(b'b')}")
     with world.view() as view:
         node = {i: query.node_id(view.connection, digest(i)) or 0 for i in range(5)}
-        down = ahead.around(view.connection, {node[0]}, down=True)
+        down = ahead.around(view.connection, {node[0]}, down=True).nodes
         met = trace(view, node[0], Direction.DOWN).nodes.keys()
         assert down < met
         assert met - down == {node[3]}
-        assert ahead.around(view.connection, {node[4]}, down=False) == {node[4], node[3]}
-        assert ahead.around(view.connection, {node[2]}, down=False, end=node[1]) == {
+        assert ahead.around(view.connection, {node[4]}, down=False).nodes == {node[4], node[3]}
+        assert ahead.around(view.connection, {node[2]}, down=False, end=node[1]).nodes == {
             node[1],
             node[2],
         }

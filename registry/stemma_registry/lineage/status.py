@@ -16,7 +16,6 @@ from typing import NamedTuple
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import is_claim
-from stemma_attestations.marks import Mark
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.reasons import Edge
@@ -270,12 +269,8 @@ def as_edge(
 
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
     """The assurance of an edge for a question about the output under the name `asked`."""
-    return word_worth(snapshot, edge.fact, edge.mark, asked)
-
-
-def word_worth(snapshot: Snapshot, fact: Fact, mark: Mark, asked: str | None) -> Assurance:
-    """The same, of an edge that a statement says in that way."""
-    if is_claim(mark, fact.predicate_type):
+    fact = edge.fact
+    if is_claim(edge.mark, fact.predicate_type):
         return Assurance.CLAIMED
     return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
 

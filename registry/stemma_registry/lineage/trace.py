@@ -18,13 +18,13 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import evidence, query
+from stemma_registry.catalogue import query
 from stemma_registry.catalogue.ahead import Ahead, around
-from stemma_registry.catalogue.rows import Fact, VersionRow
-from stemma_registry.lineage import marks
+from stemma_registry.catalogue.rows import VersionRow
+from stemma_registry.lineage import marks, words
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
-from stemma_registry.lineage.status import signer_label, word_worth
+from stemma_registry.lineage.words import Word
 from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
@@ -39,15 +39,6 @@ class Direction(StrEnum):
 
     DOWN = "down"
     UP = "up"
-
-
-class Word(NamedTuple):
-    """A statement that says an edge, what it is worth, who signed it, and how it says it."""
-
-    assurance: Assurance
-    signer: str
-    fact: Fact
-    mark: Mark = Mark.EXACT
 
 
 class TraceEdge(NamedTuple):
@@ -262,11 +253,12 @@ class Walk:
         near = around(connection, start, down=down)
         ends = attrgetter("input" if down else "output")
         self.down = down
-        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near)
-        self.holders = Ahead(partial(query.containers, connection), attrgetter("blob_id"), near)
-        inside = near if down else frozenset[int]()
+        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near.nodes)
+        holders = partial(query.containers, connection)
+        self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
+        inside = near.nodes if down else frozenset[int]()
         consumed = partial(query.consumed_parts, connection)
-        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside)
+        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside, none=not near.inside)
         self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
         self.asked: set[int] = set()  # nodes whose edges are known
 
@@ -275,10 +267,15 @@ class Walk:
         found: dict[State, bool] = {}
         nodes = {node for node, _ in frontier} - self.asked
         self.asked |= nodes
+        edges, down = self.edges, self.down
         for edge in self.said.of(nodes):
-            self.keep(edge)
-            state = (edge.output if self.down else edge.input, False)
-            found[state] = found.get(state, False) or propagates(edge.relation)
+            source, output, relation, _, path = edge
+            edges[source, output, relation, path] = edge
+            state = (output if down else source, False)
+            if propagates(relation):
+                found[state] = True
+            else:
+                found.setdefault(state, False)
         # A file reached as part of one artifact says nothing about others that contain it.
         whole = {node for node, part in frontier if not part}
         for part in self.holders.of(whole):
@@ -300,39 +297,9 @@ class Walk:
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    signers: dict[str | None, str] = {}
-
-    def word(fact: Fact, mark: Mark) -> Word:
-        if fact.signer not in signers:  # of whom there are few
-            signers[fact.signer] = signer_label(snapshot, fact.signer)
-        return Word(word_worth(snapshot, fact, mark, None), signers[fact.signer], fact, mark)
-
-    grouped = evidence.edges(snapshot.connection, nodes, word, down=down)
-    edges = [TraceEdge(*ends, ordered(_once(words))) for ends, words in grouped.items()]
+    found = words.of_edges(snapshot, nodes, down=down).items()
+    edges = [TraceEdge(*ends, spoken) for ends, spoken in found]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
-
-
-def _once(words: list[Word]) -> Collection[Word]:
-    """Each statement once: it may name one output several times."""
-    return words if len(words) == 1 else {word.fact.bundle: word for word in words}.values()
-
-
-def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.EXACT) -> Word:
-    """A statement as evidence."""
-    return Word(worth, signer_label(snapshot, fact.signer), fact, mark)
-
-
-def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
-    """Strongest first."""
-    every = tuple(words)
-    if len(every) == 1:
-        return every
-
-    def rank(word: Word) -> tuple[int, int, int, Digest]:
-        assurance, mark = _ORDER.index(word.assurance), _MARKS.index(word.mark)
-        return assurance, mark, word.fact.n, word.fact.bundle
-
-    return tuple(sorted(every, key=rank))
 
 
 def finish(
