@@ -7,7 +7,8 @@ driver gives them, and what is the same in several of them is looked at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
@@ -24,14 +25,6 @@ Ends = tuple[int, int, str]  # input, output, relation
 T = TypeVar("T")
 
 
-class _Dated(NamedTuple):
-    """As `times_of` reads it."""
-
-    root: str
-    signed: int | None
-    dated: str | None
-
-
 def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
     named = and_(
         t.subject.c.statement_id == t.edge.c.statement_id,
@@ -41,8 +34,8 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
         select(
             *(t.edge.c.input_id, t.edge.c.output_id, t.edge.c.relation),
             *(t.edge.c.statement_id, t.edge.c.mark, t.subject.c.name, t.subject.c.version),
-            *(t.subject.c.position, t.statement.c.bundle, t.statement.c.n),
-            *(t.statement.c.predicate_type, t.statement.c.signer, *TIMES),
+            *(t.statement.c.bundle, t.statement.c.n),
+            *(t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.root),
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
         .outerjoin(t.subject, named)
@@ -52,9 +45,11 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
 
 _INTO = Prepared(lambda among: _edges(among, t.edge.c.output_id))
 _FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
+# Few say anything about their time.
+_TIMES = Prepared(lambda among: select(t.statement.c.id, *TIMES).where(among(t.statement.c.id)))
 # Of such a row: the ends, what tells a word from others, and by whom it is.
-_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(10, None)
-_STATEMENT, _POSITION = 3, 7
+_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(9, 11)
+_STATEMENT, _ROOT = 3, 11
 
 
 def edges(
@@ -65,20 +60,23 @@ def edges(
     Of one edge in ledger order; where a statement calls the output several names, one for each.
     Raises as `Prepared.rows` does.
     """
+    every = (_FROM if down else _INTO).raw(connection, nodes)
+    dated = [row[_STATEMENT] for row in every if row[_ROOT] is not None]
+    times = {row.id: times_of(row) for row in _TIMES.rows(connection, dated)} if dated else {}
     grouped: dict[Ends, list[Any]] = {}
-    for row in (_FROM if down else _INTO).raw(connection, nodes):
+    for row in every:
         ends = row[_ENDS]
         if ends in grouped:
             grouped[ends].append(row)
         else:
             grouped[ends] = [row]
-    relations, voices, known = dict[str, str](), dict[Any, _Voice](), dict[Any, T]()
+    relations, voices, known = dict[str, str](), dict[Any, tuple[str, str | None]](), dict[Any, T]()
     found: dict[Ends, list[T]] = {}
     for (source, output, relation), rows in grouped.items():
         if relation not in relations:
             relations[relation] = word(relation)
         if len(rows) > 1:
-            rows.sort(key=_order)
+            rows.sort(key=itemgetter(_STATEMENT))
         found[source, output, relations[relation]] = words = []
         for row in rows:
             key = row[_WORD]
@@ -86,25 +84,17 @@ def edges(
                 by = row[_BY]
                 if by not in voices:
                     voices[by] = _voice(*by)
-                known[key] = make(*_said(row, *voices[by]))
+                known[key] = make(*_said(row, *voices[by], times.get(row[_STATEMENT], ())))
             words.append(known[key])
     return found
 
 
-def _order(row: Any) -> tuple[int, int]:
-    return row[_STATEMENT], row[_POSITION] or 0
-
-
-_Voice = tuple[str, str | None, Times]
-
-
-def _voice(kind: str, signer: Any, root: Any, signed: int | None, dated: str | None) -> _Voice:
-    """Who signs, what, and when: of that there is little, unless times are proven."""
-    times = () if root is None else times_of(_Dated(hexed(root), signed, dated))
-    return word(kind), None if signer is None else hexed(signer), times
+def _voice(kind: str, signer: Any) -> tuple[str, str | None]:
+    """Of what sort it is, and who signs."""
+    return word(kind), None if signer is None else hexed(signer)
 
 
 def _said(row: Any, kind: str, signer: str | None, times: Times) -> tuple[Fact, Mark]:
-    _, mark, name, version, _, bundle, n = row[_STATEMENT : _BY.start]
+    _, mark, name, version, bundle, n = row[_STATEMENT : _BY.start]
     fact = Fact(written(hexed(bundle)), kind, signer, n, name, version, times)
     return fact, Mark.EXACT if mark is None else Mark(word(mark))
