@@ -7,7 +7,6 @@ driver gives them, and what is the same in several of them is looked at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
@@ -34,7 +33,7 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
         select(
             *(t.edge.c.input_id, t.edge.c.output_id, t.edge.c.relation),
             *(t.edge.c.statement_id, t.edge.c.mark, t.subject.c.name, t.subject.c.version),
-            *(t.statement.c.bundle, t.statement.c.n),
+            *(t.statement.c.bundle, t.statement.c.n, t.subject.c.position),
             *(t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.root),
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
@@ -48,8 +47,8 @@ _FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
 # Few say anything about their time.
 _TIMES = Prepared(lambda among: select(t.statement.c.id, *TIMES).where(among(t.statement.c.id)))
 # Of such a row: the ends, what tells a word from others, and by whom it is.
-_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(9, 11)
-_STATEMENT, _ROOT = 3, 11
+_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(10, 12)
+_STATEMENT, _POSITION, _ROOT = 3, 9, 12
 
 
 def edges(
@@ -76,7 +75,7 @@ def edges(
         if relation not in relations:
             relations[relation] = word(relation)
         if len(rows) > 1:
-            rows.sort(key=itemgetter(_STATEMENT))
+            rows.sort(key=_order)
         found[source, output, relations[relation]] = words = []
         for row in rows:
             key = row[_WORD]
@@ -89,12 +88,16 @@ def edges(
     return found
 
 
+def _order(row: Any) -> tuple[int, int]:
+    return row[_STATEMENT], row[_POSITION] or 0
+
+
 def _voice(kind: str, signer: Any) -> tuple[str, str | None]:
     """Of what sort it is, and who signs."""
     return word(kind), None if signer is None else hexed(signer)
 
 
 def _said(row: Any, kind: str, signer: str | None, times: Times) -> tuple[Fact, Mark]:
-    _, mark, name, version, bundle, n = row[_STATEMENT : _BY.start]
+    _, mark, name, version, bundle, n = row[_STATEMENT:_POSITION]
     fact = Fact(written(hexed(bundle)), kind, signer, n, name, version, times)
     return fact, Mark.EXACT if mark is None else Mark(word(mark))
