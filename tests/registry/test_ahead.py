@@ -102,7 +102,7 @@ def test_evidence_is_what_each_edge_says(on_either: World) -> None:
                 signer = signer_label(view, row.fact.signer)
                 word = Word(edge_worth(view, row, None), signer, row.fact, row.mark)
                 spoken.setdefault(ends, set()).add(word)
-            made = evidence.edges(connection, nodes, lambda *both: both, down=down)
+            made = dict(evidence.edges(connection, nodes, lambda *both: both, down=down))
             # A server gives the names of one output in whatever order.
             assert {ends: set(some) for ends, some in made.items()} == {
                 ends: set(some) for ends, some in said.items()
@@ -111,7 +111,7 @@ def test_evidence_is_what_each_edge_says(on_either: World) -> None:
             twice = [some for some in made.values() if len({fact.n for fact, _ in some}) == 1]
             named = [[fact.name for fact, _ in some] for some in twice if len(some) > 1]
             assert named == [["n1/two", "n2/two"]] * 2
-            found = words.of_edges(view, nodes, down=down)
+            found = dict(words.of_edges(view, nodes, down=down))
             assert found.keys() == spoken.keys()
             assert all(set(some) <= spoken[ends] for ends, some in found.items())
             ordered = [[(w.assurance, w.mark, w.fact.n) for w in some] for some in found.values()]

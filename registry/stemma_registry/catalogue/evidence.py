@@ -53,7 +53,7 @@ _STATEMENT, _POSITION, _ROOT = 3, 9, 12
 
 def edges(
     connection: Connection, nodes: Iterable[int], make: Callable[[Fact, Mark], T], *, down: bool
-) -> dict[Ends, list[T]]:
+) -> list[tuple[Ends, list[T]]]:
     """The edges that statements say from these nodes, or into them, with what `make` makes of each.
 
     Of one edge in ledger order; where a statement calls the output several names, one for each.
@@ -70,13 +70,14 @@ def edges(
         else:
             grouped[ends] = [row]
     relations, voices, known = dict[str, str](), dict[Any, tuple[str, str | None]](), dict[Any, T]()
-    found: dict[Ends, list[T]] = {}
+    found: list[tuple[Ends, list[T]]] = []
     for (source, output, relation), rows in grouped.items():
         if relation not in relations:
             relations[relation] = word(relation)
         if len(rows) > 1:
             rows.sort(key=_order)
-        found[source, output, relations[relation]] = words = []
+        words: list[T] = []
+        found.append(((source, output, relations[relation]), words))
         for row in rows:
             key = row[_WORD]
             if key not in known:

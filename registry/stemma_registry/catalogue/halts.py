@@ -9,7 +9,6 @@ table: what may be, by those in force, is looked for in the same walk (`lineage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,13 +125,6 @@ def is_anywhere(connection: Connection) -> bool:
     """Whether there is a status that may reach anything."""
     asked = "SELECT 1 FROM halt WHERE node_id = :node"
     return bool(bulk.ask(connection, asked, node=EVERYWHERE))
-
-
-def any_of(connection: Connection, nodes: Iterable[int]) -> bool:
-    """Whether some statement quarantines one of these nodes, itself or as a file of it."""
-    among = bulk.AMONG[connection.dialect.name]
-    asked = f"SELECT 1 FROM halt WHERE node_id {among} LIMIT 1"  # noqa: S608 - ours
-    return bool(bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes))))
 
 
 def of_status(connection: Connection, row: int, action: str) -> None:

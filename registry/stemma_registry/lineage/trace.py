@@ -297,7 +297,7 @@ class Walk:
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    found = words.of_edges(snapshot, nodes, down=down).items()
+    found = words.of_edges(snapshot, nodes, down=down)
     edges = [TraceEdge(*ends, spoken) for ends, spoken in found]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
 

@@ -47,7 +47,7 @@ def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
 
 def of_edges(
     snapshot: Snapshot, nodes: Iterable[int], *, down: bool
-) -> dict[Ends, tuple[Word, ...]]:
+) -> list[tuple[Ends, tuple[Word, ...]]]:
     """Every word for the edges that statements say from these nodes, or to them."""
     trust = snapshot.trust
     voices: dict[object, tuple[str, Assurance | None]] = {}
@@ -65,10 +65,9 @@ def of_edges(
         return Word(worth, label, fact, mark)
 
     found = evidence.edges(snapshot.connection, nodes, word, down=down)
-    return {
-        ends: (words[0],) if len(words) == 1 else ordered(_once(words))
-        for ends, words in found.items()
-    }
+    return [
+        (ends, (words[0],) if len(words) == 1 else ordered(_once(words))) for ends, words in found
+    ]
 
 
 def _once(words: list[Word]) -> Collection[Word]:
