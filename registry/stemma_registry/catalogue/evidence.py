@@ -100,5 +100,5 @@ def _voice(kind: str, signer: Any) -> tuple[str, str | None]:
 
 def _said(row: Any, kind: str, signer: str | None, times: Times) -> tuple[Fact, Mark]:
     _, mark, name, version, bundle, n = row[_STATEMENT:_POSITION]
-    fact = Fact(written(hexed(bundle)), kind, signer, n, name, version, times)
+    fact = Fact._make((written(hexed(bundle)), kind, signer, n, name, version, times))
     return fact, Mark.EXACT if mark is None else Mark(word(mark))

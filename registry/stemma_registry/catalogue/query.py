@@ -271,8 +271,8 @@ def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
 
 def is_input(connection: Connection, node: int) -> bool:
     """Whether anything is said to come from a node."""
-    asked = select(t.edge.c.input_id).where(t.edge.c.input_id == node).limit(1)
-    return connection.execute(asked).first() is not None
+    asked = "SELECT 1 FROM edge WHERE input_id = :node LIMIT 1"
+    return bool(bulk.ask(connection, asked, node=node))
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)

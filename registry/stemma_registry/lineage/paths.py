@@ -120,8 +120,9 @@ class _Climb:
         for edge in self.said.of(whole):
             # What carries nothing on is shown, and ends there.
             if propagates(edge.relation) or edge.output == self.target:
+                step = edge, (edge.output, False)
                 for state in ((edge.input, False), (edge.input, True)):
-                    self._step(state, edge, (edge.output, False))
+                    self.down.setdefault(state, []).append(step)
                     above.add(state)
         for part in self.holders.of({node for node, part in frontier if part}):
             edge = TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path)

@@ -227,10 +227,11 @@ def _spread(
         done |= frontier
         found, before = walk.step(frontier), len(depths)
         for far, _ in found:
-            depths.setdefault(far, level)
+            if far not in depths:
+                depths[far] = level
         if progress is not None:
             progress(len(depths) - before)
-        frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
+        frontier = {state for state, follow in found.items() if follow} - done
 
 
 def _nearest(
@@ -298,7 +299,7 @@ class Walk:
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
     found = words.of_edges(snapshot, nodes, down=down)
-    edges = [TraceEdge(*ends, spoken) for ends, spoken in found]
+    edges = [TraceEdge._make((*ends, spoken, None)) for ends, spoken in found]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
 
 
@@ -327,7 +328,8 @@ def finish(
         digest, why = digests[node], tuple(sorted(stopped[node])) if node in stopped else ()
         names = _names(snapshot, digest, versions.get(node, ()))
         halted, gone = bool(why) and why != (marks.WAIVED,), tuple(erased.get(node, ()))
-        nodes[node] = TraceNode(node, digest, *names, depths[node], halted, gone, marks=why)
+        shown = node, digest, *names, depths[node], halted, gone, (), (), why
+        nodes[node] = TraceNode._make(shown)  # there are many
     if isinstance(start, Origin):
         nodes[ORIGIN] = nodes[ORIGIN]._replace(label=start.text, kind=start.kind)
     kept = [

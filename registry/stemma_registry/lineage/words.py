@@ -53,7 +53,7 @@ def of_edges(
     voices: dict[object, tuple[str, Assurance | None]] = {}
 
     def word(fact: Fact, mark: Mark) -> Word:
-        _, kind, signer, *_, signed = fact
+        kind, signer, signed = fact.predicate_type, fact.signer, fact.signed
         by = signer, kind, mark, signed
         if by not in voices:  # of whom there are few, mostly trusted for every name
             claim = is_claim(mark, kind)
@@ -62,7 +62,7 @@ def of_edges(
         label, worth = voices[by]
         if worth is None:
             worth = trust.assurance(signer, kind, fact.name, None, signed)
-        return Word(worth, label, fact, mark)
+        return Word._make((worth, label, fact, mark))
 
     found = evidence.edges(snapshot.connection, nodes, word, down=down)
     return [
