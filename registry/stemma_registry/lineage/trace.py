@@ -18,7 +18,7 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import naming, query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.lineage import marks, words
@@ -317,7 +317,7 @@ def finish(
     """
     connection = snapshot.connection
     digests = query.digests(connection, depths)
-    versions = query.versions_of(connection, depths)
+    named, versions = naming.names_of(connection, depths)
     stopped, erased = marks.of(snapshot, depths.keys()), by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
@@ -326,7 +326,11 @@ def finish(
     nodes = {}
     for node in sorted(order, key=depths.__getitem__):
         digest, why = digests[node], tuple(sorted(stopped[node])) if node in stopped else ()
-        names = _names(snapshot, digest, versions.get(node, ()))
+        if node in named:
+            name, kind = named[node]
+            names: _Names = name, kind, (name,)
+        else:
+            names = _names(snapshot, digest, versions.get(node, ()))
         halted, gone = bool(why) and why != (marks.WAIVED,), tuple(erased.get(node, ()))
         shown = node, digest, *names, depths[node], halted, gone, (), (), why
         nodes[node] = TraceNode._make(shown)  # there are many
@@ -344,18 +348,15 @@ def finish(
     return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 
 
-def _names(
-    snapshot: Snapshot, digest: Digest, rows: Sequence[VersionRow]
-) -> tuple[str, str | None, tuple[str, ...]]:
-    """Its label, its kind and all names of a node."""
-    if not rows:
-        return label(snapshot, digest, ()), None, ()
-    names = sorted({str(row.name) for row in rows})
-    if len(rows) == 1:
-        return names[0], rows[0].kind, (names[0],)
-    best = best_version(snapshot, rows)
-    best_label = label(snapshot, digest, list(map(called, rows)))
-    return best_label, best.kind if best else None, tuple(names)
+_Names = tuple[str, str | None, tuple[str, ...]]  # its label, its kind, and all of them
+
+
+def _names(snapshot: Snapshot, digest: Digest, rows: Sequence[VersionRow]) -> _Names:
+    """Of a node that has several names, or none."""
+    best = best_version(snapshot, rows) if rows else None
+    names = tuple(sorted({str(row.name) for row in rows})) if rows else ()
+    shown = label(snapshot, digest, list(map(called, rows)) if rows else ())
+    return shown, best.kind if best else None, names
 
 
 def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
