@@ -11,7 +11,7 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.predicates import lineage
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import ahead, bulk, evidence, query
+from stemma_registry.catalogue import ahead, bulk, evidence, naming, query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage import words
 from stemma_registry.lineage.paths import between
@@ -116,6 +116,23 @@ def test_evidence_is_what_each_edge_says(on_either: World) -> None:
             assert all(set(some) <= spoken[ends] for ends, some in found.items())
             ordered = [[(w.assurance, w.mark, w.fact.n) for w in some] for some in found.values()]
             assert ordered == [sorted(one, key=_rank) for one in ordered]
+
+
+def test_the_name_of_what_has_one_is_what_the_statement_says(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for ref, text in (("a/one:1", b"1"), ("a/two:1", b"2"), ("b/two:1", b"2"), ("a/two:2", b"2")):
+        world.push(ref, {"f": text})
+    with world.view() as view:
+        nodes = [i for (i,) in bulk.ask(view.connection, "SELECT id FROM node")]
+        named, several = naming.names_of(view.connection, nodes)
+        versions = query.versions_of(view.connection, nodes)
+    assert named.keys() | several.keys() == versions.keys()
+    assert [name for name, _ in named.values()] == ["a/one:1"]
+    for node, (name, kind) in named.items():
+        assert [(str(row.name), row.kind) for row in versions[node]] == [(name, kind)]
+    ((node, rows),) = several.items()
+    assert rows == versions[node]
+    assert [str(row.name) for row in rows] == ["a/two:1", "b/two:1", "a/two:2"]
 
 
 def _rank(word: tuple[Assurance, Mark, int]) -> tuple[int, int, int]:
