@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from stemma_attestations.predicates import status
 from stemma_registry.catalogue import bulk, query
+from stemma_registry.catalogue.facts import by_signers
 from stemma_registry.catalogue.prepared import AT_ONCE
 
 EVERYWHERE = 0  # no node's id: a status that may reach anything, by what this version knows
@@ -141,13 +142,10 @@ def _conditions(connection: Connection, sought: Sought) -> tuple[list[str], dict
     if sought.since is not None:
         found.append(_LATER)
         values["since"] = sought.since
-    signed = ["s.signer IN (SELECT id FROM identity)"] if sought.identities else []
-    if sought.signers:
-        marks, keys = bulk.places([bytes.fromhex(one) for one in sought.signers])
-        signed.append(f"s.signer IN ({marks})")
-        values |= keys
+    signed, keys = by_signers(sought.signers, identities=sought.identities)
     if signed:
-        found.append(_SIGNED.format(signed=" OR ".join(signed)))
+        found.append(_SIGNED.format(signed=signed))
+        values |= keys
     return found, values
 
 
