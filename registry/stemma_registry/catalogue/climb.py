@@ -136,8 +136,8 @@ def shape(
 def between(connection: Connection, above: set[int], ends: Iterable[int]) -> set[int]:
     """Those of a `shape` that are not above all of `ends`, which are in it or not."""
     found = above.intersection(ends)
-    sql, frontier, room = _BELOW[connection.dialect.name], sorted(found), len(above) + _DEEP
-    # As long as what comes from the ends is not more than all that is above.
+    sql, frontier, room = _BELOW[connection.dialect.name], sorted(found), len(above) // 4 + _DEEP
+    # As long as what comes from the ends is little beside all that is above.
     for _ in range(_DEEP):
         if not frontier:
             return found
