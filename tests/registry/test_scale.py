@@ -20,7 +20,7 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import bulk, halts, past, query, tables
+from stemma_registry.catalogue import bulk, climb, halts, past, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import Difference, differences
 from stemma_registry.config import LIMITS
@@ -120,6 +120,11 @@ def test_the_check_says_what_the_walk_says(
     history(world, seed)
     with world.view() as view:
         fast = {node: standing.view(view, node, None) for node in _nodes(view)}
+        with monkeypatch.context() as small:  # as if there were much above, and many levels of it
+            small.setattr(standing, "NEAR", 2)
+            small.setattr(climb, "_DEEP", 1)
+            small.setattr(climb, "AT_ONCE", 3)
+            assert fast == {node: standing.view(view, node, None) for node in _nodes(view)}
         monkeypatch.setattr(halts, "any_above", lambda *_: True)
         monkeypatch.setattr(Between, "of", lambda connection, *_: Between(connection))
         slow = {node: standing.view(view, node, None) for node in _nodes(view)}
