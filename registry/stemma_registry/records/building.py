@@ -24,7 +24,8 @@ from stemma_registry.records.children import Children
 from stemma_registry.records.keys import RecordKey
 from stemma_registry.records.readers import Form, Unreadable
 
-_ROWS = 500_000  # of Parquet, that are worth a process
+_ROWS = 250_000  # of Parquet, that are worth a process
+_MOST = 500_000  # of them in one part
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,10 @@ class Builder:
             return Skipped(entry.sha256, str(error)[:500])
         except (BlobMissing, Damaged) as error:
             return Skipped(entry.sha256, f"its bytes cannot be had: {error}"[:500])
-        runs, files = [], []
-        for first, count, *names in (run for said in answers for run in said["runs"]):
-            digests = []
-            for name in names:
-                with open(name, "rb") as source:
-                    size = os.fstat(source.fileno()).st_size
-                    digest = self.store.receive(source, size)
-                digests.append(digest)
-                files.append((digest, Path(name), size))
-            runs.append(Run(first, count, *digests))
+        found = [run for said in answers for run in said["runs"]]
+        files = self._stored([Path(name) for _, _, *names in found for name in names])
+        digests = iter([digest for digest, _, _ in files])
+        runs = [Run(first, count, *itertools.islice(digests, 2)) for first, count, *_ in found]
         read, unread = (sum(said[what] for said in answers) for what in ("read", "unread"))
         if not runs:
             none = "no text that is long enough" if self.wish.near and read else "no records"
@@ -150,6 +145,19 @@ class Builder:
         if unread > read:
             return Skipped(entry.sha256, f"{unread} of its rows could not be read, {read} could")
         return Shard(entry.sha256, str(form), records, unread, tuple(runs)), files
+
+    def _stored(self, paths: list[Path]) -> list[tuple[Digest, Path, int]]:
+        """Files with what they are in the store, several at a time: a disk is waited for."""
+
+        def receive(path: Path) -> tuple[Digest, Path, int]:
+            with open(path, "rb") as source:
+                size = os.fstat(source.fileno()).st_size
+                return self.store.receive(source, size), path, size
+
+        if len(paths) <= 2:  # of one run
+            return [receive(path) for path in paths]
+        with ThreadPoolExecutor(self.children.count) as pool:
+            return list(pool.map(receive, paths))
 
     def _ask(self, path: Path, form: Form, size: int, split: bool) -> list[dict[str, Any]]:
         base = {
@@ -163,7 +171,7 @@ class Builder:
         parts: list[tuple[int, int] | None] = [None]
         if split and form.format == "parquet":
             said = self.children.ask({**base, "do": "groups"}, size)
-            parts = [*_parts(said["groups"])] or [None]
+            parts = [*_parts(said["groups"], self.children.count)] or [None]
         questions = [
             {**base, "groups": part, "out": str(self.scratch / str(next(self._numbers)))}
             for part in parts
@@ -198,13 +206,22 @@ def fetched(store: Store, blob: Digest, path: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _parts(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Row groups, from and up to, that are worth a process together."""
-    start, rows = 0, 0
-    for number, size in enumerate(sizes):
+def _parts(sizes: Sequence[int], processes: int) -> Iterator[tuple[int, int]]:
+    """Row groups, from and up to, that are worth a process together.
+
+    As many rows in each, and as many parts for each process: all end at about the same time.
+    """
+    most, total = min(_MOST, LIMITS.record_run), sum(sizes)
+    if total > most * processes:
+        parts = processes * -(-total // (most * processes))
+    else:
+        parts = max(1, min(processes, total // min(_ROWS, most)))
+    start, rows, done = 0, 0, 0
+    for number, size in enumerate(sizes, 1):
         rows += size
-        if rows >= min(_ROWS, LIMITS.record_run):
-            yield start, number + 1
-            start, rows = number + 1, 0
+        enough = rows * parts >= total * (done + 1)
+        if enough and (total - rows) * parts * 2 > total:  # what is left is no crumb
+            yield start, number
+            start, done = number, rows * parts // total
     if start < len(sizes):
         yield start, len(sizes)
