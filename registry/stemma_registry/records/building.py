@@ -24,8 +24,7 @@ from stemma_registry.records.children import Children
 from stemma_registry.records.keys import RecordKey
 from stemma_registry.records.readers import Form, Unreadable
 
-_ROWS = 250_000  # of Parquet, that are worth a process
-_MOST = 500_000  # of them in one part
+_ROWS, _MOST = 200_000, 500_000  # of Parquet, that are worth a part; and of the largest one
 
 
 @dataclass(frozen=True)
@@ -207,21 +206,19 @@ def fetched(store: Store, blob: Digest, path: Path) -> Iterator[Path]:
 
 
 def _parts(sizes: Sequence[int], processes: int) -> Iterator[tuple[int, int]]:
-    """Row groups, from and up to, that are worth a process together.
+    """Row groups, from and up to, that are worth a run of their own.
 
-    As many rows in each, and as many parts for each process: all end at about the same time.
+    The last parts are smaller: so all processes end at about the same time, though one of them
+    shares its core with who verifies the file.
     """
-    most, total = min(_MOST, LIMITS.record_run), sum(sizes)
-    if total > most * processes:
-        parts = processes * -(-total // (most * processes))
-    else:
-        parts = max(1, min(processes, total // min(_ROWS, most)))
-    start, rows, done = 0, 0, 0
+    most, left = min(_MOST, LIMITS.record_run), sum(sizes)
+    least = min(_ROWS, most)
+    start, rows = 0, 0
     for number, size in enumerate(sizes, 1):
         rows += size
-        enough = rows * parts >= total * (done + 1)
-        if enough and (total - rows) * parts * 2 > total:  # what is left is no crumb
+        wanted = min(most, max(least, left * 2 // (3 * processes)))
+        if rows + size // 2 >= wanted and left - rows >= least // 2:
             yield start, number
-            start, done = number, rows * parts // total
+            start, rows, left = number, 0, left - rows
     if start < len(sizes):
         yield start, len(sizes)
