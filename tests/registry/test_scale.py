@@ -134,7 +134,7 @@ def test_a_walk_in_memory_finds_what_a_trace_finds(
     limits = replace(LIMITS, sidecar_nodes=0, sidecar_worth=0, sidecar_share=10.0)
     monkeypatch.setattr(descent, "LIMITS", limits)
     if seed:  # so that one level is asked for, and written, in many portions
-        for module, name in ((descent, "_IN_A_QUERY"), (worth, "_IN_A_QUERY"), (descent, "ROWS")):
+        for module, name in ((worth, "AT_ONCE"), (descent, "ROWS")):
             monkeypatch.setattr(module, name, 2)
         monkeypatch.setattr(descent, "AT_ONCE", 3)
     history(world, seed)
@@ -345,6 +345,18 @@ def test_no_sidecar_where_it_is_not_worth_it(world: World, tmp_path: Path) -> No
         assert not csr.is_possible(view.connection, 1_000)
         list(descent.blocks(view, 1, sidecar=tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_no_sidecar_beyond_what_its_numbers_hold(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numpy")
+    say(world, [(0, 1, "trained-on")])
+    with world.view() as view:
+        assert csr.is_possible(view.connection, 0)
+        standing = csr.standing(view.connection)
+        monkeypatch.setattr(csr, "standing", lambda _: replace(standing, nodes=2**29))
+        assert not csr.is_possible(view.connection, 0)
 
 
 def _nodes(view: Snapshot) -> list[int]:

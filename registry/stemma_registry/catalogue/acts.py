@@ -21,7 +21,7 @@ from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.catalogue import bulk, halts, query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.facts import FACT, fact_of
+from stemma_registry.catalogue.facts import FACT, by_signers, fact_of
 from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -132,14 +132,12 @@ def heard(connection: Connection, trust: TrustRoot) -> list[CriterionRow]:
 
     What strangers sign is hardly looked at: they could write any amount of it.
     """
-    keys = {bytes.fromhex(one.key.id) for one in trust.signers if one.key is not None}
-    marks, values = bulk.places(sorted(keys))
-    signed = [f"s.signer IN ({marks})"] if keys else []
-    if any(one.identity is not None for one in trust.signers):
-        signed.append("s.signer IN (SELECT id FROM identity)")
+    keys = {one.key.id for one in trust.signers if one.key is not None}
+    named = any(one.identity is not None for one in trust.signers)
+    signed, values = by_signers(keys, identities=named)
     if not signed:
         return []
-    ids = [row for (row,) in bulk.ask(connection, _SIGNED + " OR ".join(signed), **values)]
+    ids = [row for (row,) in bulk.ask(connection, _SIGNED + signed, **values)]
     rows = _THESE.rows(connection, ids) if ids else []
     facts = ((row, fact_of(row, None, None)) for row in rows)
     return [_criterion(row, fact) for row, fact in facts if is_heard(trust, fact)]

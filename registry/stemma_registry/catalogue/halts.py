@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from stemma_attestations.predicates import status
 from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue.facts import by_signers
 
 EVERYWHERE = 0  # no node's id: a status that may reach anything, by what this version knows
 INERT = frozenset({status.RELEASE, status.ERASE})  # they stop nothing
@@ -112,13 +113,10 @@ def question(connection: Connection, sought: Sought) -> tuple[str, dict[str, Any
     if sought.since is not None:
         query += _LATER
         values["since"] = sought.since
-    signed = ["s.signer IN (SELECT id FROM identity)"] if sought.identities else []
-    if sought.signers:
-        marks, keys = bulk.places([bytes.fromhex(one) for one in sought.signers])
-        signed.append(f"s.signer IN ({marks})")
-        values |= keys
+    signed, keys = by_signers(sought.signers, identities=sought.identities)
     if signed:
-        query += _SIGNED.format(signed=" OR ".join(signed))
+        query += _SIGNED.format(signed=signed)
+        values |= keys
     return f"{QUERIES[dialect]} {query} LIMIT 1", values
 
 
