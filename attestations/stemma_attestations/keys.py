@@ -84,7 +84,7 @@ class PublicKey:
             elif isinstance(key, rsa.RSAPublicKey):
                 key.verify(signature, message, _PSS, hashes.SHA256())
             else:
-                key.verify(signature, message, _ECDSA)
+                key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature as error:
             raise SignatureRefused(
                 f"the signature does not verify with key {self.id[:12]}"
@@ -133,7 +133,6 @@ class PublicKey:
 # Signers write a salt as long as the digest (securesystemslib, every KMS) or the longest that
 # fits (Go's default); a verifier that reads its length from the signature takes both.
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
-_ECDSA = ec.ECDSA(hashes.SHA256())
 _PREHASHED = Prehashed(hashes.SHA256())
 
 
