@@ -336,8 +336,9 @@ def test_rows_in_bulk_are_what_single_rows_are(world: World) -> None:
         {"blob": f"{i:064x}", "state": "gone", "n": i, "time": "2026", "gone": None if i % 2 else i}
         for i in range(3 * bulk.COPY_FROM)
     ]
+    columns, values = tuple(rows[0]), [tuple(row.values()) for row in rows]
     with world.registry.catalogue.writing() as connection:
-        bulk.insert(connection, tables.collection, rows)
+        bulk.write(connection, tables.collection, columns, values)
     with world.registry.catalogue.reading() as connection:
         found = connection.execute(tables.collection.select().order_by(text("n"))).mappings().all()
     assert [dict(row) for row in found] == rows
