@@ -258,7 +258,7 @@ def _edges(connection: Connection, batch: list[int]) -> dict[tuple[int, int], li
             t.edge.c.mark,
         )
         .where(t.edge.c.output_id.in_(batch))
-        .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id)
+        .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id, t.edge.c.relation)
     )
     found: dict[tuple[int, int], list[Step]] = {}
     for statement, output, source, name, relation, mark in connection.execute(query).all():

@@ -171,9 +171,8 @@ def listing(
     connection: Connection, packages: Mapping[int, Package], nodes: Iterable[int] | None = None
 ) -> list[Listed]:
     """What (of these nodes) has any of these, by the word of which BOMs, in ledger order."""
-    if nodes is None:
-        return _listing(connection, packages, None)
-    found = [one for part in query.batches(nodes) for one in _listing(connection, packages, part)]
+    parts = [None] if nodes is None else query.batches(nodes)
+    found = [one for part in parts for one in _listing(connection, packages, part)]
     return sorted(found, key=lambda one: one.fact.n)
 
 

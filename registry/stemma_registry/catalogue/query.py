@@ -219,23 +219,21 @@ def facts_of(
 
 
 def _edges() -> Select[Any]:
-    named = and_(
-        t.subject.c.statement_id == t.edge.c.statement_id,
-        t.subject.c.node_id == t.edge.c.output_id,
-    )
+    edge, said = t.edge.c, t.subject.c
+    named = and_(said.statement_id == edge.statement_id, said.node_id == edge.output_id)
     return (
         select(
-            t.edge.c.input_id,
-            t.edge.c.output_id,
-            t.edge.c.relation,
-            t.edge.c.input_name,
-            t.edge.c.mark,
+            edge.input_id,
+            edge.output_id,
+            edge.relation,
+            edge.input_name,
+            edge.mark,
             *FACT,
             *_SUBJECT,
         )
-        .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
-        .outerjoin(t.subject, named)
-        .order_by(t.edge.c.statement_id, t.edge.c.output_id, t.edge.c.input_id)
+        .join(t.statement, t.statement.c.id == edge.statement_id)
+        .outerjoin(t.subject, named)  # in a whole order: of several edges the first is shown
+        .order_by(edge.statement_id, edge.output_id, edge.input_id, edge.relation, said.position)
     )
 
 
@@ -282,7 +280,9 @@ def _part(row: Any) -> PartRow:
     return PartRow(row.artifact_id, row.blob_id, row.path)
 
 
-_CONTAINERS = Prepared(lambda among: select(*_PART).where(among(t.manifest_entry.c.blob_id)))
+_HELD = t.manifest_entry.c.blob_id
+_BY_BLOB = (_HELD, t.manifest_entry.c.artifact_id, t.manifest_entry.c.path)
+_CONTAINERS = Prepared(lambda among: select(*_PART).where(among(_HELD)).order_by(*_BY_BLOB))
 
 
 def containers(connection: Connection, blobs: Iterable[int]) -> list[PartRow]:

@@ -97,7 +97,7 @@ def arrived(
         .join(t.artifact, t.artifact.c.id == t.version.c.artifact_id)
         .join(t.statement, t.statement.c.id == t.version.c.statement_id)
         .where(t.artifact.c.n > n, t.version.c.kind == "dataset")
-        .order_by(t.version.c.statement_id)
+        .order_by(t.version.c.id)
     )
     parts = [None] if nodes is None else query.batches(nodes)
     return [
