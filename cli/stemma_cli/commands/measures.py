@@ -55,8 +55,10 @@ def distrust(
     """
     from stemma_registry.measures import distrust as measure
 
-    signer = session.signer(sign)
     since, until = (_time(text) for text in between or (OPEN, OPEN))
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--between takes the earlier time first")
+    signer = session.signer(sign)
     with session.view() as (registry, view):
         of = measure.whom(view, who, issuer, since, until, names or ("**",))
         seen = measure.preview(view, of, signer)
