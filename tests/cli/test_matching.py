@@ -142,3 +142,15 @@ def test_what_was_only_evaluated_is_told_apart_in_a_preview(filled: Run, tmp_pat
     strangers = filled("quarantine", "data/raw:1", *WHY, "--dry-run", *signed).out
     assert "reached only on a word that is not believed: " in strangers
     assert "only evaluated on it, and not stopped: 1\n" in strangers
+
+
+def test_a_slip_in_a_question_is_not_an_empty_answer(filled: Run) -> None:
+    slip = filled("trace", "data/raw:1", "--relation", "trainedon")
+    assert slip.code == 0
+    assert "'trainedon' is none that Stemma writes; is trained-on meant?" in slip.err
+    assert "warning" not in filled("trace", "data/raw:1", "--relation", "trained-on").err
+    for text in ("", "a" * 5000):
+        lost = filled("trace", text)
+        assert lost.code == 3
+        assert "is neither a reference nor a file" in lost.err
+        assert len(lost.err) < 150
