@@ -228,6 +228,8 @@ def trace(
             _coverage(registry, view, subject, form)
             return
         found, paths = _found(registry, view, subject, asked)
+        if form == "html" and asked.stage is None:  # the page can be asked for each
+            found = whereabouts.with_stages(found, view)
         _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
         trace_formats.show_deployed(whereabouts.only_deployed(found), form, asked.stage)
