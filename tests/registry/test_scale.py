@@ -20,7 +20,7 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import bulk, halts, past, query, tables
+from stemma_registry.catalogue import bulk, climb, halts, past, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import Difference, differences
 from stemma_registry.config import LIMITS
@@ -120,6 +120,11 @@ def test_the_check_says_what_the_walk_says(
     history(world, seed)
     with world.view() as view:
         fast = {node: standing.view(view, node, None) for node in _nodes(view)}
+        with monkeypatch.context() as small:  # as if there were much above, and many levels of it
+            small.setattr(standing, "NEAR", 2)
+            small.setattr(climb, "_DEEP", 1)
+            small.setattr(climb, "AT_ONCE", 3)
+            assert fast == {node: standing.view(view, node, None) for node in _nodes(view)}
         monkeypatch.setattr(halts, "any_above", lambda *_: True)
         monkeypatch.setattr(Between, "of", lambda connection, *_: Between(connection))
         slow = {node: standing.view(view, node, None) for node in _nodes(view)}
@@ -134,7 +139,7 @@ def test_a_walk_in_memory_finds_what_a_trace_finds(
     limits = replace(LIMITS, sidecar_nodes=0, sidecar_worth=0, sidecar_share=10.0)
     monkeypatch.setattr(descent, "LIMITS", limits)
     if seed:  # so that one level is asked for, and written, in many portions
-        for module, name in ((descent, "_IN_A_QUERY"), (worth, "_IN_A_QUERY"), (descent, "ROWS")):
+        for module, name in ((worth, "AT_ONCE"), (descent, "ROWS")):
             monkeypatch.setattr(module, name, 2)
         monkeypatch.setattr(descent, "AT_ONCE", 3)
     history(world, seed)
@@ -344,6 +349,18 @@ def test_no_sidecar_where_it_is_not_worth_it(world: World, tmp_path: Path) -> No
         assert not csr.is_possible(view.connection, 1_000)
         list(descent.blocks(view, 1, sidecar=tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_no_sidecar_beyond_what_its_numbers_hold(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numpy")
+    say(world, [(0, 1, "trained-on")])
+    with world.view() as view:
+        assert csr.is_possible(view.connection, 0)
+        standing = csr.standing(view.connection)
+        monkeypatch.setattr(csr, "standing", lambda _: replace(standing, nodes=2**29))
+        assert not csr.is_possible(view.connection, 0)
 
 
 def _nodes(view: Snapshot) -> list[int]:

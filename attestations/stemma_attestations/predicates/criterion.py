@@ -25,6 +25,7 @@ from stemma_attestations.names import (
     name_matches,
 )
 from stemma_attestations.packages import Wanted
+from stemma_attestations.predicates import record_index
 from stemma_attestations.times import format_time, parse_time
 
 SIGNER = "signer"
@@ -35,9 +36,7 @@ EVERYTHING = ("**",)
 MAX_NAMES = 100
 MAX_TEXT = 2_000
 MAX_SETS = 100
-MAX_FIELDS = 100
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
-_RECORD_KEY = re.compile(r"public\Z|[0-9a-f]{16}\Z")
 _MAX_INT = 2**53
 
 
@@ -254,7 +253,7 @@ def _recorded(value: Mapping[str, Any]) -> Recorded:
         raise BadStatement(f"records are in 1 to {MAX_SETS} sets")
     found = Recorded(
         form,
-        None if fields is None else _texts(fields, MAX_FIELDS),
+        None if fields is None else _texts(fields, record_index.MAX_FIELDS),
         _count(value, "count"),
         _count(value, "searched"),
         tuple(map(_set, sets)),
@@ -269,7 +268,7 @@ def _set(value: object) -> tuple[str, Digest]:
         raise BadStatement("a set of records is {key, sha256}")
     _only(value, ("key", "sha256"))
     key, blob = _maybe(value, "key"), _maybe(value, "sha256")
-    if key is None or blob is None or not _RECORD_KEY.match(key):
+    if key is None or blob is None or not record_index.KEY.match(key):
         raise BadStatement("a set of records is {key, sha256}, the key `public` or 16 hex digits")
     return key, Digest("sha256", blob)
 

@@ -20,7 +20,7 @@ MAX_RUNS = 200_000  # of one statement
 MAX_RECORDS = 1 << 22  # of one run
 MAX_FIELDS = 100
 MAX_COMPARED = 10_000  # criteria that an index is held against
-_KEY = re.compile(r"public\Z|[0-9a-f]{16}\Z")
+KEY = re.compile(r"public\Z|[0-9a-f]{16}\Z")  # the id of a record key
 _MAX_INT = 2**53
 
 
@@ -125,7 +125,7 @@ def parse(predicate: Mapping[str, Any]) -> RecordIndex:
         )
     except (KeyError, TypeError, ValueError, BadDigest) as error:
         raise BadStatement(f"a record index: {error}"[:200]) from error
-    if not _KEY.match(found.key):
+    if not KEY.match(found.key):
         raise BadStatement("a record index: the key is `public` or an id of 16 hex digits")
     if not set(found.meets) <= set(found.compared):
         raise BadStatement("a record index meets nothing that it was not compared with")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, insert, select
 
@@ -21,7 +21,7 @@ from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
 from stemma_registry.catalogue import bulk, halts, query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.facts import FACT, fact_of
+from stemma_registry.catalogue.facts import FACT, by_signers, fact_of
 from stemma_registry.catalogue.prepared import Prepared
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -132,14 +132,12 @@ def heard(connection: Connection, trust: TrustRoot) -> list[CriterionRow]:
 
     What strangers sign is hardly looked at: they could write any amount of it.
     """
-    keys = {bytes.fromhex(one.key.id) for one in trust.signers if one.key is not None}
-    marks, values = bulk.places(sorted(keys))
-    signed = [f"s.signer IN ({marks})"] if keys else []
-    if any(one.identity is not None for one in trust.signers):
-        signed.append("s.signer IN (SELECT id FROM identity)")
+    keys = {one.key.id for one in trust.signers if one.key is not None}
+    named = any(one.identity is not None for one in trust.signers)
+    signed, values = by_signers(keys, identities=named)
     if not signed:
         return []
-    ids = [row for (row,) in bulk.ask(connection, _SIGNED + " OR ".join(signed), **values)]
+    ids = [row for (row,) in bulk.ask(connection, _SIGNED + signed, **values)]
     rows = _THESE.rows(connection, ids) if ids else []
     facts = ((row, fact_of(row, None, None)) for row in rows)
     return [_criterion(row, fact) for row, fact in facts if is_heard(trust, fact)]
@@ -205,9 +203,25 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 
 
-def has_waivers(connection: Connection) -> bool:
-    """Whether anybody signed one."""
-    return bool(bulk.ask(connection, "SELECT 1 FROM waiver LIMIT 1"))
+class Present(NamedTuple):
+    """Whether anybody signed a waiver, a criterion, or a quarantine of some nodes."""
+
+    waivers: bool
+    criteria: bool
+    halts: bool
+
+
+_PRESENT = (
+    "SELECT EXISTS (SELECT 1 FROM waiver), EXISTS (SELECT 1 FROM criterion), "
+    "EXISTS (SELECT 1 FROM halt WHERE node_id {})"
+)
+
+
+def present(connection: Connection, nodes: Iterable[int]) -> Present:
+    """What there is that may mark one of these nodes, itself or by a file of it."""
+    asked = _PRESENT.format(bulk.AMONG[connection.dialect.name])
+    ((*found,),) = bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes)))
+    return Present(*map(bool, found))
 
 
 def _waivers() -> Select[Any]:

@@ -37,7 +37,7 @@ SUFFIX = ".lineage"
 AT_ONCE = 100_000  # rows
 ALIGNED = 64  # bytes
 SHA256 = "s"  # as the catalogue codes the scheme
-_MOST = 2**31 - 1  # of what the arrays hold
+_MOST = 2**29 - 1  # nodes and statements: `strides` puts a node, its worth and a place into 64 bits
 NAMED = "o"  # as it codes the mark of an edge
 # By a name only: then an edge is a claim, whoever signed it.
 _NAMED = f"CASE WHEN mark = '{NAMED}' THEN 1 ELSE 0 END"

@@ -22,13 +22,12 @@ from stemma_registry.catalogue import bulk, columns, query
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import csr, support
 from stemma_registry.lineage.status import in_force, quarantine_worth
-from stemma_registry.lineage.worth import CLAIMED, ORDER, ROWS, Worth, by_ids
+from stemma_registry.lineage.worth import CLAIMED, ORDER, ROWS, Worth, by_ids, portions
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
 OPENING = '{"type":"node","digest":"'
 AT_ONCE = 20_000  # lines
-_IN_A_QUERY = 50_000
 # Input, output, statement (0: bytes), relation and mark as they are coded (None: containment).
 Row = tuple[int, int, int, str | None, str | None]
 # How a node is nearest: the place of its assurance, what it came from, relation and statement.
@@ -214,8 +213,8 @@ class _Rows:
 
     def _all(self, sql: str, nodes: Sequence[int]) -> Iterator[list[Any]]:
         among = bulk.AMONG[self.connection.dialect.name]
-        for start in range(0, len(nodes), _IN_A_QUERY):
-            value = bulk.listed(self.connection, nodes[start : start + _IN_A_QUERY])
+        for part in portions(nodes):
+            value = bulk.listed(self.connection, part)
             yield from bulk.chunks(self.connection, sql.format(among), ROWS, listed=value)
 
 

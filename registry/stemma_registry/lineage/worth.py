@@ -13,12 +13,12 @@ from stemma_attestations.predicates import imported
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.prepared import AT_ONCE
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.registry import Snapshot
 
 ROWS = 2_000  # at once: as many as stay in a processor's cache
-_IN_A_QUERY = 50_000
 ORDER = tuple(Assurance)
 CLAIMED, CONTAINED = ORDER.index(Assurance.CLAIMED), ORDER.index(Assurance.CONTAINS)
 BY_NAME = -1  # in the place of a rank: it hangs on the name that a statement is about
@@ -83,7 +83,7 @@ class Worth:
         """Of statements that hang on the name, each for an output: the best of its names there."""
         wanted = set(pairs)
         best: dict[tuple[int, int], int] = {}
-        for some in _portions({node for _, node in wanted}):
+        for some in portions({node for _, node in wanted}):
             among = bulk.AMONG[self.snapshot.connection.dialect.name]
             sql = f"SELECT statement_id, node_id, name FROM subject WHERE node_id {among}"  # noqa: S608
             value = bulk.listed(self.snapshot.connection, some)
@@ -105,16 +105,10 @@ class Worth:
         return rank
 
     def _worth(self, fact: Fact) -> tuple[Fact, int, str | None]:
-        trust = self.snapshot.trust
         if fact.predicate_type == imported.TYPE:
             return fact, CLAIMED, self._label(fact)
-        if fact.signer is None:
-            return fact, CLAIMED, None
-        patterns = trust.patterns(fact.signer, fact.predicate_type, None, fact.signed)
-        if not patterns:
-            return fact, ORDER.index(Assurance.SIGNED), self._label(fact)
-        rank = ORDER.index(Assurance.ATTESTED) if "**" in patterns else BY_NAME
-        return fact, rank, self._label(fact)
+        worth = self.snapshot.trust.anywhere(fact.signer, fact.predicate_type, fact.signed)
+        return fact, BY_NAME if worth is None else ORDER.index(worth), self._label(fact)
 
     def _label(self, fact: Fact) -> str | None:
         return signer_label(self.snapshot, fact.signer) if fact.signer is not None else None
@@ -135,7 +129,7 @@ def by_ids(
     connection: Connection, sql: str, ids: Collection[int]
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Rows by their ids: listed, or where they lie close together all that are between."""
-    for part in _portions(ids):
+    for part in portions(ids):
         if part[-1] - part[0] < 1.2 * len(part):
             between = f"{sql} WHERE id BETWEEN :low AND :high"
             yield from bulk.chunks(connection, between, ROWS, low=part[0], high=part[-1])
@@ -144,7 +138,8 @@ def by_ids(
             yield from bulk.chunks(connection, f"{sql} WHERE id {among}", ROWS, listed=value)
 
 
-def _portions(ids: Collection[int]) -> Iterator[list[int]]:
+def portions(ids: Collection[int]) -> Iterator[list[int]]:
+    """Ids in order, as many as go into one query."""
     ordered = sorted(ids)
-    for start in range(0, len(ordered), _IN_A_QUERY):
-        yield ordered[start : start + _IN_A_QUERY]
+    for start in range(0, len(ordered), AT_ONCE):
+        yield ordered[start : start + AT_ONCE]

@@ -49,9 +49,9 @@ class Compared:
 def sought(view: Snapshot, wanted: Wish) -> list[Sought]:
     """What an index of that kind is to be held against: by those who may stop; the newest first."""
     found: dict[Digest, Sought] = {}
-    for row in reversed(acts.criteria(view.connection)):
+    for row in reversed(acts.heard(view.connection, view.trust)):
         of = row.of
-        if not isinstance(of, Recorded) or not acts.is_heard(view.trust, row.fact):
+        if not isinstance(of, Recorded):
             continue
         blob = dict(of.sets).get(wanted.key.id)
         if blob is not None and (of.canonical, of.fields) == (wanted.canonical, wanted.fields):
