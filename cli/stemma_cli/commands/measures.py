@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.digest import Digest
+    from stemma_registry.custody import Affected
     from stemma_registry.measures.distrust import Preview
     from stemma_registry.measures.effects import Counts
 
@@ -54,8 +55,10 @@ def distrust(
     """
     from stemma_registry.measures import distrust as measure
 
-    signer = session.signer(sign)
     since, until = (_time(text) for text in between or (OPEN, OPEN))
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--between takes the earlier time first")
+    signer = session.signer(sign)
     with session.view() as (registry, view):
         of = measure.whom(view, who, issuer, since, until, names or ("**",))
         seen = measure.preview(view, of, signer)
@@ -202,6 +205,18 @@ def count_lines(counts: Counts) -> None:
             output.line(f"    by {what}: {listed}")
 
 
+def beside(affected: Iterable[Affected]) -> None:
+    """What is reached and is not stopped, and why it is not."""
+    rest = [item for item in affected if not item.blocked]
+    for why, found in (
+        ("reached only on a word that is not believed", [i for i in rest if i.suspect]),
+        ("only evaluated on it, and not stopped", [i for i in rest if not i.suspect]),
+    ):
+        if found:
+            output.line(f"  {why}: {len(found)}")
+            some([f"    {item.version.name}  {item.version.kind}" for item in found])
+
+
 def _time(text: str) -> datetime | None:
     from stemma_attestations.errors import Malformed
     from stemma_attestations.times import parse_time
@@ -225,6 +240,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "kind": item.version.kind,
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
+                "suspect": item.suspect,
                 "lost_support": (str(item.version.name), item.digest) in lost,
                 "path": list(item.path),
             }
@@ -250,6 +266,7 @@ def _print(seen: Preview, dry_run: bool) -> None:
     some([f"    {item.version.name}  {item.version.kind}" for item in below])
     if dry_run:
         count_lines(seen.counts)
+    beside(seen.affected)
     runs = seen.deployed.believed
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")

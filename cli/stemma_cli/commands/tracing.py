@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
 TENSOR = "tensor:"
+# What edges are called that no build makes: what follows from bytes, and what starts lead to.
+_OF_EDGES = ("same-as", "contains", "in-range", "packaged-with", "signed-by", "at-stage")
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def trace(
 
     asked = Asked(**options)
     asked.check()
+    _unknown(asked.relations)
     if subject.startswith((record_trace.PREFIX, TENSOR)):
         asked.check_downward(subject)
     if subject.startswith(record_trace.PREFIX):
@@ -225,9 +228,11 @@ def trace(
             _coverage(registry, view, subject, form)
             return
         found, paths = _found(registry, view, subject, asked)
+        if form == "html" and asked.stage is None:  # the page can be asked for each
+            found = whereabouts.with_stages(found, view)
         _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
-        trace_formats.show_deployed(whereabouts.only_deployed(found), form)
+        trace_formats.show_deployed(whereabouts.only_deployed(found), form, asked.stage)
     else:
         trace_formats.show(found, paths, form)
     _notes(found, paths, subject, asked)
@@ -298,6 +303,19 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
                 f"stemma: {output.count(left.count, 'commit')} that the registry knows, and "
                 f"{left.repository} has not: what was built from those is not considered"
             )
+
+
+def _unknown(relations: Iterable[str]) -> None:
+    """Others may say what Stemma never says: so a word that may be misspelt is only warned of."""
+    from difflib import get_close_matches
+
+    from stemma_attestations.relations import RELATIONS
+
+    for word in relations:
+        if word not in RELATIONS and word not in _OF_EDGES:
+            near = get_close_matches(word, RELATIONS, 1)
+            meant = f"; is {near[0]} meant?" if near else ""
+            output.note(f"warning: --relation {word!r:.40} is none that Stemma writes{meant}")
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:
