@@ -223,7 +223,7 @@ def test_two_thousand_nodes_stay_readable(show: Open) -> None:
 def test_what_is_promoted_is_found_by_its_stage(show: Open) -> None:
     trace = heavy(40)
     last = max(trace.nodes)
-    nodes = {**trace.nodes, last: replace(trace.nodes[last], stages=("models/a#canary",))}
+    nodes = {**trace.nodes, last: trace.nodes[last]._replace(stages=("models/a#canary",))}
     seen = show(replace(trace, nodes=nodes))
     seen.run(
         "(() => { const state = [...document.querySelectorAll('select')].find((one) =>"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output, reports
+from stemma_cli import durations, output, reports
 from stemma_cli.commands import feeding
 from stemma_cli.commands.letting import end_of
 from stemma_cli.session import Session, pass_session
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from stemma_registry.measures.effects import Counts
 
 SHOWN = 20
-OPEN = "-"
 
 
 @click.command()
@@ -55,12 +53,10 @@ def distrust(
     """
     from stemma_registry.measures import distrust as measure
 
-    since, until = (_time(text) for text in between or (OPEN, OPEN))
-    if since is not None and until is not None and since >= until:
-        raise click.UsageError("--between takes the earlier time first")
+    window = durations.window(between)
     signer = session.signer(sign)
     with session.view() as (registry, view):
-        of = measure.whom(view, who, issuer, since, until, names or ("**",))
+        of = measure.whom(view, who, issuer, window.start, window.end, names or ("**",))
         seen = measure.preview(view, of, signer)
     trust = session.trust()
 
@@ -215,20 +211,6 @@ def beside(affected: Iterable[Affected]) -> None:
         if found:
             output.line(f"  {why}: {len(found)}")
             some([f"    {item.version.name}  {item.version.kind}" for item in found])
-
-
-def _time(text: str) -> datetime | None:
-    from stemma_attestations.errors import Malformed
-    from stemma_attestations.times import parse_time
-
-    if text == OPEN:
-        return None
-    try:
-        return parse_time(f"{text}T00:00:00Z" if len(text) == len("2027-01-31") else text)
-    except Malformed as error:
-        raise click.UsageError(
-            f"--between {text!r:.40} is no time (2027-01-31, 2027-01-31T12:00:00Z, -)"
-        ) from error
 
 
 def _document(seen: Preview) -> dict[str, Any]:

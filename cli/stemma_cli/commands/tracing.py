@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output, record_trace
+from stemma_cli import durations, exits, output, record_trace
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
@@ -64,16 +64,8 @@ class Asked:
 
     @property
     def window(self) -> Window:
-        """The window of time of `--between`. Raises BadMoment."""
-        from stemma_attestations.times import parse_time
-        from stemma_attestations.windows import Window
-
-        if self.between is None:
-            return Window()
-        first, last = (parse_time(text) for text in self.between)
-        if last < first:
-            raise click.UsageError("--between takes the earlier time first")
-        return Window(first, last)
+        """The window of time of `--between`. Raises UsageError."""
+        return durations.window(self.between)
 
     def placed(self, view: Snapshot, found: Trace) -> Trace:
         """With where it runs, and what is at the stage that is asked about."""
@@ -159,7 +151,7 @@ _NOTHING = Asked(
 @click.option("--assurance", type=click.Choice(ASSURANCES), help="Only edges worth that, or more.")
 @click.option("--deployed", is_flag=True, help="Only what runs somewhere, and the ways there.")
 @click.option("--stage", metavar="STAGE", help="Only what is at that stage, or runs at it.")
-@click.option("--between", nargs=2, metavar="T1 T2", help="What signer:... signed in between.")
+@click.option("--between", nargs=2, metavar="FROM UNTIL", help="What signer:... signed then.")
 @click.option("--only-support", is_flag=True, help="What only that signer's word holds up.")
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
