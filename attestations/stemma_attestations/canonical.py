@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+import orjson
 import rfc8785
 
 from stemma_attestations import json_strict
@@ -13,9 +13,9 @@ from stemma_attestations.errors import BadJSON
 
 # A number of sixteen digits, which the strict reader may refuse as an integer.
 _LONG = re.compile(rb"(?:^|[:\[,])-?\d{16,}(?:[,\]}]|$)")
-# What the standard library writes is canonical for what `_is_plain` lets through: its escapes are
+# What a fast library writes is canonical for what `_is_plain` lets through: its escapes are
 # those of RFC 8785, and keys in ASCII have one order. A test holds the two against each other.
-_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_PLAIN = orjson.OPT_SORT_KEYS
 _DEEP = 64
 
 
@@ -27,9 +27,14 @@ def dumps(value: Any) -> bytes:
     """
     try:
         if _is_plain(value):
-            return _PLAIN.encode(value).encode()
+            return orjson.dumps(value, option=_PLAIN)
         data: bytes = rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
+    except (
+        rfc8785.CanonicalizationError,
+        orjson.JSONEncodeError,
+        UnicodeError,
+        RecursionError,
+    ) as error:
         raise BadJSON(f"no canonical JSON: {error}") from error
     if _LONG.search(data):  # perhaps only inside a text: the reader knows
         json_strict.loads(data, max_bytes=len(data))
@@ -39,17 +44,14 @@ def dumps(value: Any) -> bytes:
 def _is_plain(value: Any, depth: int = 0) -> bool:
     """Whether it is of texts, small numbers and the like, under keys in ASCII, and not deep."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
+    if kind is dict or kind is list or kind is tuple:
+        if depth > _DEEP:
+            return False
+        if kind is dict:
+            if not all(type(key) is str and key.isascii() for key in value):
+                return False
+            value = value.values()
+        return all(type(item) is str or _is_plain(item, depth + 1) for item in value)
     if kind is int:
         return bool(-(10**15) < value < 10**15)
-    if depth > _DEEP:
-        return False
-    if kind is dict:
-        return all(
-            type(key) is str and key.isascii() and _is_plain(item, depth + 1)
-            for key, item in value.items()
-        )
-    if kind is list or kind is tuple:
-        return all(_is_plain(item, depth + 1) for item in value)
-    return False
+    return kind is str or kind is bool or value is None

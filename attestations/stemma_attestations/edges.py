@@ -54,6 +54,11 @@ def of(statement: Statement) -> list[Edge]:
     return guarded(partial(reader, statement), BadStatement)
 
 
+def of_build(statement: Statement, view: provenance.Provenance) -> list[Edge]:
+    """The same of provenance whose predicate was parsed already."""
+    return guarded(lambda: _materials(statement, view.materials), BadStatement)
+
+
 def is_claim(mark: Mark, predicate_type: str) -> bool:
     """Whether an edge is a claim, whoever signed the statement of it."""
     return mark is Mark.NAMED or predicate_type == imported.TYPE

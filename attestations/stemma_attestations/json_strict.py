@@ -47,10 +47,10 @@ def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
 
 
 def _loads(data: bytes, max_depth: int) -> Any:
-    _check_depth(data, max_depth)
-    value = _plainly(data)
+    value = _plainly(data, max_depth)
     if value is not None:
         return value
+    _check_depth(data, max_depth)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -68,7 +68,7 @@ def _loads(data: bytes, max_depth: int) -> Any:
     return value
 
 
-def _plainly(data: bytes) -> dict[str, Any] | None:
+def _plainly(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any] | None:
     """An object in exactly the bytes that are written for it: what we wrote ourselves, and fast.
 
     Two keys of one name, a lone surrogate, white space or an odd number would not come back as
@@ -80,10 +80,19 @@ def _plainly(data: bytes) -> dict[str, Any] | None:
         value = orjson.loads(data)
         if orjson.dumps(value, option=_WRITTEN) != data:
             return None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # also where it is nested so deeply that nobody may read it
         return None
-    odd = _WHOLE.search(data) or _LARGE.search(data)
-    return None if odd else value
+    bare = _bare(data)
+    odd = _WHOLE.search(bare) or _LARGE.search(bare)
+    deep = _is_deep(bare.translate(_LEVEL, _FLAT), max_depth)
+    return None if odd or deep else value
+
+
+def _bare(data: bytes) -> bytes:
+    """What stands outside the texts of a document that was parsed: little, and all that counts."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(data.split(b'"')[::2])
 
 
 def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
@@ -95,24 +104,28 @@ def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def _check_depth(data: bytes, max_depth: int) -> None:
-    if data.count(b"{") + data.count(b"[") <= max_depth:
+    levels = data.translate(_LEVEL, _QUOTED)
+    if levels.count(b"{") <= max_depth:
         return
     # Where nothing is escaped and no string has a bracket in it, quotes stand in pairs. One that
     # is left over says that a string was not what it seemed.
-    levels = data.translate(_LEVEL, _QUOTED)
     plain = b"" if b"\\" in levels else levels.replace(b'""', b"")
     if plain and b'"' not in plain:
         levels = plain
     else:
         levels = _STRING.sub(b"", data).translate(_LEVEL, _FLAT)
-    # What is left of the brackets when the innermost pairs are taken away, level by level:
-    # nothing, as a rule. The rest is for the careful walk, and for the parser.
+    # Nothing is left, as a rule. The rest is for the careful walk, and for the parser.
+    if _is_deep(levels, max_depth):
+        _walk_depth(data, max_depth)
+
+
+def _is_deep(levels: bytes, max_depth: int) -> bool:
+    """Whether brackets are left when the innermost pairs were taken away so many times."""
     for _ in range(max_depth):
         if not levels:
-            return
+            return False
         levels = levels.replace(b"{}", b"")
-    if levels:
-        _walk_depth(data, max_depth)
+    return bool(levels)
 
 
 def _walk_depth(data: bytes, max_depth: int) -> None:

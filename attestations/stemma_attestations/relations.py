@@ -77,6 +77,9 @@ BUILD_OF: Mapping[str, str] = {
 SAME_AS = "same-as"
 
 
+_SHOWN = frozenset(one for one, what in RELATIONS.items() if what is Flow.EVALUATION)
+
+
 def flow(relation: str) -> Flow:
     """What flows along `relation`. Along an unknown one everything does."""
     return RELATIONS.get(relation, Flow.EVERYTHING)
@@ -84,4 +87,4 @@ def flow(relation: str) -> Flow:
 
 def propagates(relation: str) -> bool:
     """Whether quarantine flows along `relation`: whenever anything of the input does."""
-    return flow(relation) is not Flow.EVALUATION
+    return relation not in _SHOWN

@@ -338,3 +338,17 @@ class TrustRoot:
         if both or self.has_authorised(signer_id, predicate_type, asked, signed):
             return Assurance.ATTESTED
         return Assurance.SIGNED
+
+    def anywhere(
+        self, signer_id: str | None, predicate_type: str, signed: Times = ()
+    ) -> Assurance | None:
+        """What that is worth whatever it is about, if nobody asks about a name in particular.
+
+        None where it hangs on the name that a statement is about.
+        """
+        if signer_id is None:
+            return Assurance.CLAIMED
+        patterns = self.patterns(signer_id, predicate_type, None, signed)
+        if not patterns:
+            return Assurance.SIGNED
+        return Assurance.ATTESTED if "**" in patterns else None

@@ -16,7 +16,7 @@ from stemma_attestations.trust import TrustRoot
 
 @dataclass(frozen=True)
 class Window:
-    """From `start` to `end`, both inside; None is open."""
+    """From `start` (inside) to `end` (not inside), as a `Distrusted` has it; None is open."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -26,7 +26,7 @@ class Window:
         if time is None:
             return True
         after = self.start is None or self.start <= time
-        return after and (self.end is None or time <= self.end)
+        return after and (self.end is None or time < self.end)
 
 
 @dataclass(frozen=True)

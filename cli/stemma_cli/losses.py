@@ -30,11 +30,15 @@ def show(losses: Losses, subject: str, window: Window, limit: int | None, form: 
     output.line(
         f"{output.count(losses.statements, 'statement')} by {subject}{label(window)}{undated}"
     )
-    output.line(f"{turned} verdicts turn to no, as of ledger entry {losses.entry}")
+    output.line(f"{_turning(turned)} to no, as of ledger entry {losses.entry}")
     if rises:
-        output.line(f"{rises} verdicts turn to YES: quarantines, or their ways, would be lost")
+        output.line(f"{_turning(rises)} to YES: quarantines, or their ways, would be lost")
     if len(losses.found) > len(shown):
         output.note(f"stemma: {len(losses.found) - len(shown)} more are left out (--limit {limit})")
+
+
+def _turning(number: int) -> str:
+    return f"{output.count(number, 'verdict')} turn{'s' if number == 1 else ''}"
 
 
 def _verdict(one: Loss) -> str:

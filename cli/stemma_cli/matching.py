@@ -52,6 +52,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "kind": item.version.kind,
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
+                "suspect": item.suspect,
                 "met": (str(item.version.name), item.digest) in met,
                 "path": list(item.path),
             }
@@ -74,10 +75,7 @@ def _print(seen: Preview, dry_run: bool) -> None:
     below = [i for i in seen.affected if i.blocked and (i.version.name, i.digest) not in direct]
     output.line(f"  blocked with that: {len(below)}")
     measures.some([f"    {item.version.name}  {item.version.kind}" for item in below])
-    suspect = [item for item in seen.affected if not item.blocked]
-    if suspect:
-        output.line(f"  reached only on a word that is not believed: {len(suspect)}")
-        measures.some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
+    measures.beside(seen.affected)
     if seen.silent:
         output.line(f"  models without a believed BOM, which nobody can tell of: {seen.silent}")
     if dry_run:

@@ -25,10 +25,10 @@ def show(trace: Trace, paths: Paths, form: str) -> None:
         _drawn(trace, paths, form, places=False)
 
 
-def show_deployed(trace: Trace, form: str) -> None:
+def show_deployed(trace: Trace, form: str, stage: str | None = None) -> None:
     """Print what of a trace is deployed (`lineage.whereabouts.only_deployed`), likewise."""
     if form == "tree":
-        _tree(trace, None, places=True)
+        _tree(trace, None, places=True, stage=stage)
     elif form == "table":
         _places(trace)
     else:
@@ -80,7 +80,7 @@ def _name(node: TraceNode) -> str:
     return f"{node.label}{kind}{stopped}{erased}{held}{runs}"
 
 
-def _tree(trace: Trace, paths: Paths, places: bool = False) -> None:
+def _tree(trace: Trace, paths: Paths, places: bool = False, stage: str | None = None) -> None:
     output.line(_name(trace.nodes[trace.start]))
     for one in trace.nodes[trace.start].deployed if places else ():
         output.line(f"  {reports.line(one)}")
@@ -104,20 +104,22 @@ def _tree(trace: Trace, paths: Paths, places: bool = False) -> None:
             shown.add(node.id)
             stack += _branches(trace, node.id, prefix + below)
     if places:
-        output.line(_count(trace))
+        output.line(_count(trace, stage))
         return
     count = len(trace.nodes) - 1
     way = "downstream" if trace.direction is Direction.DOWN else "upstream"
     output.line(f"{count} {way}, as of ledger entry {trace.entry}")
 
 
-def _count(trace: Trace) -> str:
+def _count(trace: Trace, stage: str | None) -> str:
     found = [one for node in trace.nodes.values() for one in node.deployed]
     counts, others = [one for one in found if one.believed], [1 for o in found if not o.believed]
     hosts, names = {one.spot.host for one in counts}, {one.node for one in counts}
     doubt = f" ({len(others)} more records are not believed)" if others else ""
     where = reports.hosts(len(hosts))
-    return f"{len(names)} deployed, on {where}{doubt}, as of ledger entry {trace.entry}"
+    staged = sum(bool(node.stages) for node in trace.nodes.values())
+    at = f"{staged} at {stage}, " if stage is not None else ""
+    return f"{at}{len(names)} deployed, on {where}{doubt}, as of ledger entry {trace.entry}"
 
 
 def _ways(trace: Trace) -> dict[int, list[str]]:

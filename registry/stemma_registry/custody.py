@@ -63,12 +63,14 @@ class Target:
 class Affected:
     """A name that the quarantine would reach. `path` explains how, a line a hop.
 
-    `blocked` is false where it is reached only on a word that is not believed.
+    Where it is not `blocked`, it is `suspect` if a word that is not believed leads there; else
+    it was only looked at by what is stopped (`evaluated-on`), and nothing of that is in it.
     """
 
     version: VersionRow
     digest: Digest
     blocked: bool
+    suspect: bool
     path: tuple[str, ...]
 
 
@@ -326,8 +328,8 @@ def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
             blocked = bool(stops)
             if not blocked:
                 stops, _ = status.reach(view, state, quarantines, pessimistic=True)
-            path = stops[0].path if stops else ()
-            affected[key] = Affected(version, digests[node], blocked, path)
+            path, suspect = stops[0].path if stops else (), bool(stops) and not blocked
+            affected[key] = Affected(version, digests[node], blocked, suspect, path)
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 

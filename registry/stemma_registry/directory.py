@@ -131,14 +131,14 @@ def manifest_of(root: Path, observed: Observed) -> Manifest:
 
 def identify(path: Path) -> Digest:
     """The digest of a file's bytes, or of a directory's manifest. Raises NotFound, BadTree."""
-    if path.is_dir():
-        return manifest_of(path, observe(scan(path))).digest
     try:
+        if path.is_dir():
+            return manifest_of(path, observe(scan(path))).digest
         with path.open("rb") as source:
             return Digest("sha256", hashlib.file_digest(source, "sha256").hexdigest())
-    except FileNotFoundError as error:
-        raise NotFound(f"{path} is neither a reference nor a file") from error
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise NotFound(f"{path!s:.80} is neither a reference nor a file") from error
         raise Unavailable(f"cannot read {path}: {error.strerror}") from error
 
 

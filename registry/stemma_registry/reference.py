@@ -153,7 +153,7 @@ def _best(snapshot: Snapshot, names: Sequence[Called]) -> Called:
     return min(names, key=rank)
 
 
-def best_version(snapshot: Snapshot, rows: list[VersionRow]) -> VersionRow | None:
+def best_version(snapshot: Snapshot, rows: Sequence[VersionRow]) -> VersionRow | None:
     """The binding to show first: believed before signed before claimed, oldest first."""
     if len(rows) == 1:
         return rows[0]

@@ -298,6 +298,19 @@ def test_assurance(
     assert root.assurance(key_id, STATUS, said_about, asked_about) is not Assurance.ATTESTED
 
 
+def test_what_is_said_is_worth_that_anywhere_or_hangs_on_the_name() -> None:
+    root = trust_root(
+        signer(key("a"), predicates=[PROVENANCE]),
+        signer(key("b"), "dev", predicates=[PROVENANCE], names=["acme/*"]),
+    )
+    for who, kind in itertools.product([None, A.id, B.id, "0" * 64], [PROVENANCE, STATUS]):
+        worth = {root.assurance(who, kind, name, None) for name in NAMES}
+        anywhere = root.anywhere(who, kind)
+        assert worth == {anywhere} if anywhere else len(worth) > 1
+    assert root.anywhere(A.id, PROVENANCE) is Assurance.ATTESTED
+    assert root.anywhere(B.id, PROVENANCE) is None
+
+
 def test_assurance_outlives_the_key() -> None:
     root = trust_root(signer(key("a"), valid_until="2020-01-01T00:00:00Z"))
     assert not root.authorises(A.id, STATUS, "acme/m", NOW)

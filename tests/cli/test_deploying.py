@@ -112,6 +112,8 @@ def says_where(model: Run, form: str) -> None:
     assert "gpu-1" in model(*asked, "--deployed").out
     assert "gpu-1" in model(*asked, "--stage", "prod").out
     assert "gpu-1" not in model(*asked, "--stage", "dev").out
+    if form == "tree":
+        assert "0 at prod, 1 deployed, on 1 host" in model(*asked, "--stage", "prod").out
     plain = model(*asked).out.replace("DEPLOYED ON 1 HOST", "deployed on 1 host")
     whole = form in ("json", "jsonl", "csv", "html", "cyclonedx")
     assert ("gpu-1" if whole else "deployed on 1 host") in plain

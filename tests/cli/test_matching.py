@@ -121,3 +121,36 @@ def test_records_are_traced_with_filters_and_stopped(rows: Run) -> None:
     later = rows("quarantine", "record:bad.jsonl", *WHY, "--dry-run")
     assert later.code == 0
     assert "no dataset is known to have such a record today; what is pushed later" in later.err
+
+
+def test_what_was_only_evaluated_is_told_apart_in_a_preview(filled: Run, tmp_path: Path) -> None:
+    judge = tmp_path / "judge"
+    judge.mkdir()
+    (judge / "m").write_text("judge")
+    pushed = ("push", str(judge), "models/judge:1", "--kind", "model")
+    assert filled(*pushed, "--input", "evaluated-on=data/raw:1").code == 0
+    dry = filled("quarantine", "data/raw:1", *WHY, "--dry-run").out
+    assert "only evaluated on it, and not stopped: 1\n    models/judge:1  model\n" in dry
+    assert "not believed" not in dry
+    document = filled("--json", "quarantine", "data/raw:1", *WHY, "--dry-run").json
+    said = {one["name"]: (one["blocked"], one["suspect"]) for one in document["affected"]}
+    assert said["models/judge:1"] == (False, False)
+    assert said["models/m:1"] == (True, False)
+    stranger = str(tmp_path / "stranger.pem")
+    assert filled("key", "new", "--out", stranger).code == 0
+    signed = ("--sign", f"key:{stranger}")
+    strangers = filled("quarantine", "data/raw:1", *WHY, "--dry-run", *signed).out
+    assert "reached only on a word that is not believed: " in strangers
+    assert "only evaluated on it, and not stopped: 1\n" in strangers
+
+
+def test_a_slip_in_a_question_is_not_an_empty_answer(filled: Run) -> None:
+    slip = filled("trace", "data/raw:1", "--relation", "trainedon")
+    assert slip.code == 0
+    assert "'trainedon' is none that Stemma writes; is trained-on meant?" in slip.err
+    assert "warning" not in filled("trace", "data/raw:1", "--relation", "trained-on").err
+    for text in ("", "a" * 5000):
+        lost = filled("trace", text)
+        assert lost.code == 3
+        assert "is neither a reference nor a file" in lost.err
+        assert len(lost.err) < 150

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from stemma_attestations.digest import Digest
@@ -14,7 +13,8 @@ from stemma_attestations.times import Dated
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage.deployments import Deployed, State
-from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode, Word
+from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode
+from stemma_registry.lineage.words import Word
 
 TIME = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 # Each ends or begins something in at least one of the formats.
@@ -96,7 +96,7 @@ def heavy(size: int, seed: int = 7, direction: Direction = Direction.DOWN) -> Tr
         edges += [_edge(chance, p, number, nodes[p].kind, kind) for p in sorted(parents)]
     _mark(nodes, chance)
     if direction is Direction.UP:
-        edges = [replace(edge, input=edge.output, output=edge.input) for edge in edges]
+        edges = [edge._replace(input=edge.output, output=edge.input) for edge in edges]
     return Trace(1, direction, nodes, tuple(edges), 4711)
 
 
@@ -114,16 +114,16 @@ def _edge(
 
 
 def _mark(nodes: dict[int, TraceNode], chance: random.Random) -> None:
-    nodes[1] = replace(nodes[1], quarantined=True)
+    nodes[1] = nodes[1]._replace(quarantined=True)
     models = [number for number, one in nodes.items() if one.kind in ("model", "adapter")]
     for number in chance.sample(models, max(1, len(models) // 25)):
         stage = chance.choice(("prod", "canary", None))
         hosts = [
             deployed(nodes[number], f"gpu-{number}-{i}", stage) for i in range(chance.randint(1, 9))
         ]
-        nodes[number] = replace(nodes[number], deployed=tuple(hosts))
+        nodes[number] = nodes[number]._replace(deployed=tuple(hosts))
     for number in chance.sample(models, max(1, len(models) // 60)):
-        nodes[number] = replace(nodes[number], quarantined=True)
+        nodes[number] = nodes[number]._replace(quarantined=True)
 
 
 def hostile() -> Trace:
@@ -131,8 +131,8 @@ def hostile() -> Trace:
     nodes = {1: node(1, HOSTILE[0], "dataset", 0)}
     edges = []
     for number, text in enumerate(HOSTILE, 2):
-        one = replace(node(number, text, text, 1), erased=(text,), quarantined=number == 3)
-        nodes[number] = replace(one, deployed=(deployed(one, text, text, number % 2 == 0),))
+        one = node(number, text, text, 1)._replace(erased=(text,), quarantined=number == 3)
+        nodes[number] = one._replace(deployed=(deployed(one, text, text, number % 2 == 0),))
         said = word(Assurance.SIGNED, text, number, f"{text}:1")
         edges += [
             TraceEdge(1, number, text, (said,)),

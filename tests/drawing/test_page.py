@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,18 @@ def test_two_thousand_nodes_stay_readable(show: Open) -> None:
     assert took < 3_000, "a click is answered at once"
     seen.look(1440, 900, dark=True)
     assert seen.picture().startswith(b"\x89PNG")
+
+
+def test_what_is_promoted_is_found_by_its_stage(show: Open) -> None:
+    trace = heavy(40)
+    last = max(trace.nodes)
+    nodes = {**trace.nodes, last: trace.nodes[last]._replace(stages=("models/a#canary",))}
+    seen = show(replace(trace, nodes=nodes))
+    seen.run(
+        "(() => { const state = [...document.querySelectorAll('select')].find((one) =>"
+        " [...one.options].some((option) => option.value === 'stage:canary'));"
+        " state.value = 'stage:canary';"
+        " state.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    seen.settle()
+    assert heading(seen).startswith("1 ")

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -189,3 +190,16 @@ def test_json_in_a_cell_is_what_it_says() -> None:
     expected = read("x.jsonl", json.dumps({"v": nested}).encode())
     assert expected == [b'1:v26:{"a":["1",null,{"y":"2"}]}']
     assert read("x.jsonl", f'{{"v": {cell}}}'.encode()) == expected
+
+
+@given(st.lists(st.none() | st.floats(), max_size=8), st.sampled_from(["f", "e"]))
+def test_a_narrow_float_is_its_shortest_decimal_of_a_single(
+    items: list[float | None], width: str
+) -> None:
+    kind = pa.float32() if width == "f" else pa.float16()
+    narrow = np.array([math.nan if item is None else item for item in items])
+    with np.errstate(over="ignore"):
+        narrow = narrow.astype(width)
+    said = columns.texts(pa.array(narrow, kind, from_pandas=True)).to_pylist()
+    singles = narrow.astype(np.float32)
+    assert said == [canonical.floating(np.format_float_scientific(x, unique=True)) for x in singles]

@@ -7,10 +7,18 @@ from pathlib import Path
 import pytest
 
 from stemma_attestations.digest import Digest
-from stemma_registry.catalogue import ahead, bulk, query
+from stemma_attestations.marks import Mark
+from stemma_attestations.predicates import lineage
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.trust import Assurance
+from stemma_registry.catalogue import ahead, bulk, evidence, naming, query
+from stemma_registry.catalogue.rows import Fact
+from stemma_registry.lineage import words
 from stemma_registry.lineage.paths import between
+from stemma_registry.lineage.status import edge_worth, signer_label
 from stemma_registry.lineage.trace import Direction, trace
-from tests.registry.test_scale import digest, history, say
+from stemma_registry.lineage.words import Word
+from tests.registry.test_scale import digest, history, say, tell
 from tests.world import World
 
 
@@ -48,12 +56,85 @@ def test_what_is_foreseen_is_what_is_met(tmp_path: Path) -> None:
     world.push("acme/made:1", {"c": b"c"}, f"trained-on={Digest.of(b'b')}")
     with world.view() as view:
         node = {i: query.node_id(view.connection, digest(i)) or 0 for i in range(5)}
-        down = ahead.around(view.connection, {node[0]}, down=True)
+        made = query.node_id(view.connection, Digest.of(b"c")) or 0
+        assert ahead.around(view.connection, {made}, down=True)[1:] == (True, False)
+        assert ahead.around(view.connection, {node[0]}, down=True)[1:] == (False, True)
+        assert ahead.around(view.connection, {node[4]}, down=True)[1:] == (False, False)
+        down = ahead.around(view.connection, {node[0]}, down=True).nodes
         met = trace(view, node[0], Direction.DOWN).nodes.keys()
         assert down < met
         assert met - down == {node[3]}
-        assert ahead.around(view.connection, {node[4]}, down=False) == {node[4], node[3]}
-        assert ahead.around(view.connection, {node[2]}, down=False, end=node[1]) == {
+        assert ahead.around(view.connection, {node[4]}, down=False).nodes == {node[4], node[3]}
+        assert ahead.around(view.connection, {node[2]}, down=False, end=node[1]).nodes == {
             node[1],
             node[2],
         }
+
+
+def test_evidence_is_what_each_edge_says(on_either: World) -> None:
+    """Though what several edges have in common is looked at once."""
+    world = on_either
+    history(world, 5)
+    # One statement that calls one output two names, and says two edges of it.
+    subjects = [ResourceDescriptor(f"n{i}/two:1", digests=(digest(1),)) for i in (1, 2)]
+    edges = [
+        {
+            "output": {"digest": {"sha256": digest(1).value}},
+            "relation": "merged-from",
+            "input": {"digest": {"sha256": digest(source).value}},
+            "annotations": {"stemma.mark": "cartesian"},
+        }
+        for source in (2, 3)
+    ]
+    tell(world, Statement.build(subjects, lineage.TYPE, {"edges": edges}), "some")
+    with world.registry.catalogue.database.engine().begin() as writing:
+        dated = "UPDATE statement SET root = :root, signed = id WHERE id > 3 AND id < 7"
+        bulk.run(writing, dated, root=b"1" * 32)
+    with world.view() as view:
+        connection = view.connection
+        nodes = [i for (i,) in bulk.ask(connection, "SELECT id FROM node ORDER BY id")]
+        for down, ask in ((True, query.edges_from), (False, query.edges_into)):
+            said: dict[evidence.Ends, list[tuple[Fact, Mark]]] = {}
+            spoken: dict[evidence.Ends, set[Word]] = {}
+            for row in ask(connection, nodes):
+                ends = row.input_id, row.output_id, row.relation
+                said.setdefault(ends, []).append((row.fact, row.mark))
+                signer = signer_label(view, row.fact.signer)
+                word = Word(edge_worth(view, row, None), signer, row.fact, row.mark)
+                spoken.setdefault(ends, set()).add(word)
+            made = dict(evidence.edges(connection, nodes, lambda *both: both, down=down))
+            # A server gives the names of one output in whatever order.
+            assert {ends: set(some) for ends, some in made.items()} == {
+                ends: set(some) for ends, some in said.items()
+            }
+            assert any(fact.signed for every in said.values() for fact, _ in every)
+            twice = [some for some in made.values() if len({fact.n for fact, _ in some}) == 1]
+            named = [[fact.name for fact, _ in some] for some in twice if len(some) > 1]
+            assert named == [["n1/two", "n2/two"]] * 2
+            found = dict(words.of_edges(view, nodes, down=down))
+            assert found.keys() == spoken.keys()
+            assert all(set(some) <= spoken[ends] for ends, some in found.items())
+            ordered = [[(w.assurance, w.mark, w.fact.n) for w in some] for some in found.values()]
+            assert ordered == [sorted(one, key=_rank) for one in ordered]
+
+
+def test_the_name_of_what_has_one_is_what_the_statement_says(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for ref, text in (("a/one:1", b"1"), ("a/two:1", b"2"), ("b/two:1", b"2"), ("a/two:2", b"2")):
+        world.push(ref, {"f": text})
+    with world.view() as view:
+        nodes = [i for (i,) in bulk.ask(view.connection, "SELECT id FROM node")]
+        named, several = naming.names_of(view.connection, nodes)
+        versions = query.versions_of(view.connection, nodes)
+    assert named.keys() | several.keys() == versions.keys()
+    assert [name for name, _ in named.values()] == ["a/one:1"]
+    for node, (name, kind) in named.items():
+        assert [(str(row.name), row.kind) for row in versions[node]] == [(name, kind)]
+    ((node, rows),) = several.items()
+    assert rows == versions[node]
+    assert [str(row.name) for row in rows] == ["a/two:1", "b/two:1", "a/two:2"]
+
+
+def _rank(word: tuple[Assurance, Mark, int]) -> tuple[int, int, int]:
+    assurance, mark, n = word
+    return list(Assurance).index(assurance), list(Mark).index(mark), n

@@ -336,7 +336,7 @@ def trace_without(found: object) -> object:
     """The same trace, deployed nowhere."""
     from dataclasses import replace
 
-    nodes = {n: replace(node, deployed=()) for n, node in found.nodes.items()}  # type: ignore[attr-defined]
+    nodes = {n: node._replace(deployed=()) for n, node in found.nodes.items()}  # type: ignore[attr-defined]
     return replace(found, nodes=nodes)  # type: ignore[type-var]
 
 

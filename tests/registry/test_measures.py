@@ -297,12 +297,16 @@ def test_two_principals_release_where_the_trust_root_says_so(family: World) -> N
     assert family.code("models/m:1") == 11
     assert family.release("data/base:1").waits == 1
     assert family.code("models/m:1") == 11
-    with pytest.raises(NotFound):
-        family.release(digest)  # he has released it already
+    with pytest.raises(NotFound, match="somebody else has to"):
+        family.release(digest)
     assert family.release(digest, by="ann").waits == 0
     assert codes(family) == [0, 0, 0, 0]
+    with pytest.raises(NotFound, match="released already"):
+        family.release(digest)
     rule = distrusted(family, "ci", by="owner")
     assert family.release(rule).waits == 1
+    with pytest.raises(NotFound, match="somebody else has to"):
+        family.release(rule)
     assert codes(family) == [11, 13, 11, 0]
     assert family.release(rule, by="ann").waits == 0
     assert codes(family) == [0, 0, 0, 0]

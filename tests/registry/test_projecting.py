@@ -6,9 +6,9 @@ import gc
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from stemma_registry.catalogue import bulk, catalogue, nodes, tables
+from stemma_registry.catalogue import bulk, catalogue, nodes, standing, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
 from stemma_registry.catalogue.held import NO_ROOTS
@@ -45,6 +45,13 @@ def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(
         fresh.close()
 
 
+def mark(connection: Connection) -> standing.Mark:
+    """Where a catalogue stands that has something in it."""
+    found = standing.read(connection)
+    assert found is not None
+    return found.mark
+
+
 def test_nodes_of_another_projector_are_found(world: World) -> None:
     """What a transaction remembers is forgotten when somebody else was there in between."""
     say(world, [(0, 1, "trained-on")])
@@ -52,11 +59,11 @@ def test_nodes_of_another_projector_are_found(world: World) -> None:
     kept: list[Nodes] = []
     for number in (2, 3):
         with world.registry.catalogue.writing() as connection:
-            known = Nodes.still(kept[0] if kept else None, connection)
+            known = Nodes.still(kept[0] if kept else None, connection, mark(connection))
             assert not kept or known is not kept[0]
             ids = known.of([digest(0), digest(1), digest(number)])
             assert len(set(ids)) == 3
-            known.leave()
+            known.leave(mark(connection))
             kept[:] = [known]
         say(world, [(number, 10 + number, "trained-on"), (0, 20 + number, "trained-on")])
         world.registry.catalogue.catch_up()
@@ -69,34 +76,34 @@ def test_nodes_are_kept_where_nobody_was_in_between(world: World) -> None:
     say(world, [(0, 1, "trained-on")])
     world.registry.catalogue.catch_up()
     with world.registry.catalogue.writing() as connection:
-        first = Nodes.still(None, connection)
+        first = Nodes.still(None, connection, mark(connection))
         first.of([digest(0)])
-        first.leave()
+        first.leave(mark(connection))
     with world.registry.catalogue.writing() as connection:
-        assert Nodes.still(first, connection) is first
+        assert Nodes.still(first, connection, mark(connection)) is first
 
 
 def test_an_empty_catalogue_is_not_asked_for_nodes(world: World) -> None:
     with world.registry.catalogue.writing() as connection:
-        known = Nodes.still(None, connection)
+        known = Nodes.still(None, connection, None)
         assert known.every
         assert len(set(known.of([digest(0), digest(1), digest(0)]))) == 2
-        assert not Nodes.still(None, connection).every
-        assert Nodes.still(None, connection).of([digest(1)]) == known.of([digest(1)])
+        assert not Nodes.still(None, connection, None).every
+        assert Nodes.still(None, connection, None).of([digest(1)]) == known.of([digest(1)])
 
 
 def test_a_catalogue_keeps_its_mark_while_it_grows(world: World) -> None:
-    def mark() -> object:
+    def made() -> object:
         with world.registry.catalogue.reading() as connection:
             return bulk.ask(connection, "SELECT made FROM state")
 
     world.registry.catalogue.catch_up()
-    before = mark()
+    before = made()
     say(world, [(0, 1, "trained-on")])
     world.registry.catalogue.catch_up()
-    assert mark() == before
+    assert made() == before
     world.rebuild()
-    assert mark() != before
+    assert made() != before
 
 
 def test_the_collector_is_as_it_was() -> None:

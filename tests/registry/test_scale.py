@@ -20,7 +20,7 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import bulk, halts, past, query, tables
+from stemma_registry.catalogue import bulk, climb, halts, past, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import Difference, differences
 from stemma_registry.config import LIMITS
@@ -120,6 +120,11 @@ def test_the_check_says_what_the_walk_says(
     history(world, seed)
     with world.view() as view:
         fast = {node: standing.view(view, node, None) for node in _nodes(view)}
+        with monkeypatch.context() as small:  # as if there were much above, and many levels of it
+            small.setattr(standing, "NEAR", 2)
+            small.setattr(climb, "_DEEP", 1)
+            small.setattr(climb, "AT_ONCE", 3)
+            assert fast == {node: standing.view(view, node, None) for node in _nodes(view)}
         monkeypatch.setattr(halts, "any_above", lambda *_: True)
         monkeypatch.setattr(Between, "of", lambda connection, *_: Between(connection))
         slow = {node: standing.view(view, node, None) for node in _nodes(view)}
@@ -331,8 +336,9 @@ def test_rows_in_bulk_are_what_single_rows_are(world: World) -> None:
         {"blob": f"{i:064x}", "state": "gone", "n": i, "time": "2026", "gone": None if i % 2 else i}
         for i in range(3 * bulk.COPY_FROM)
     ]
+    columns, values = tuple(rows[0]), [tuple(row.values()) for row in rows]
     with world.registry.catalogue.writing() as connection:
-        bulk.insert(connection, tables.collection, rows)
+        bulk.write(connection, tables.collection, columns, values)
     with world.registry.catalogue.reading() as connection:
         found = connection.execute(tables.collection.select().order_by(text("n"))).mappings().all()
     assert [dict(row) for row in found] == rows

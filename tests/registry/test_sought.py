@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -171,9 +171,11 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The nodes for which the slower walk is taken from now on."""
     asked, shape = list[int](), climb.shape
 
-    def shaped(connection: Connection, node: int, limit: int) -> climb.Shape | None:
+    def shaped(
+        connection: Connection, node: int, limit: int, deep: Callable[[], bool]
+    ) -> set[int] | None:
         asked.append(node)
-        return shape(connection, node, limit)
+        return shape(connection, node, limit, deep)
 
     monkeypatch.setattr(climb, "shape", shaped)
     return asked

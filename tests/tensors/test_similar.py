@@ -232,3 +232,14 @@ def _only(store: Store, text: str) -> Callable[..., Digest]:
         return original(source, *arguments)
 
     return receive
+
+
+def test_tensors_that_cannot_be_read_are_not_nothing_in_common(world: World) -> None:
+    world.push("models/cut:1", {"m.safetensors": one_file(BASE)["model.safetensors"][:-1]})
+    world.push("models/pickled:1", {"m.pt": b"pickle"})
+    for name, why in (("models/cut:1", "m.safetensors: "), ("models/pickled:1", "no file of it")):
+        asked = ask(world, name)
+        assert (asked.tensors, asked.matches, asked.assurance) == (0, (), None)
+        assert asked.notes[0].startswith(why)
+    world.push("models/base:1", one_file(BASE), kind="model")
+    assert ask(world, "models/base:1").notes == ()

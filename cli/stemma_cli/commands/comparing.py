@@ -44,15 +44,22 @@ def similar(session: Session, ref: str, limit: int, trust: str | None) -> None:
                 "size": found.size,
                 "similar": [_json(match) for match in found.matches],
                 "more": found.more,
+                "warnings": list(found.notes),
             }
         )
         return
+    for note in found.notes:
+        output.note(f"warning: {note}")
     where = f"{found.assurance} table" if found.assurance else "no table, its bytes were read"
-    output.line(
-        f"{found.found.label}  {found.tensors} tensors, {output.size(found.size)} ({where})"
-    )
+    tensors = output.count(found.tensors, "tensor")
+    output.line(f"{found.found.label}  {tensors}, {output.size(found.size)} ({where})")
     if not found.matches:
-        output.line("nothing shares a tensor with it")
+        unknown = not found.tensors and found.notes
+        output.line(
+            "its tensors are not known: nothing can be compared"
+            if unknown
+            else "nothing shares a tensor with it"
+        )
         return
     output.table(
         ["MINE", "THEIRS", "BYTES", "DECLARED", "NAME:VERSION"],

@@ -133,6 +133,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "kind": item.version.kind,
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
+                "suspect": item.suspect,
                 "path": list(item.path),
             }
             for item in seen.affected
@@ -165,15 +166,11 @@ def _print(seen: Preview, found: Found | None, dry_run: bool) -> None:
             [f"    {s.path}  in {s.others} more, such as {s.example}" for s in seen.shared]
         )
     blocked = [item for item in seen.affected if item.blocked]
-    suspect = [item for item in seen.affected if not item.blocked]
     output.line(f"  blocked: {len(blocked)}")
     measures.some([f"    {item.version.name}  {item.version.kind}" for item in blocked])
     if dry_run:
         measures.count_lines(seen.counts)
-    if suspect:
-        output.line(f"  reached only on a word that is not believed: {len(suspect)}")
-        measures.some([f"    {item.version.name}  {item.version.kind}" for item in suspect])
-
+    measures.beside(seen.affected)
     runs, others = seen.deployed.believed, [o for o in seen.deployed.found if not o.believed]
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import output, reports
+from stemma_cli import durations, output, reports
 from stemma_cli.commands import feeding
 from stemma_cli.commands.letting import end_of
 from stemma_cli.session import Session, pass_session
@@ -16,11 +15,11 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.digest import Digest
+    from stemma_registry.custody import Affected
     from stemma_registry.measures.distrust import Preview
     from stemma_registry.measures.effects import Counts
 
 SHOWN = 20
-OPEN = "-"
 
 
 @click.command()
@@ -54,10 +53,10 @@ def distrust(
     """
     from stemma_registry.measures import distrust as measure
 
+    window = durations.window(between)
     signer = session.signer(sign)
-    since, until = (_time(text) for text in between or (OPEN, OPEN))
     with session.view() as (registry, view):
-        of = measure.whom(view, who, issuer, since, until, names or ("**",))
+        of = measure.whom(view, who, issuer, window.start, window.end, names or ("**",))
         seen = measure.preview(view, of, signer)
     trust = session.trust()
 
@@ -202,18 +201,16 @@ def count_lines(counts: Counts) -> None:
             output.line(f"    by {what}: {listed}")
 
 
-def _time(text: str) -> datetime | None:
-    from stemma_attestations.errors import Malformed
-    from stemma_attestations.times import parse_time
-
-    if text == OPEN:
-        return None
-    try:
-        return parse_time(f"{text}T00:00:00Z" if len(text) == len("2027-01-31") else text)
-    except Malformed as error:
-        raise click.UsageError(
-            f"--between {text!r:.40} is no time (2027-01-31, 2027-01-31T12:00:00Z, -)"
-        ) from error
+def beside(affected: Iterable[Affected]) -> None:
+    """What is reached and is not stopped, and why it is not."""
+    rest = [item for item in affected if not item.blocked]
+    for why, found in (
+        ("reached only on a word that is not believed", [i for i in rest if i.suspect]),
+        ("only evaluated on it, and not stopped", [i for i in rest if not i.suspect]),
+    ):
+        if found:
+            output.line(f"  {why}: {len(found)}")
+            some([f"    {item.version.name}  {item.version.kind}" for item in found])
 
 
 def _document(seen: Preview) -> dict[str, Any]:
@@ -225,6 +222,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "kind": item.version.kind,
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
+                "suspect": item.suspect,
                 "lost_support": (str(item.version.name), item.digest) in lost,
                 "path": list(item.path),
             }
@@ -250,6 +248,7 @@ def _print(seen: Preview, dry_run: bool) -> None:
     some([f"    {item.version.name}  {item.version.kind}" for item in below])
     if dry_run:
         count_lines(seen.counts)
+    beside(seen.affected)
     runs = seen.deployed.believed
     if runs:
         output.line(f"  deployed now: {len(runs)}, on {reports.hosts(len(seen.deployed.hosts))}")

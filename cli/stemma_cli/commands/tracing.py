@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import exits, output, record_trace
+from stemma_cli import durations, exits, output, record_trace
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
 TENSOR = "tensor:"
+# What edges are called that no build makes: what follows from bytes, and what starts lead to.
+_OF_EDGES = ("same-as", "contains", "in-range", "packaged-with", "signed-by", "at-stage")
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,8 @@ class Asked:
 
     @property
     def window(self) -> Window:
-        """The window of time of `--between`. Raises BadMoment."""
-        from stemma_attestations.times import parse_time
-        from stemma_attestations.windows import Window
-
-        if self.between is None:
-            return Window()
-        first, last = (parse_time(text) for text in self.between)
-        if last < first:
-            raise click.UsageError("--between takes the earlier time first")
-        return Window(first, last)
+        """The window of time of `--between`. Raises UsageError."""
+        return durations.window(self.between)
 
     def placed(self, view: Snapshot, found: Trace) -> Trace:
         """With where it runs, and what is at the stage that is asked about."""
@@ -157,7 +151,7 @@ _NOTHING = Asked(
 @click.option("--assurance", type=click.Choice(ASSURANCES), help="Only edges worth that, or more.")
 @click.option("--deployed", is_flag=True, help="Only what runs somewhere, and the ways there.")
 @click.option("--stage", metavar="STAGE", help="Only what is at that stage, or runs at it.")
-@click.option("--between", nargs=2, metavar="T1 T2", help="What signer:... signed in between.")
+@click.option("--between", nargs=2, metavar="FROM UNTIL", help="What signer:... signed then.")
 @click.option("--only-support", is_flag=True, help="What only that signer's word holds up.")
 @click.option("--coverage", is_flag=True, help="With --up: how much of it is vouched for.")
 @click.option("--limit", type=click.IntRange(min=1), help="The nearest so many.")
@@ -202,6 +196,7 @@ def trace(
 
     asked = Asked(**options)
     asked.check()
+    _unknown(asked.relations)
     if subject.startswith((record_trace.PREFIX, TENSOR)):
         asked.check_downward(subject)
     if subject.startswith(record_trace.PREFIX):
@@ -225,9 +220,11 @@ def trace(
             _coverage(registry, view, subject, form)
             return
         found, paths = _found(registry, view, subject, asked)
+        if form == "html" and asked.stage is None:  # the page can be asked for each
+            found = whereabouts.with_stages(found, view)
         _outside(view, subject, asked)
     if asked.deployed or asked.stage is not None:
-        trace_formats.show_deployed(whereabouts.only_deployed(found), form)
+        trace_formats.show_deployed(whereabouts.only_deployed(found), form, asked.stage)
     else:
         trace_formats.show(found, paths, form)
     _notes(found, paths, subject, asked)
@@ -298,6 +295,19 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
                 f"stemma: {output.count(left.count, 'commit')} that the registry knows, and "
                 f"{left.repository} has not: what was built from those is not considered"
             )
+
+
+def _unknown(relations: Iterable[str]) -> None:
+    """Others may say what Stemma never says: so a word that may be misspelt is only warned of."""
+    from difflib import get_close_matches
+
+    from stemma_attestations.relations import RELATIONS
+
+    for word in relations:
+        if word not in RELATIONS and word not in _OF_EDGES:
+            near = get_close_matches(word, RELATIONS, 1)
+            meant = f"; is {near[0]} meant?" if near else ""
+            output.note(f"warning: --relation {word!r:.40} is none that Stemma writes{meant}")
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, insert, select
 
@@ -203,9 +203,25 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
 
 
-def has_waivers(connection: Connection) -> bool:
-    """Whether anybody signed one."""
-    return bool(bulk.ask(connection, "SELECT 1 FROM waiver LIMIT 1"))
+class Present(NamedTuple):
+    """Whether anybody signed a waiver, a criterion, or a quarantine of some nodes."""
+
+    waivers: bool
+    criteria: bool
+    halts: bool
+
+
+_PRESENT = (
+    "SELECT EXISTS (SELECT 1 FROM waiver), EXISTS (SELECT 1 FROM criterion), "
+    "EXISTS (SELECT 1 FROM halt WHERE node_id {})"
+)
+
+
+def present(connection: Connection, nodes: Iterable[int]) -> Present:
+    """What there is that may mark one of these nodes, itself or by a file of it."""
+    asked = _PRESENT.format(bulk.AMONG[connection.dialect.name])
+    ((*found,),) = bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes)))
+    return Present(*map(bool, found))
 
 
 def _waivers() -> Select[Any]:

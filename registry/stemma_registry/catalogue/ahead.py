@@ -9,7 +9,7 @@ the walk is there, and those of one that was foreseen in vain are never looked a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,10 +22,11 @@ Row = TypeVar("Row")
 
 # What is only shown leads no further.
 _IDLE = ", ".join(f"'{CODES[one]}'" for one in RELATIONS if not propagates(one))
-_HOLDERS = ("m.artifact_id, 0", "manifest_entry m", "m.blob_id = met.id AND met.part = 0")
+_HOLDERS = ("m.artifact_id, 2", "manifest_entry m", "m.blob_id = met.id AND met.part <> 1")
 _FILES = ("manifest_entry m", "m.artifact_id = met.id AND EXISTS (SELECT 1 FROM edge x WHERE {})")
-# The steps of a walk: what it comes to (and whether that is a file, reached as one of an
-# artifact, which says nothing of others that hold it), from which rows.
+# The steps of a walk: what it comes to (and whether that is a file (1), reached as one of an
+# artifact, which says nothing of others that hold it, or holds what it came from (2)), from
+# which rows.
 _STEPS = {
     True: (  # down: what came from a node, what holds it, its files that something came from
         ("e.output_id, 0", "edge e", f"e.input_id = met.id AND e.relation NOT IN ({_IDLE})"),
@@ -40,13 +41,16 @@ _STEPS = {
 }
 
 
+_MET = "SELECT id, part FROM met LIMIT :most"
+
+
 def _sqlite(steps: Iterable[tuple[str, str, str]]) -> str:
     arms = "".join(
         f" UNION SELECT {to} FROM met CROSS JOIN {rows} ON met.id <> :end AND {which}"  # noqa: S608
         for to, rows, which in steps
     )
     first = "SELECT value, 0 FROM json_each(:listed)"
-    return f"WITH RECURSIVE met(id, part) AS ({first}{arms}) SELECT id FROM met LIMIT :most"  # noqa: S608
+    return f"WITH RECURSIVE met(id, part) AS ({first}{arms}) {_MET}"
 
 
 def _postgresql(steps: Iterable[tuple[str, str, str]]) -> str:
@@ -57,7 +61,7 @@ def _postgresql(steps: Iterable[tuple[str, str, str]]) -> str:
     first = "SELECT one, 0 FROM unnest(CAST(:listed AS bigint[])) AS one"
     # It takes one recursive part, and no more.
     more = f"SELECT far.id, far.part FROM met CROSS JOIN LATERAL ({arms}) AS far(id, part)"  # noqa: S608
-    return f"WITH RECURSIVE met(id, part) AS ({first} UNION {more}) SELECT id FROM met LIMIT :most"  # noqa: S608
+    return f"WITH RECURSIVE met(id, part) AS ({first} UNION {more}) {_MET}"
 
 
 _QUERIES = {
@@ -67,39 +71,56 @@ _QUERIES = {
 }
 
 
-def around(
-    connection: Connection, start: Collection[int], *, down: bool, end: int = 0
-) -> frozenset[int]:
+class Near(NamedTuple):
+    """The nodes that a walk may come to; whether any of them may be held, or be reached as a file.
+
+    Not beyond an `end`, where there is one.
+    """
+
+    nodes: frozenset[int] = frozenset()
+    held: bool = True
+    inside: bool = True
+
+
+def around(connection: Connection, start: Collection[int], *, down: bool, end: int = 0) -> Near:
     """The nodes that a walk may come to, at most `NODES`: not beyond `end`.
 
     None where it starts from none, or from so many that one step of it is worth its question.
     """
     if not 0 < len(start) <= NODES:
-        return frozenset()
+        return Near()
     asked = _QUERIES[connection.dialect.name, down]
     listed = bulk.listed(connection, sorted(start))
     rows = bulk.ask(connection, asked, listed=listed, end=end, most=NODES)
-    return frozenset(node for (node,) in rows)
+    nodes, how = map(frozenset[int], zip(*rows, strict=True))
+    cut = len(rows) == NODES
+    return Near(nodes, cut or 2 in how, cut or 1 in how)
 
 
 class Ahead(Generic[Row]):
-    """Rows by the nodes that they are asked of, fetched at once for those that are foreseen."""
+    """Rows by the nodes that they are asked of, fetched at once for those that are foreseen.
+
+    Not where it is known that these have `none`.
+    """
 
     def __init__(
         self,
         ask: Callable[[Collection[int]], Iterable[Row]],
         of: Callable[[Row], int],
         foreseen: frozenset[int],
+        *,
+        none: bool = False,
     ) -> None:
         self._ask = ask
         self._foreseen = foreseen
         self._rows: dict[int, list[Row]] = {}
-        for row in ask(foreseen) if foreseen else ():
+        for row in ask(foreseen) if foreseen and not none else ():
             self._rows.setdefault(of(row), []).append(row)
 
     def of(self, nodes: Collection[int]) -> list[Row]:
         """The rows of these nodes."""
-        found = [row for node in nodes for row in self._rows.get(node, ())]
+        known = self._rows
+        found = [row for node in nodes if node in known for row in known[node]] if known else []
         others = [node for node in nodes if node not in self._foreseen]
         if others:
             found += self._ask(others)

@@ -17,17 +17,13 @@ from stemma_attestations.errors import BadBundle, BadStatement
 from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import signature
 from stemma_attestations.statement import Statement
-from stemma_registry.catalogue import bulk, manifests
+from stemma_registry.catalogue import manifests
 from stemma_registry.catalogue import tables as t
 
 TYPES = (signature.TYPE, signature.TYPE_V0)
 # Subjects that a statement does not name itself are numbered from here on; it has fewer of its own
 # (`statement.MAX_SUBJECTS`). One that came after the statement is hidden from before.
 FIRST = 1_000_000
-_ROOT = (
-    "SELECT id FROM node "  # noqa: S608 - a number
-    f"WHERE substr(value, 1, {t.HEAD}) = :head AND value = :value AND scheme = 's'"
-)
 
 
 def of_statement(
@@ -42,14 +38,16 @@ def of_statement(
 
 
 def of_artifact(
-    connection: Connection, node: int, manifest: Manifest, read: Callable[[Digest], bytes]
+    connection: Connection,
+    node: int,
+    manifest: Manifest,
+    there: Callable[[Digest], int | None],
+    read: Callable[[Digest], bytes],
 ) -> None:
     """The same for an artifact that came after its signatures. Raises what `read` raises."""
-    value = bytes.fromhex(manifest.oms_root.value)
-    known = bulk.ask(connection, _ROOT, head=value[: t.HEAD], value=value)
-    if not known:
+    root = there(manifest.oms_root)
+    if root is None:
         return  # nearly always, and this is in the way of every push
-    root = known[0][0]
     early = (
         select(t.statement.c.id, t.statement.c.bundle)
         .join(t.subject, t.subject.c.statement_id == t.statement.c.id)

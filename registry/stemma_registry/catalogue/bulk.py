@@ -7,7 +7,7 @@ written here is on the path of every verdict, or is done a million times.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -69,21 +69,13 @@ def run(connection: Connection, sql: str, **values: Any) -> None:
         cursor.close()
 
 
-def insert(connection: Connection, table: SqlTable, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all name the same columns, as SQLAlchemy would. Raises DBAPIError."""
-    if rows:
-        columns = tuple(rows[0])
-        values = [tuple(row[name] for name in columns) for row in rows]
-        write(connection, table, columns, values)
-
-
 def write(
     connection: Connection,
     table: SqlTable,
     columns: tuple[str, ...],
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
-    """The same for rows that are values in the order of `columns`."""
+    """Insert rows, values in the order of `columns`, as SQLAlchemy would. Raises DBAPIError."""
     if not rows:
         return
     converts, sql, copied = _written(connection.dialect, table, columns)

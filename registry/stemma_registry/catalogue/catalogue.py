@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemma_attestations.digest import Digest
-from stemma_attestations.merkle import Frontier
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import bulk, database, schema
+from stemma_registry.catalogue import database, schema, standing
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.again import check_again, noted
 from stemma_registry.catalogue.database import Database
@@ -31,13 +28,6 @@ from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.ledger.log import Head, read_entry
 
-# `made` is of the first time.
-_SAVE = (
-    "INSERT INTO state (id, n, entry, peaks, before, roots, made) "
-    "VALUES (1, :n, :entry, :peaks, :before, :roots, :made) "
-    "ON CONFLICT (id) DO UPDATE SET n = excluded.n, entry = excluded.entry, "
-    "peaks = excluded.peaks, before = excluded.before, roots = excluded.roots"
-)
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -72,18 +62,18 @@ class Catalogue:
         """
         catalogue = cls.at(place, store, roots)
         with catalogue.reading() as connection:
-            standing = schema.standing(connection)
+            version = schema.standing(connection)
             fixed = database.is_read_only(connection)
-        if standing == "ahead":
+        if version == "ahead":
             raise Unavailable(
                 f"{catalogue.database.label} was written by a newer version of stemma; "
                 "use that version, or `stemma rebuild`"
             )
-        if standing == "behind" and fixed:
+        if version == "behind" and fixed:
             raise Unavailable(
                 f"{catalogue.database.label} is read-only, and has no catalogue of this version"
             )
-        if standing == "behind":
+        if version == "behind":
             with catalogue.writing() as connection:
                 if schema.standing(connection) == "behind":  # nobody was faster
                     schema.upgrade(connection)
@@ -163,11 +153,14 @@ class Catalogue:
         """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
         from stemma_registry.catalogue.project import Projector  # lazily: mostly nothing is new
 
-        head = _head(connection)
+        here = standing.read(connection)
+        head = Head() if here is None else here.head
         if entry is None or head.n + 1 != entry.n:
             return head, None  # another process was here first
-        # Somebody with other roots may have been here: all that is there is of one set.
-        check_again(connection, self.store, held)
+        if here is not None and here.roots != held.names:
+            # Somebody with other roots was here: all that is there is of one set.
+            check_again(connection, self.store, held)
+        nodes = Nodes.still(nodes, connection, here and here.mark)
         projector = Projector(connection, self.store, held, nodes)
         until = time.monotonic() + LIMITS.project_seconds
         while entry is not None:
@@ -179,9 +172,8 @@ class Catalogue:
             # What is still to be fetched is waited for without the lock.
             entry = reader.at_hand(head) if time.monotonic() < until else None
             if entry is None:
-                _save_head(connection, head, before, held.names)
-        projector.nodes.leave()
-        return head, projector.nodes
+                nodes.leave(standing.save(connection, here, head, before, held.names))
+        return head, nodes
 
     def hurry(self) -> None:
         """Wait for no disk from now on: for an SQLite file that nobody needs after a crash."""
@@ -277,25 +269,8 @@ def making(path: Path) -> Iterator[bool]:
 
 
 def _head(connection: Connection) -> Head:
-    rows = bulk.ask(connection, "SELECT n, entry, peaks FROM state")
-    if not rows:
-        return Head()
-    n, entry, joined = rows[0]
-    peaks = [joined[i : i + 32] for i in range(0, len(joined), 32)]
-    return Head(n, Digest.parse(entry), Frontier(n + 1, peaks))
-
-
-def _save_head(connection: Connection, head: Head, before: list[bytes], roots: str) -> None:
-    bulk.run(
-        connection,
-        _SAVE,
-        n=head.n,
-        entry=str(head.entry),
-        peaks=b"".join(head.tree.peaks),
-        before=b"".join(before),
-        roots=bytes.fromhex(roots),
-        made=secrets.token_bytes(16),
-    )
+    found = standing.read(connection)
+    return Head() if found is None else found.head
 
 
 @contextlib.contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Text, literal, select, true, type_coerce
@@ -16,11 +17,11 @@ from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
-from stemma_registry.catalogue.prepared import Prepared
+from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.query import batches
 
 _PLACED = bulk.AMONG["postgresql"]
-Shape = dict[int, list[int]]
+_DEEP = 64  # levels
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
 
 
@@ -88,39 +89,82 @@ def upstream(connection: Connection, start: int, limit: int) -> set[int]:
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
-# As SQLite walks a list fastest, and as PostgreSQL does.
-_ABOVE = {
-    "sqlite": (
-        "SELECT edge.output_id, edge.input_id FROM json_each(:listed) AS near "
-        "CROSS JOIN edge ON edge.output_id = near.value UNION ALL "
-        "SELECT e.blob_id, e.artifact_id FROM json_each(:listed) AS near "
-        "CROSS JOIN manifest_entry e ON e.blob_id = near.value"
-    ),
-    "postgresql": (
-        f"SELECT output_id, input_id FROM edge WHERE output_id {_PLACED} "  # noqa: S608 - ours
-        f"UNION ALL SELECT blob_id, artifact_id FROM manifest_entry WHERE blob_id {_PLACED}"
-    ),
-}
+def _along(edge: str, file: str, far: str, owner: str) -> dict[str, str]:
+    """What asks along edges and files: as SQLite walks a list fastest, and as PostgreSQL does."""
+    return {
+        "sqlite": (
+            f"SELECT {far} FROM json_each(:listed) AS near "  # noqa: S608 - ours
+            f"CROSS JOIN edge ON edge.{edge} = near.value UNION ALL "
+            f"SELECT {owner} FROM json_each(:listed) AS near "
+            f"CROSS JOIN manifest_entry ON manifest_entry.{file} = near.value"
+        ),
+        "postgresql": (
+            f"SELECT {far} FROM edge WHERE {edge} {_PLACED} "  # noqa: S608 - ours
+            f"UNION ALL SELECT {owner} FROM manifest_entry WHERE {file} {_PLACED}"
+        ),
+    }
 
 
-def shape(connection: Connection, start: int, limit: int) -> Shape | None:
-    """For each node that `upstream` finds, those that lead to it; None where more than `limit`."""
+_ABOVE = _along("output_id", "blob_id", "input_id", "artifact_id")
+_BELOW = _along("input_id", "artifact_id", "output_id", "blob_id")
+_WAYS = _along("output_id", "blob_id", "input_id, output_id", "artifact_id, blob_id")
+
+
+def shape(
+    connection: Connection, start: int, limit: int, deep: Callable[[], bool] = lambda: True
+) -> set[int] | None:
+    """All that `upstream` finds; None where that is more than `limit`.
+
+    A level at a time, which is faster than a recursive query where levels are wide. Where
+    there are many, `deep` is asked once whether to go on, and nothing is found if it says no.
+    """
     sql = _ABOVE[connection.dialect.name]
-    below: dict[int, list[int]] = {start: []}
-    frontier = [start]
-    while frontier:
-        if len(below) > limit:
+    seen, frontier = {start}, [start]
+    for level in count():
+        rows = bulk.ask(connection, sql, listed=bulk.listed(connection, frontier))
+        frontier = sorted({far for (far,) in rows}.difference(seen))
+        if not frontier:
+            break
+        seen.update(frontier)
+        if len(seen) > limit:
             return None
-        following = []
-        for near, far in bulk.ask(connection, sql, listed=bulk.listed(connection, frontier)):
-            known = below.get(far)
-            if known is None:
-                below[far] = [near]
-                following.append(far)
-            else:
-                known.append(near)
-        frontier = following
-    return below
+        if level == _DEEP and not deep():
+            return set()
+    return seen
+
+
+def between(connection: Connection, above: set[int], ends: Iterable[int]) -> set[int]:
+    """Those of a `shape` that are not above all of `ends`, which are in it or not."""
+    found = above.intersection(ends)
+    sql, frontier, room = _BELOW[connection.dialect.name], sorted(found), len(above) // 4 + _DEEP
+    # As long as what comes from the ends is little beside all that is above.
+    for _ in range(_DEEP):
+        if not frontier:
+            return found
+        values = {"listed": bulk.listed(connection, frontier), "room": room}
+        rows = bulk.ask(connection, f"{sql} LIMIT :room", **values)
+        room -= len(rows)
+        if room <= 0:
+            break
+        frontier = sorted({near for (near,) in rows if near in above}.difference(found))
+        found.update(frontier)
+    return _between(connection, above, ends)
+
+
+def _between(connection: Connection, above: set[int], ends: Iterable[int]) -> set[int]:
+    """The same, by all ways up that there are."""
+    below: dict[int, list[int]] = {}
+    for part in batches(above, AT_ONCE):
+        listed = bulk.listed(connection, part)
+        for far, near in bulk.ask(connection, _WAYS[connection.dialect.name], listed=listed):
+            below.setdefault(far, []).append(near)
+    found, rest = set[int](), [end for end in ends if end in above]
+    while rest:
+        here = rest.pop()
+        if here not in found:
+            found.add(here)
+            rest += below.get(here, ())
+    return found
 
 
 def into(connection: Connection, nodes: Collection[int]) -> dict[int, list[Saying]]:

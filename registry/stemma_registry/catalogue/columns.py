@@ -43,11 +43,14 @@ class HexBytes(TypeDecorator[str]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
         """From the database. Raises Rotten for what nobody of ours has written."""
-        if value is None:
-            return None
-        if isinstance(value, bytes | bytearray | memoryview):
-            return value.hex()
-        raise _rotten(value)
+        return None if value is None else hexed(value)
+
+
+def hexed(value: object) -> str:
+    """What `HexBytes` keeps as that. Raises Rotten for what nobody of ours has written."""
+    if type(value) is bytes or isinstance(value, bytes | bytearray | memoryview):
+        return value.hex()
+    raise _rotten(value)
 
 
 def _rotten(value: object) -> Rotten:

@@ -9,15 +9,15 @@ table: what may be, by those in force, is looked for in the same walk (`lineage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from stemma_attestations.predicates import status
-from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue.facts import by_signers
+from stemma_registry.catalogue.prepared import AT_ONCE
 
 EVERYWHERE = 0  # no node's id: a status that may reach anything, by what this version knows
 INERT = frozenset({status.RELEASE, status.ERASE})  # they stop nothing
@@ -46,19 +46,23 @@ _EVERYWHERE = "INSERT INTO halt (node_id, inside) VALUES (0, 0) ON CONFLICT DO N
 # first row: a join with `halt`, an aggregate or an order would make the whole closure first.
 _END = """
 SELECT 1 FROM (SELECT id, row_number() OVER () AS at FROM above) AS met
-WHERE met.at > :budget OR EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id)
-"""
+WHERE met.at > :budget"""
+_AMONG = {
+    "sqlite": "SELECT met.id FROM (SELECT value AS id FROM json_each(:nodes)) AS met WHERE ",
+    "postgresql": "SELECT met.id FROM unnest(CAST(:nodes AS bigint[])) AS met(id) WHERE ",
+}
+_HALTED = "EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id)"
 # No index on `environment_id`, which would find all that has a package, for each node.
 _HAS = """
-OR EXISTS (SELECT 1 FROM subject b JOIN packaged p ON p.statement_id = b.statement_id
+EXISTS (SELECT 1 FROM subject b JOIN packaged p ON p.statement_id = b.statement_id
 WHERE b.node_id = met.id AND +p.environment_id {among})
 """
 _LATER = """
-OR EXISTS (SELECT 1 FROM artifact a JOIN version v ON v.artifact_id = a.id
+EXISTS (SELECT 1 FROM artifact a JOIN version v ON v.artifact_id = a.id
 WHERE a.id = met.id AND a.n > :since AND v.kind = 'dataset')
 """
 _SIGNED = """
-OR EXISTS (SELECT 1 FROM version v JOIN statement s ON s.id = v.statement_id
+EXISTS (SELECT 1 FROM version v JOIN statement s ON s.id = v.statement_id
 WHERE v.artifact_id = met.id AND ({signed}))
 """
 QUERIES = {
@@ -100,37 +104,54 @@ def any_above(connection: Connection, node: int, budget: int, sought: Sought | N
     is. Also where more than `budget` nodes are above it: then that is for a slower walk to say.
     """
     first = EVERYWHERE if sought is None else node
-    query, values = question(connection, sought or Sought())
-    return bool(bulk.ask(connection, query, first=first, node=node, budget=budget, **values))
+    asked, values = question(connection, sought or Sought())
+    return bool(bulk.ask(connection, asked, first=first, node=node, budget=budget, **values))
+
+
+def among(connection: Connection, nodes: set[int], sought: Sought | None = None) -> set[int]:
+    """Those of the nodes that are places of the table, or what is `sought`."""
+    conditions, values = _conditions(connection, sought or Sought())
+    found, most = set[int](), len(nodes)
+    places = bulk.ask(connection, "SELECT node_id FROM halt LIMIT :most", most=most)
+    if len(places) < most:  # mostly there are few
+        found = nodes.intersection(place for (place,) in places)
+        del conditions[0]
+    if not conditions:
+        return found
+    asked = _AMONG[connection.dialect.name] + " OR ".join(conditions)
+    for part in query.batches(nodes, AT_ONCE):
+        rows = bulk.ask(connection, asked, nodes=bulk.listed(connection, part), **values)
+        found.update(node for (node,) in rows)
+    return found
 
 
 def question(connection: Connection, sought: Sought) -> tuple[str, dict[str, Any]]:
     """What `any_above` asks, and its values but for `first`, `node` and `budget`."""
-    dialect, query, values = connection.dialect.name, _END, dict[str, Any]()
+    conditions, values = _conditions(connection, sought)
+    met = " OR ".join(conditions)
+    return f"{QUERIES[connection.dialect.name]} {_END} OR {met} LIMIT 1", values
+
+
+def _conditions(connection: Connection, sought: Sought) -> tuple[list[str], dict[str, Any]]:
+    """When a node was `met`: because of the table, and because of what is sought."""
+    found, values = [_HALTED], dict[str, Any]()
     if sought.environments:
-        query += _HAS.format(among=bulk.AMONG[dialect])
+        found.append(_HAS.format(among=bulk.AMONG[connection.dialect.name]))
         values["listed"] = bulk.listed(connection, list(sought.environments))
     if sought.since is not None:
-        query += _LATER
+        found.append(_LATER)
         values["since"] = sought.since
     signed, keys = by_signers(sought.signers, identities=sought.identities)
     if signed:
-        query += _SIGNED.format(signed=signed)
+        found.append(_SIGNED.format(signed=signed))
         values |= keys
-    return f"{QUERIES[dialect]} {query} LIMIT 1", values
+    return found, values
 
 
 def is_anywhere(connection: Connection) -> bool:
     """Whether there is a status that may reach anything."""
     asked = "SELECT 1 FROM halt WHERE node_id = :node"
     return bool(bulk.ask(connection, asked, node=EVERYWHERE))
-
-
-def any_of(connection: Connection, nodes: Iterable[int]) -> bool:
-    """Whether some statement quarantines one of these nodes, itself or as a file of it."""
-    among = bulk.AMONG[connection.dialect.name]
-    asked = f"SELECT 1 FROM halt WHERE node_id {among} LIMIT 1"  # noqa: S608 - ours
-    return bool(bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes))))
 
 
 def of_status(connection: Connection, row: int, action: str) -> None:

@@ -13,6 +13,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.named import Named
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.standing import Mark
 from stemma_registry.config import LIMITS
 
 _AT_ONCE = 500  # digests in one query
@@ -28,23 +29,25 @@ class Nodes:
 
     connection: Connection
     every: bool = False  # those that are met are all that there are
-    left: object = None  # what `_standing` was when the last transaction ended
+    left: Mark | None = None  # where the catalogue stood when the last transaction ended
     given: dict[str, int] = field(default_factory=dict)  # the last ids (see `bulk.ids`)
     new: int = 0  # nodes that were not there
     # By `_key`: a text is found faster than an object of ours, and there are millions.
     met: dict[str, int] = field(default_factory=dict)
+    # Rows of other tables that push after push needs: blobs that are kept, and sets of packages.
+    kept: set[str] = field(default_factory=set)
+    environments: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def still(cls, known: Nodes | None, connection: Connection) -> Nodes:
+    def still(cls, known: Nodes | None, connection: Connection, now: Mark | None) -> Nodes:
         """At the beginning of a transaction: `known`, if all of it is as it was left."""
-        now = _standing(connection)
-        if known is not None and now and known.left == now:
+        if known is not None and now is not None and known.left == now:
             return known
         return cls(connection, every=not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1"))
 
-    def leave(self) -> None:
+    def leave(self, now: Mark) -> None:
         """At the end of a transaction that saved how far it came."""
-        self.left = _standing(self.connection)
+        self.left = now
 
     def one(self, digest: Digest) -> int:
         """The id of a node, made where it is new."""
@@ -55,6 +58,13 @@ class Nodes:
         """The id of a node, and whether it was there: of one that is made now nothing is said."""
         before = self.new
         return self.one(digest), before == self.new
+
+    def there(self, digest: Digest) -> int | None:
+        """The id of a node, if there is one."""
+        key = _key(digest)
+        if key not in self.met and not self.every:
+            self._look_up([digest])
+        return self.met.get(key)
 
     def of(self, digests: Sequence[Digest]) -> list[int]:
         """The id of each node, made where it is new."""
@@ -101,10 +111,6 @@ class Nodes:
             key = digits if algorithm == "sha256" else f"{algorithm}:{digits}"
             if key in wanted:
                 self.met[key] = i
-
-
-def _standing(connection: Connection) -> list[tuple[Any, ...]]:
-    return bulk.ask(connection, "SELECT n, made FROM state")
 
 
 def _key(digest: Digest) -> str:

@@ -21,6 +21,7 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 
 _PACKAGED = "INSERT INTO packaged (statement_id, environment_id) VALUES (:row, :environment)"
+_KNOWN = 1_000  # lists that are remembered
 _SAME = (
     "SELECT id FROM environment "  # noqa: S608 - a number
     f"WHERE substr(digest, 1, {t.HEAD}) = :head AND digest = :digest"
@@ -40,16 +41,36 @@ class Listed:
     fact: Fact
 
 
-def project(connection: Connection, row: int, bom: Mapping[str, Any]) -> None:
-    """Write down which packages a BOM lists; `row` is its statement's."""
+def project(
+    connection: Connection, row: int, bom: Mapping[str, Any], known: dict[str, int]
+) -> None:
+    """Write down which packages a BOM lists; `row` is its statement's.
+
+    `known` are lists that have their row, which no other transaction takes away.
+    """
     purls = tuple(sorted(set(_purls(bom))))
-    if purls:
-        hold(connection, row, _listed(purls), lambda: _readable(purls))
+    if not purls:
+        return
+    digest = _listed(purls)
+    if digest in known:
+        _hold(connection, row, known[digest])
+        return
+    if len(known) >= _KNOWN:
+        known.clear()
+    known[digest] = hold(connection, row, digest, lambda: _readable(purls))
 
 
-def hold(connection: Connection, row: int, digest: str, listed: Callable[[], set[Package]]) -> None:
-    """Write down what a statement lists of its subjects; `digest` (hex) is that of the list."""
+def hold(connection: Connection, row: int, digest: str, listed: Callable[[], set[Package]]) -> int:
+    """Write down what a statement lists of its subjects; `digest` (hex) is that of the list.
+
+    Returns the row of the list.
+    """
     environment = _environment(connection, digest, listed)
+    _hold(connection, row, environment)
+    return environment
+
+
+def _hold(connection: Connection, row: int, environment: int) -> None:
     bulk.run(connection, _PACKAGED, row=row, environment=environment)
 
 

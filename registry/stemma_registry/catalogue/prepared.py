@@ -55,12 +55,17 @@ class Prepared:
 
     def rows(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
         """The rows for these ids. Raises DBAPIError; Rotten for values that are none of ours."""
-        sql, decode = self._compiled(connection)
+        _, decode = self._compiled(connection)
+        return decode(self.raw(connection, ids, **values))
+
+    def raw(self, connection: Connection, ids: Iterable[int], **values: Any) -> list[Any]:
+        """The same rows as the driver gives them."""
+        sql, _ = self._compiled(connection)
         ordered = sorted(set(ids))
         found: list[Any] = []
         for start in range(0, len(ordered), AT_ONCE):
             listed = bulk.listed(connection, ordered[start : start + AT_ONCE])
-            found += decode(bulk.ask(connection, sql, listed=listed, **values))
+            found += bulk.ask(connection, sql, listed=listed, **values)
         return found
 
     def _compiled(self, connection: Connection) -> Compiled:
@@ -117,7 +122,8 @@ def _digits(each: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
     try:
         return list(map(bytes.hex, values))  # as it does, and nearly all there is
     except TypeError:  # nothing, or what is none of ours
-        return list(map(each, values))
+        nothing = values.count(None) == len(values)
+        return list(values) if nothing else list(map(each, values))
 
 
 def _remembering(each: Callable[[Any], Any]) -> Decode:

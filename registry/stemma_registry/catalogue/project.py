@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import InitVar, dataclass, field
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection, update
 from sqlalchemy import Table as SqlTable
@@ -25,9 +24,10 @@ from stemma_attestations.errors import (
     Malformed,
     SignatureRefused,
 )
+from stemma_attestations.guarding import guarded
 from stemma_attestations.keys import PublicKey
 from stemma_attestations.manifest import Manifest
-from stemma_attestations.names import subject_name
+from stemma_attestations.names import split_name
 from stemma_attestations.predicates import (
     deployment,
     mlbom,
@@ -63,7 +63,10 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, LedgerBroken
 from stemma_registry.ledger.entry import KNOWN, Event, LedgerEntry
 
+_ARTIFACT = ("id", "size", "files", "n")
 _FILE = ("artifact_id", "path", "blob_id", "size")
+_STATEMENT = ("id", "bundle", "predicate_type", "signer", "root", "signed", "n", "time")
+_VERSION = ("id", "name", "version", "kind", "definition", "artifact_id", "statement_id")
 _KEEP = "INSERT INTO kept (blob) VALUES (:blob) ON CONFLICT DO NOTHING"
 _EARLY = (
     "SELECT id, bundle FROM statement WHERE predicate_type = :kind "
@@ -78,12 +81,12 @@ class Projector:
     connection: Connection
     store: Store
     held: Held = NONE_HELD
-    known: InitVar[Nodes | None] = None  # of the transaction before
+    known: InitVar[Nodes | None] = None  # that there are
     nodes: Nodes = field(init=False)
     artifacts: set[int] = field(default_factory=set)  # those that were met
 
     def __post_init__(self, known: Nodes | None) -> None:
-        self.nodes = Nodes.still(known, self.connection)
+        self.nodes = known or Nodes.still(None, self.connection, None)
 
     def project(self, entry: LedgerEntry) -> None:
         """Insert everything the entry says. Raises LedgerBroken."""
@@ -109,7 +112,11 @@ class Projector:
 
     def _keep(self, digest: Digest) -> None:
         """Note a blob that is referred to and has no row elsewhere."""
+        if digest.value in self.nodes.kept:
+            return
         bulk.run(self.connection, _KEEP, blob=bytes.fromhex(digest.value))
+        if len(self.nodes.kept) < LIMITS.nodes_met:
+            self.nodes.kept.add(digest.value)
 
     def _blob(self, digest: Digest, entry: LedgerEntry) -> bytes:
         try:
@@ -139,15 +146,8 @@ class Projector:
         except Malformed:
             self._keep(digest)
             return  # not a manifest: the node stays, nothing can be served from it
-        self._insert(
-            t.artifact,
-            {
-                "id": node,
-                "size": manifest.size,
-                "files": len(manifest.entries),
-                "n": entry.n,
-            },
-        )
+        whole = (node, manifest.size, len(manifest.entries), entry.n)
+        bulk.write(self.connection, t.artifact, _ARTIFACT, [whole])
         blobs = self.nodes.of([item.sha256 for item in manifest.entries])
         files = [
             (node, item.path, blob, item.size)
@@ -158,7 +158,8 @@ class Projector:
         halts.of_artifact(self.connection, node)
         if was_there:
             self._named_before(node, entry)
-        aliases.of_artifact(self.connection, node, manifest, partial(self._blob, entry=entry))
+        read = partial(self._blob, entry=entry)
+        aliases.of_artifact(self.connection, node, manifest, self.nodes.there, read)
 
     def _named_before(self, node: int, entry: LedgerEntry) -> None:
         """Bind names by statements that came before the artifact: whoever brought them early.
@@ -198,16 +199,11 @@ class Projector:
         if link is not None:
             who = {"signer": linked.signer(link, keys)}
         none = linked.TYPE if link else ""
-        row = self._insert(
-            t.statement,
-            {
-                "bundle": digest.value,
-                "predicate_type": statement.predicate_type if statement else none,
-                **who,
-                "n": entry.n,
-                "time": entry.time,
-            },
-        )
+        kind = statement.predicate_type if statement else none
+        by = (who["signer"], who.get("root"), who.get("signed"))
+        row = self._id(t.statement)
+        rows = [(row, digest.value, kind, *by, entry.n, entry.time)]
+        bulk.write(self.connection, t.statement, _STATEMENT, rows)
         if verified is not None:
             times = dated_facts.prove(*verified, self.held.roots)
             dated_facts.record(self.connection, row, times)
@@ -256,10 +252,11 @@ class Projector:
             acts.project_status(self.connection, row, statement)
             return
         try:
-            said.write_edges(self.connection, row, said_edges.of(statement), self.nodes)
             if statement.predicate_type == provenance.TYPE:
                 self._provenance(row, statement)
-            elif statement.predicate_type == deployment.TYPE:
+                return
+            said.write_edges(self.connection, row, said_edges.of(statement), self.nodes)
+            if statement.predicate_type == deployment.TYPE:
                 deployed.project(self.connection, row, deployment.check(statement))
             elif statement.predicate_type == waiver.TYPE:
                 acts.project_waiver(self.connection, row, waiver.parse(statement.predicate))
@@ -269,14 +266,15 @@ class Projector:
             elif statement.predicate_type in aliases.TYPES:
                 aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
-                packages.project(self.connection, row, statement.predicate)
+                packages.project(self.connection, row, statement.predicate, self.nodes.environments)
             elif statement.predicate_type == record_index.TYPE:
                 record_facts.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
 
     def _provenance(self, row: int, statement: Statement) -> None:
-        view = provenance.parse(statement.predicate)
+        view = guarded(partial(provenance.parse, statement.predicate), BadStatement)
+        said.write_edges(self.connection, row, said_edges.of_build(statement, view), self.nodes)
         outputs = [d for s in statement.subjects if (d := s.digest("sha256"))]
         nodes = set(self.nodes.of(outputs))
         self._bind(row, statement, view, {n for n in nodes if self._is_artifact(n)})
@@ -288,23 +286,14 @@ class Projector:
         if view.kind is None:
             return
         for subject in statement.subjects:
-            name, digest = subject_name(subject.name), subject.digest("sha256")
+            name, digest = split_name(subject.name), subject.digest("sha256")
             if name is None or digest is None:
                 continue
             node = self.nodes.one(digest)
             if node not in artifacts:
                 continue
-            self._insert(
-                t.version,
-                {
-                    "name": name.name,
-                    "version": name.version,
-                    "kind": view.kind,
-                    "definition": view.definition.value,
-                    "artifact_id": node,
-                    "statement_id": row,
-                },
-            )
+            said_of = (*name, view.kind, view.definition.value, node, row)
+            bulk.write(self.connection, t.version, _VERSION, [(self._id(t.version), *said_of)])
 
     def _is_artifact(self, node: int) -> bool:
         if node not in self.artifacts:
@@ -313,13 +302,8 @@ class Projector:
             self.artifacts.add(node)
         return True
 
-    def _insert(self, table: SqlTable, *rows: dict[str, Any]) -> int:
-        """Insert rows; the id of the row where there is exactly one, and it is given one."""
-        given = 0
-        if len(rows) == 1 and "id" in table.c and "id" not in rows[0]:
-            (given,) = bulk.ids(self.connection, table, 1, self.nodes.given)
-            rows = ({"id": given, **rows[0]},)
-        bulk.insert(self.connection, table, rows)
+    def _id(self, table: SqlTable) -> int:
+        (given,) = bulk.ids(self.connection, table, 1, self.nodes.given)
         return given
 
 

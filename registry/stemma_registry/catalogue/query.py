@@ -17,6 +17,7 @@ from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import bulk, facts
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.columns import hexed, word
 from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.rows import (
@@ -76,6 +77,7 @@ def node_id(connection: Connection, digest: Digest) -> int | None:
     return connection.execute(query).scalar()
 
 
+_SHA256 = t.CODES["sha256"]
 _DIGESTS = Prepared(
     lambda among: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(among(t.node.c.id))
 )
@@ -83,15 +85,13 @@ _DIGESTS = Prepared(
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes; of those that are known by a name only, the names."""
-    rows = _DIGESTS.rows(connection, ids)
-    found = {
-        node: written(value) if scheme == "sha256" else Digest(scheme, value)
-        for node, scheme, value in rows
-        if scheme in LENGTHS
-    }
+    rows = _DIGESTS.raw(connection, ids)
+    found = {node: written(hexed(value)) for node, scheme, value in rows if scheme == _SHA256}
     if len(found) == len(rows):
         return found
-    by_name = {node: (scheme, value) for node, scheme, value in rows if node not in found}
+    others = {node: (word(code), hexed(value)) for node, code, value in rows if node not in found}
+    found |= {node: Digest(*key) for node, key in others.items() if key[0] in LENGTHS}
+    by_name = {node: key for node, key in others.items() if node not in found}
     texts = _all(
         connection,
         by_name,
@@ -269,8 +269,8 @@ def edges_from(connection: Connection, inputs: Iterable[int]) -> list[EdgeRow]:
 
 def is_input(connection: Connection, node: int) -> bool:
     """Whether anything is said to come from a node."""
-    asked = select(t.edge.c.input_id).where(t.edge.c.input_id == node).limit(1)
-    return connection.execute(asked).first() is not None
+    asked = "SELECT 1 FROM edge WHERE input_id = :node LIMIT 1"
+    return bool(bulk.ask(connection, asked, node=node))
 
 
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)

@@ -8,7 +8,8 @@ from typing import Any
 
 from stemma_attestations.times import format_time
 from stemma_registry.drawing import places
-from stemma_registry.lineage.trace import Trace, TraceEdge, TraceNode, Word
+from stemma_registry.lineage.trace import Trace, TraceEdge, TraceNode
+from stemma_registry.lineage.words import Word
 
 Paths = Sequence[Sequence[TraceEdge]] | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts, halts
+from stemma_registry.catalogue import acts
 from stemma_registry.lineage import matched, support, waivers
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.registry import Snapshot
@@ -16,17 +16,17 @@ WAIVED = "waived"
 def of(snapshot: Snapshot, nodes: Collection[int]) -> dict[int, set[str]]:
     """The marks of those that have any, under whatever name they may be asked for."""
     connection, found = snapshot.connection, dict[int, set[str]]()
-    waived = acts.has_waivers(connection)
     # Most traces meet nothing that anybody ever stopped.
-    stopped = waived or halts.any_of(connection, nodes)
-    quarantines = in_force(snapshot) if stopped else []
-    if waived:
+    there = acts.present(connection, nodes)
+    quarantines = in_force(snapshot) if there.waivers or there.halts else []
+    if there.waivers:
         # What a waiver is in spite of may stop something that is not among the nodes.
         standing = {row.statement for row in quarantines}
         standing |= {row.statement for row in acts.criteria(connection)}
         found |= {node: {WAIVED} for node in waivers.holders(snapshot, standing) if node in nodes}
     lost = support.lost(snapshot, nodes)
-    for row in (*quarantines, *lost, *matched.among(snapshot, nodes)):
+    met = matched.among(snapshot, nodes) if there.criteria else []
+    for row in (*quarantines, *lost, *met):
         if row.node_id in nodes and quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:
             found.setdefault(row.node_id, set()).add(row.mark)
     return found

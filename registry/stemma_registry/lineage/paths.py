@@ -78,10 +78,11 @@ class _Climb:
         connection = snapshot.connection
         near = around(connection, {target}, down=False, end=self.begin)
         words = partial(said, snapshot, down=False, only=only)
-        self.said = Ahead(words, attrgetter("output"), near)
-        self.holders = Ahead(partial(query.containers, connection), attrgetter("blob_id"), near)
+        self.said = Ahead(words, attrgetter("output"), near.nodes)
+        holders = partial(query.containers, connection)
+        self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
         made = partial(query.made_parts, connection, blob=self.begin)
-        self.made = Ahead(made, attrgetter("artifact_id"), near)
+        self.made = Ahead(made, attrgetter("artifact_id"), near.nodes)
         self.first: dict[int, list[TraceEdge]] = {}
         if isinstance(start, Origin):
             for edge in start.first:
@@ -119,8 +120,9 @@ class _Climb:
         for edge in self.said.of(whole):
             # What carries nothing on is shown, and ends there.
             if propagates(edge.relation) or edge.output == self.target:
+                step = edge, (edge.output, False)
                 for state in ((edge.input, False), (edge.input, True)):
-                    self._step(state, edge, (edge.output, False))
+                    self.down.setdefault(state, []).append(step)
                     above.add(state)
         for part in self.holders.of({node for node, part in frontier if part}):
             edge = TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path)

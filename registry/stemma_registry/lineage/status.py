@@ -9,7 +9,7 @@ twice: along attested edges (what it reaches *stops*), and along all edges
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -24,10 +24,10 @@ from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import acts, climb, halts, query
-from stemma_registry.catalogue.acts import UNKNOWN
+from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage import matched, retired, sought, support, waivers
+from stemma_registry.lineage import matched, retired, sought, support, undecided, waivers
 from stemma_registry.lineage.upward import Between
 from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
@@ -35,6 +35,7 @@ from stemma_registry.registry import Snapshot
 State = tuple[int, str | None]
 Digests = Mapping[int, Digest]
 ORDER = tuple(Assurance)
+NEAR = 400  # nodes above an artifact that are looked at by a query that ends at the first stop
 
 
 class Hop(NamedTuple):
@@ -73,6 +74,12 @@ class Quarantines:
     def ends(self) -> set[int]:
         """Where a walk may meet one."""
         return self.targets.keys() | self.inside.keys()
+
+    def bundles(self, nodes: Collection[int]) -> set[Digest]:
+        """Those of the quarantines that a walk over these nodes may meet."""
+        rows = [row for node in nodes for row in self.targets.get(node, ())]
+        rows += [row for node in nodes for row, _ in self.inside.get(node, ())]
+        return {row.fact.bundle for row in rows}
 
     def may_reach(self, snapshot: Snapshot, node: int) -> bool:
         """False where no edge whatever leads from one of these to the node."""
@@ -124,7 +131,7 @@ def in_force(snapshot: Snapshot) -> list[StatusRow]:
             if releasing.lifts(snapshot.trust, voice(fact), name, None, now)
         ]
         voices = [voice(fact) for fact in lifts]
-        if not releasing.lifts_wholly(snapshot.trust, voices, by, name, now):
+        if not voices or not releasing.lifts_wholly(snapshot.trust, voices, by, name, now):
             found.append(replace(row, lifts=tuple(lifts)) if lifts else row)
     return found
 
@@ -154,34 +161,54 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     connection, limit = snapshot.connection, LIMITS.ancestors
-    if not support.live(snapshot.trust) and not halts.any_above(connection, node, limit):
+    live, wanted = support.live(snapshot.trust), None
+    if not live and not halts.any_above(connection, node, NEAR):
         return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
-    unknown, heard = _unknown(snapshot), acts.heard(connection, snapshot.trust)
+    unknown, heard = undecided.everywhere(snapshot), acts.heard(connection, snapshot.trust)
     named = retired.stops(snapshot, name, heard)
     clear = StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
-    if halts.is_anywhere(connection) and not halts.any_above(
-        connection, node, limit, sought.of(snapshot, heard)
-    ):
+    if live or halts.is_anywhere(connection):
+        wanted = sought.of(snapshot, heard)
+        if not halts.any_above(connection, node, NEAR, wanted):
+            return clear
+    above = climb.shape(
+        connection, node, limit, lambda: halts.any_above(connection, node, limit, wanted)
+    )
+    met = None if above is None else halts.among(connection, above, wanted)
+    if met is not None and not met:
         return clear
-    below = climb.shape(connection, node, limit)
-    rows = [*in_force(snapshot), *support.lost_above(snapshot, below)]
-    quarantines = load(snapshot, [*rows, *matched.above(snapshot, heard, below)])
-    between = Between.of(connection, below, quarantines.ends)
+    quarantines, ends = _stopping(snapshot, heard, met)
+    between = Between.of(connection, above, ends)
     if between.nodes is not None and not between.nodes:
         return clear
     start: State = (node, name.name if name else None)
-    stops, undecided = reach(snapshot, start, quarantines, between=between)
+    stops, why = reach(snapshot, start, quarantines, between=between)
     left, waived = waivers.let_pass(snapshot, node, start[1], stops)
-    everything, _ = reach(snapshot, start, quarantines, pessimistic=True, between=between)
-    stopped = {stop.bundle for stop in stops}
+    stopped, everything = {stop.bundle for stop in stops}, list[Stop]()
+    if between.nodes is None or quarantines.bundles(between.nodes) - stopped:
+        everything, _ = reach(snapshot, start, quarantines, pessimistic=True, between=between)
     suspects = [stop for stop in everything if stop.bundle not in stopped]
     return StatusView(
         entry=snapshot.n,
         stops=(*named, *left),
         suspects=tuple(suspects[: LIMITS.paths]),
-        undecided=unknown or undecided,
+        undecided=unknown or why,
         waived=tuple(waived),
     )
+
+
+def _stopping(
+    snapshot: Snapshot, heard: Sequence[CriterionRow], met: set[int] | None
+) -> tuple[Quarantines, set[int]]:
+    """What is in force, and where a walk meets it: of what was met above (None: everywhere)."""
+    rows = in_force(snapshot)
+    found = load(snapshot, rows)
+    ends = found.ends if met is None else found.ends & met
+    more = [*support.lost_above(snapshot, met), *matched.above(snapshot, heard, met)]
+    if more:
+        ends |= load(snapshot, more).ends
+        found = load(snapshot, [*rows, *more])
+    return found, ends
 
 
 def reach(
@@ -281,23 +308,6 @@ def _is_lifted(snapshot: Snapshot, row: StatusRow, asked: str | None) -> bool:
     return bool(voices) and releasing.lifted(
         snapshot.trust, voices, row.fact.name, asked, snapshot.now
     )
-
-
-def _unknown(snapshot: Snapshot) -> str | None:
-    """Why nothing can be decided, whatever is asked about.
-
-    Somebody may have stopped it and cannot be verified here, or there is a believed
-    status that this version does not understand.
-    """
-    if snapshot.doubt is not None:
-        return snapshot.doubt
-    for row in query.statuses(snapshot.connection, UNKNOWN):
-        if quarantine_worth(snapshot, row, None) is Assurance.ATTESTED:
-            return (
-                f"status statement {row.fact.bundle.short} is of a kind that this version does "
-                "not understand; a newer stemma is needed"
-            )
-    return None
 
 
 def _stops(

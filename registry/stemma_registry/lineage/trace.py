@@ -18,19 +18,20 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import naming, query
 from stemma_registry.catalogue.ahead import Ahead, around
-from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage import marks
+from stemma_registry.catalogue.rows import VersionRow
+from stemma_registry.lineage import marks, words
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
-from stemma_registry.lineage.status import edge_worth, signer_label
+from stemma_registry.lineage.words import Word
 from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
 CONTAINS = "contains"
 ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
 _ORDER, _MARKS = tuple(Assurance), tuple(Mark)
+_BY_DIGEST = attrgetter("algorithm", "value")
 
 
 class Direction(StrEnum):
@@ -40,17 +41,7 @@ class Direction(StrEnum):
     UP = "up"
 
 
-class Word(NamedTuple):
-    """A statement that says an edge, what it is worth, who signed it, and how it says it."""
-
-    assurance: Assurance
-    signer: str
-    fact: Fact
-    mark: Mark = Mark.EXACT
-
-
-@dataclass(frozen=True)
-class TraceEdge:
+class TraceEdge(NamedTuple):
     """`output` came from `input`.
 
     `words` are strongest first, and empty for containment, which follows from
@@ -74,8 +65,7 @@ class TraceEdge:
         return self.words[0].mark if self.words else Mark.EXACT
 
 
-@dataclass(frozen=True)
-class TraceNode:
+class TraceNode(NamedTuple):
     """A node of a trace. `depth` is the shortest way from the start, in edges.
 
     `erased` says which of its bytes are gone on purpose, and why; `deployed` where it
@@ -237,10 +227,11 @@ def _spread(
         done |= frontier
         found, before = walk.step(frontier), len(depths)
         for far, _ in found:
-            depths.setdefault(far, level)
+            if far not in depths:
+                depths[far] = level
         if progress is not None:
             progress(len(depths) - before)
-        frontier = {(far, part) for (far, part), follow in found.items() if follow} - done
+        frontier = {state for state, follow in found.items() if follow} - done
 
 
 def _nearest(
@@ -263,11 +254,12 @@ class Walk:
         near = around(connection, start, down=down)
         ends = attrgetter("input" if down else "output")
         self.down = down
-        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near)
-        self.holders = Ahead(partial(query.containers, connection), attrgetter("blob_id"), near)
-        inside = near if down else frozenset[int]()
+        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near.nodes)
+        holders = partial(query.containers, connection)
+        self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
+        inside = near.nodes if down else frozenset[int]()
         consumed = partial(query.consumed_parts, connection)
-        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside)
+        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside, none=not near.inside)
         self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
         self.asked: set[int] = set()  # nodes whose edges are known
 
@@ -276,10 +268,15 @@ class Walk:
         found: dict[State, bool] = {}
         nodes = {node for node, _ in frontier} - self.asked
         self.asked |= nodes
+        edges, down = self.edges, self.down
         for edge in self.said.of(nodes):
-            self.keep(edge)
-            state = (edge.output if self.down else edge.input, False)
-            found[state] = found.get(state, False) or propagates(edge.relation)
+            source, output, relation, _, path = edge
+            edges[source, output, relation, path] = edge
+            state = (output if down else source, False)
+            if propagates(relation):
+                found[state] = True
+            else:
+                found.setdefault(state, False)
         # A file reached as part of one artifact says nothing about others that contain it.
         whole = {node for node, part in frontier if not part}
         for part in self.holders.of(whole):
@@ -301,40 +298,9 @@ class Walk:
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    ask = query.edges_from if down else query.edges_into
-    grouped: dict[tuple[int, int, str], list[Word]] = {}
-    signers: dict[str | None, str] = {}
-    for row in ask(snapshot.connection, nodes):
-        fact = row.fact
-        if fact.signer not in signers:  # of whom there are few
-            signers[fact.signer] = signer_label(snapshot, fact.signer)
-        word = Word(edge_worth(snapshot, row, None), signers[fact.signer], fact, row.mark)
-        grouped.setdefault((row.input_id, row.output_id, row.relation), []).append(word)
-    edges = [TraceEdge(*ends, ordered(_once(words))) for ends, words in grouped.items()]
+    found = words.of_edges(snapshot, nodes, down=down)
+    edges = [TraceEdge._make((*ends, spoken, None)) for ends, spoken in found]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
-
-
-def _once(words: list[Word]) -> Collection[Word]:
-    """Each statement once: it may name one output several times."""
-    return words if len(words) == 1 else {word.fact.bundle: word for word in words}.values()
-
-
-def word_of(snapshot: Snapshot, fact: Fact, worth: Assurance, mark: Mark = Mark.EXACT) -> Word:
-    """A statement as evidence."""
-    return Word(worth, signer_label(snapshot, fact.signer), fact, mark)
-
-
-def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
-    """Strongest first."""
-    every = tuple(words)
-    if len(every) == 1:
-        return every
-
-    def rank(word: Word) -> tuple[int, int, int, Digest]:
-        assurance, mark = _ORDER.index(word.assurance), _MARKS.index(word.mark)
-        return assurance, mark, word.fact.n, word.fact.bundle
-
-    return tuple(sorted(every, key=rank))
 
 
 def finish(
@@ -351,45 +317,50 @@ def finish(
     """
     connection = snapshot.connection
     digests = query.digests(connection, depths)
-    versions = query.versions_of(connection, depths)
+    named, versions = naming.names_of(connection, depths)
     stopped, erased = marks.of(snapshot, depths.keys()), by_node(snapshot)
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
-    order = sorted(depths, key=lambda node: (digests[node].algorithm, digests[node].value))
+    order = sorted(depths, key=lambda node: _BY_DIGEST(digests[node]))
     place = {node: number for number, node in enumerate(order)}
     nodes = {}
     for node in sorted(order, key=depths.__getitem__):
-        rows, why = versions.get(node, []), tuple(sorted(stopped.get(node, ())))
-        best = best_version(snapshot, rows)
-        nodes[node] = TraceNode(
-            node,
-            digests[node],
-            label(snapshot, digests[node], list(map(called, rows))),
-            best.kind if best else None,
-            tuple(sorted({str(row.name) for row in rows})) if rows else (),
-            depths[node],
-            quarantined=bool(why) and why != (marks.WAIVED,),
-            erased=tuple(erased.get(node, ())),
-            marks=why,
-        )
+        digest, why = digests[node], tuple(sorted(stopped[node])) if node in stopped else ()
+        if node in named:
+            name, kind = named[node]
+            names: _Names = name, kind, (name,)
+        else:
+            names = _names(snapshot, digest, versions.get(node, ()))
+        halted, gone = bool(why) and why != (marks.WAIVED,), tuple(erased.get(node, ()))
+        shown = node, digest, *names, depths[node], halted, gone, (), (), why
+        nodes[node] = TraceNode._make(shown)  # there are many
     if isinstance(start, Origin):
-        nodes[ORIGIN] = replace(nodes[ORIGIN], label=start.text, kind=start.kind)
+        nodes[ORIGIN] = nodes[ORIGIN]._replace(label=start.text, kind=start.kind)
     kept = [
         edge
         for edge in edges
         if edge.input in nodes
         and edge.output in nodes
-        and (back or not _leads_back(edge, depths, direction))
+        and (edge.relation != SAME_AS or back or not _leads_back(edge, depths, direction))
     ]
     kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
     return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
 
 
+_Names = tuple[str, str | None, tuple[str, ...]]  # its label, its kind, and all of them
+
+
+def _names(snapshot: Snapshot, digest: Digest, rows: Sequence[VersionRow]) -> _Names:
+    """Of a node that has several names, or none."""
+    best = best_version(snapshot, rows) if rows else None
+    names = tuple(sorted({str(row.name) for row in rows})) if rows else ()
+    shown = label(snapshot, digest, list(map(called, rows)) if rows else ())
+    return shown, best.kind if best else None, names
+
+
 def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:
-    """Whether it is the mirror of one that says the same and leads away from the start."""
-    if edge.relation != SAME_AS:
-        return False
+    """Of what is said to be the same thing: whether it is the mirror of what leads away."""
     ends = (edge.input, edge.output) if direction is Direction.DOWN else (edge.output, edge.input)
     near, far = ((depths[end], end) for end in ends)
     return near > far

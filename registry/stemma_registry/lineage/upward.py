@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from stemma_registry.catalogue import query
-from stemma_registry.catalogue.climb import Shape
+from stemma_registry.catalogue import climb, query
 from stemma_registry.catalogue.rows import EdgeRow, PartRow
 
 
@@ -26,19 +25,14 @@ class Between:
     _parts: dict[int, list[PartRow]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, connection: Connection, below: Shape | None, ends: Collection[int]) -> Between:
-        """What is above a node and not above all of `ends`; all, where its shape is not known.
+    def of(cls, connection: Connection, above: set[int] | None, ends: Collection[int]) -> Between:
+        """What is above a node and not above all of `ends`; all, where that is not known.
 
         Empty where no edge whatever, nor a file, leads from the node up to one of the ends.
         """
-        if below is None:
+        if above is None:
             return cls(connection)
-        found, rest = set[int](), [end for end in ends if end in below]
-        while rest:
-            here = rest.pop()
-            if here not in found:
-                found.add(here)
-                rest += below[here]
+        found = climb.between(connection, above, ends)
         made = cls(connection, frozenset(found))
         for place, row in enumerate(query.edges_among(connection, found)):
             made._edges.setdefault(row.output_id, []).append((place, row))

@@ -14,7 +14,7 @@ def with_deployments(trace: Trace, found: Deployments) -> Trace:
     """A trace whose nodes know where they are deployed."""
     by_node = found.by_node()
     nodes = {
-        number: replace(node, deployed=by_node[number].found) if number in by_node else node
+        number: node._replace(deployed=by_node[number].found) if number in by_node else node
         for number, node in trace.nodes.items()
     }
     return replace(trace, nodes=nodes)
@@ -28,7 +28,7 @@ def with_stages(trace: Trace, snapshot: Snapshot, stage: str | None = None) -> T
         if row is not None and stage in (None, where):
             found.setdefault(row.artifact_id, []).append(row.where)
     nodes = {
-        number: replace(node, stages=tuple(found[number])) if number in found else node
+        number: node._replace(stages=tuple(found[number])) if number in found else node
         for number, node in trace.nodes.items()
     }
     return replace(trace, nodes=nodes)

@@ -105,16 +105,10 @@ class Worth:
         return rank
 
     def _worth(self, fact: Fact) -> tuple[Fact, int, str | None]:
-        trust = self.snapshot.trust
         if fact.predicate_type == imported.TYPE:
             return fact, CLAIMED, self._label(fact)
-        if fact.signer is None:
-            return fact, CLAIMED, None
-        patterns = trust.patterns(fact.signer, fact.predicate_type, None, fact.signed)
-        if not patterns:
-            return fact, ORDER.index(Assurance.SIGNED), self._label(fact)
-        rank = ORDER.index(Assurance.ATTESTED) if "**" in patterns else BY_NAME
-        return fact, rank, self._label(fact)
+        worth = self.snapshot.trust.anywhere(fact.signer, fact.predicate_type, fact.signed)
+        return fact, BY_NAME if worth is None else ORDER.index(worth), self._label(fact)
 
     def _label(self, fact: Fact) -> str | None:
         return signer_label(self.snapshot, fact.signer) if fact.signer is not None else None

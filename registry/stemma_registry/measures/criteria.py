@@ -11,7 +11,7 @@ from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import ResourceDescriptor
 from stemma_attestations.times import Dated
-from stemma_attestations.trust import TrustRoot
+from stemma_attestations.trust import TrustRoot, described
 from stemma_registry.catalogue import acts, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.errors import NotFound, Refused
@@ -19,6 +19,7 @@ from stemma_registry.registry import Snapshot
 from stemma_registry.signing import Signer
 
 MIN_PREFIX = 12
+BY_ANOTHER = "{} has released it already: somebody else has to, too"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def named(view: Snapshot, text: str, signer: Signer) -> CriterionRow | None:
         raise Refused(f"{text} is the beginning of more than one digest; write more of it")
     voices, trust = _releases(view, rows[0]), view.trust.introducing(signer.certified)
     if releasing.is_spent(trust, _own(view, signer), voices, view.now):
+        if missing(view, rows[0], signer):
+            raise NotFound(BY_ANOTHER.format(described(signer)))
         raise NotFound(f"{text} is released already")
     return rows[0]
 

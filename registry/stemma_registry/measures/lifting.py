@@ -103,8 +103,13 @@ def own(view: Snapshot, signer: Signer) -> Voice:
 
 def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow]:
     """The rows of the one quarantine that `text` names. Raises NotFound, Refused."""
-    rows = [row for row in status.in_force(view) if not _is_released(view, row, signer)]
+    standing = status.in_force(view)
+    rows = [row for row in standing if not _is_released(view, row, signer)]
     named = {r.statement for r in rows if _names(text, r.statement)}
+    if not named and any(_names(text, row.statement) for row in standing):
+        raise NotFound(criteria.BY_ANOTHER.format(described(signer)))
+    if not named and any(_names(text, row.statement) for row in _quarantines(view)):
+        raise NotFound(f"{text} is released already")
     label = text
     if len(named) != 1:
         target, node = custody.target_of(view, text)
@@ -114,11 +119,17 @@ def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow
         others = [f"sha256:{one[:12]}" for one in criteria.naming(view, node)]
         if others:
             raise Refused(f"{label} is stopped with what has the same: release {' '.join(others)}")
-        raise NotFound(f"{label} is not quarantined itself (see `stemma log`)")
+        raise NotFound(
+            f"{label} is not quarantined itself (`stemma verify` says by what it is stopped)"
+        )
     if len(named) > 1:
         listed = " ".join(f"sha256:{statement[:12]}" for statement in sorted(named))
         raise Refused(f"{label} is under several quarantines; release one of: {listed}")
     return [row for row in rows if row.statement in named]
+
+
+def _quarantines(view: Snapshot) -> list[StatusRow]:
+    return query.statuses(view.connection, predicate.QUARANTINE)
 
 
 def _is_released(view: Snapshot, row: StatusRow, signer: Signer) -> bool:

@@ -9,7 +9,8 @@ from stemma_attestations.packages import SCHEME, Package, Wanted
 from stemma_registry.catalogue import packages
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import NotFound
-from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, ordered, word_of
+from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge
+from stemma_registry.lineage.words import ordered, word_of
 from stemma_registry.questions.signer_starts import worth
 from stemma_registry.registry import Snapshot
 

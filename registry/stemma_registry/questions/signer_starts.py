@@ -21,7 +21,8 @@ from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.errors import NotFound
-from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, ordered, word_of
+from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge
+from stemma_registry.lineage.words import ordered, word_of
 from stemma_registry.registry import Snapshot
 
 SCHEME = "signer:"

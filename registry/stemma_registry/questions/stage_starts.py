@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stemma_registry.errors import NotFound
-from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, word_of
+from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge
+from stemma_registry.lineage.words import word_of
 from stemma_registry.registry import Snapshot
 from stemma_registry.stages import holding
 

@@ -9,7 +9,7 @@ from stemma_registry import aliased
 from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
 from stemma_registry.directory import identify
-from stemma_registry.errors import Refused
+from stemma_registry.errors import NotFound, Refused
 from stemma_registry.lineage.trace import Direction, Origin
 from stemma_registry.questions import commit_starts, package_starts, signer_starts, stage_starts
 from stemma_registry.questions.pointers import pointed
@@ -55,6 +55,8 @@ def start(
         return commit_starts.start(view, text, direction, repository)
     if looks_like_reference(text):
         return aliased.start(view, store, text, direction)
+    if not text:
+        raise NotFound("'' is neither a reference nor a file")
     path = Path(text)
     digest = pointed(path)
     known = query.node_id(view.connection, digest) if digest is not None else None

@@ -24,7 +24,7 @@ from stemma_registry.records.children import Children
 from stemma_registry.records.keys import RecordKey
 from stemma_registry.records.readers import Form, Unreadable
 
-_ROWS = 500_000  # of Parquet, that are worth a process
+_ROWS, _MOST = 200_000, 500_000  # of Parquet, that are worth a part; and of the largest one
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,10 @@ class Builder:
             return Skipped(entry.sha256, str(error)[:500])
         except (BlobMissing, Damaged) as error:
             return Skipped(entry.sha256, f"its bytes cannot be had: {error}"[:500])
-        runs, files = [], []
-        for first, count, *names in (run for said in answers for run in said["runs"]):
-            digests = []
-            for name in names:
-                with open(name, "rb") as source:
-                    size = os.fstat(source.fileno()).st_size
-                    digest = self.store.receive(source, size)
-                digests.append(digest)
-                files.append((digest, Path(name), size))
-            runs.append(Run(first, count, *digests))
+        found = [run for said in answers for run in said["runs"]]
+        files = self._stored([Path(name) for _, _, *names in found for name in names])
+        digests = iter([digest for digest, _, _ in files])
+        runs = [Run(first, count, *itertools.islice(digests, 2)) for first, count, *_ in found]
         read, unread = (sum(said[what] for said in answers) for what in ("read", "unread"))
         if not runs:
             none = "no text that is long enough" if self.wish.near and read else "no records"
@@ -150,6 +144,19 @@ class Builder:
         if unread > read:
             return Skipped(entry.sha256, f"{unread} of its rows could not be read, {read} could")
         return Shard(entry.sha256, str(form), records, unread, tuple(runs)), files
+
+    def _stored(self, paths: list[Path]) -> list[tuple[Digest, Path, int]]:
+        """Files with what they are in the store, several at a time: a disk is waited for."""
+
+        def receive(path: Path) -> tuple[Digest, Path, int]:
+            with open(path, "rb") as source:
+                size = os.fstat(source.fileno()).st_size
+                return self.store.receive(source, size), path, size
+
+        if len(paths) <= 2:  # of one run
+            return [receive(path) for path in paths]
+        with ThreadPoolExecutor(self.children.count) as pool:
+            return list(pool.map(receive, paths))
 
     def _ask(self, path: Path, form: Form, size: int, split: bool) -> list[dict[str, Any]]:
         base = {
@@ -163,7 +170,7 @@ class Builder:
         parts: list[tuple[int, int] | None] = [None]
         if split and form.format == "parquet":
             said = self.children.ask({**base, "do": "groups"}, size)
-            parts = [*_parts(said["groups"])] or [None]
+            parts = [*_parts(said["groups"], self.children.count)] or [None]
         questions = [
             {**base, "groups": part, "out": str(self.scratch / str(next(self._numbers)))}
             for part in parts
@@ -198,13 +205,20 @@ def fetched(store: Store, blob: Digest, path: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _parts(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Row groups, from and up to, that are worth a process together."""
+def _parts(sizes: Sequence[int], processes: int) -> Iterator[tuple[int, int]]:
+    """Row groups, from and up to, that are worth a run of their own.
+
+    The last parts are smaller: so all processes end at about the same time, though one of them
+    shares its core with who verifies the file.
+    """
+    most, left = min(_MOST, LIMITS.record_run), sum(sizes)
+    least = min(_ROWS, most)
     start, rows = 0, 0
-    for number, size in enumerate(sizes):
+    for number, size in enumerate(sizes, 1):
         rows += size
-        if rows >= min(_ROWS, LIMITS.record_run):
-            yield start, number + 1
-            start, rows = number + 1, 0
+        wanted = min(most, max(least, left * 2 // (3 * processes)))
+        if rows + size // 2 >= wanted and left - rows >= least // 2:
+            yield start, number
+            start, rows, left = number, 0, left - rows
     if start < len(sizes):
         yield start, len(sizes)

@@ -53,30 +53,32 @@ def _joined(named: Sequence[tuple[bytes, Any]], count: int) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not named:
+    if not named or not count:
         return pa.array([b""] * count, pa.large_binary())
     pool, start, rows = [pa.array([b""], pa.large_binary())], 1, np.arange(count)
-    picked = np.zeros((count, 2 * len(named)), np.int64)  # what is not there is the empty piece
+    picked = np.empty((count, 2 * len(named)), np.int64)
     for place, (name, said) in enumerate(named):
-        lengths = np.asarray(pc.fill_null(pc.binary_length(said), 0))
+        piece = said.view(pa.large_binary())
+        ends = np.frombuffer(piece.buffers()[1], np.int64, count + 1, 8 * piece.offset)
+        lengths: Any = np.diff(ends)
         longest = int(lengths.max(initial=0))
         if longest < _TABLE:
             heads, which = _table(canonical.piece(name), 1 << longest.bit_length()), lengths
         else:
             heads, which = _heads(canonical.piece(name), lengths), rows
-        picked[:, 2 * place] = which + start
-        picked[:, 2 * place + 1] = rows + (start + len(heads))
-        if said.null_count:
+        np.add(which, start, out=picked[:, 2 * place])
+        np.add(rows, start + len(heads), out=picked[:, 2 * place + 1])
+        if said.null_count:  # what is not there is the empty piece
             picked[np.asarray(pc.is_null(said)), 2 * place : 2 * place + 2] = 0
         start += len(heads) + count
-        pool += [heads, said.cast(pa.large_binary())]
+        pool += [heads, piece]
     flat = pc.take(pa.concat_arrays(pool), pa.array(picked.ravel()), boundscheck=False)
     _, ends, data = flat.buffers()
     if not data:
         return pa.array([b""] * count, pa.large_binary())
-    ends = np.frombuffer(ends, np.int64)[: picked.size + 1 : picked.shape[1]].copy()
+    bounds = np.frombuffer(ends, np.int64)[: picked.size + 1 : picked.shape[1]].copy()
     return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), count, [None, pa.py_buffer(ends), data]
+        pa.large_binary(), count, [None, pa.py_buffer(bounds), data]
     )
 
 
@@ -201,17 +203,48 @@ def _floats(column: Any) -> Any:
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
     values = np.asarray(pc.fill_null(column, float("nan")))
-    whole = np.zeros(len(values), bool)
-    exact = np.abs(values) < 2.0**24 if values.dtype == np.float32 else np.abs(values) < 2.0**53
-    whole[exact] = values[exact] == np.trunc(values[exact])
-    shown = column.cast(pa.large_string())
-    if whole.any():
-        integers = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.large_string())
-        shown = pc.if_else(pa.array(whole), integers, shown)
-    size = np.abs(values)
-    # Between these Arrow writes them plainly, as `canonical.number` does.
-    odd = ~whole & ~((size >= 1e-3) & (size < 1e9))
-    return _mended(shown, odd, canonical.floating)
+    size, silent = np.abs(values), np.isnan(values)
+    exact = 2.0**24 if values.dtype == np.float32 else 2.0**53
+    with np.errstate(invalid="ignore"):
+        whole = (size < exact) & (values == np.trunc(values))
+    shown = None
+    if whole.any() or silent.all():
+        integers = pa.array(np.where(whole, values, 0).astype(np.int64), mask=silent)
+        shown = integers.cast(pa.large_string())
+    others = ~(whole | silent)
+    if not others.any():
+        return shown
+    decimals = _decimals(values, silent)
+    shown = decimals if shown is None else pc.if_else(pa.array(whole), shown, decimals)
+    # Between these a float is written plainly, as `canonical.number` does.
+    odd = others & ~((size >= 1e-3) & (size < min(1e9, exact)))
+    if not odd.any():
+        return shown
+    written = pa.array(values[odd]).cast(pa.large_string()).to_pylist()
+    mended = pa.array(map(canonical.floating, written), pa.large_string())
+    picked = np.arange(len(values))  # short texts: half the time that `replace_with_mask` takes
+    picked[odd] = np.arange(len(values), len(values) + len(mended))
+    return pc.take(pa.concat_arrays([shown, mended]), picked, boundscheck=False)
+
+
+def _decimals(values: Any, silent: Any) -> Any:
+    """Floats (numpy) as their shortest decimals, null where silent.
+
+    That takes orjson a third of the time that it takes Arrow.
+    """
+    import numpy as np
+    import orjson
+    import pyarrow as pa
+
+    raw = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
+    commas = np.flatnonzero(np.frombuffer(raw, np.uint8) == ord(","))
+    data = raw[1:-1].replace(b",", b"")
+    ends = np.empty(len(values) + 1, np.int64)
+    ends[0], ends[1:-1], ends[-1] = 0, commas - np.arange(1, len(values)), len(data)
+    there = pa.array(~silent).buffers()[1] if silent.any() else None
+    return pa.LargeStringArray.from_buffers(
+        len(values), pa.py_buffer(ends), pa.py_buffer(data), there
+    )
 
 
 def _timestamps(column: Any) -> Any:

@@ -20,9 +20,9 @@ from stemma_registry.lineage.trace import (
     Trace,
     TraceEdge,
     TraceNode,
-    Word,
     from_held,
 )
+from stemma_registry.lineage.words import Word
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making

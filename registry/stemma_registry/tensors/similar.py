@@ -46,7 +46,8 @@ class Similar:
     """What was asked about, and what shares tensors with it, most bytes first.
 
     `assurance` is what its own table is worth; None where its bytes were read now. `size` are
-    the bytes of its tensors that tell something, `more` is how many matches are not listed.
+    the bytes of its tensors that tell something, `more` is how many matches are not listed;
+    `notes` say what of its bytes could not be told, where they were read now.
     """
 
     found: Resolved
@@ -55,6 +56,7 @@ class Similar:
     size: int
     matches: tuple[Match, ...]
     more: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,19 @@ class Held:
     tensors: int
     size: int
     assurance: Assurance | None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_bytes(cls, registry: Registry, view: Snapshot, found: Resolved) -> Held:
         """By every byte of it in the store. Raises NotFound, Undecided, BlobMissing, Damaged."""
         manifest = gate.load_manifest(registry, view, found)
-        table = making.from_store(registry.store, manifest).table
+        made = making.from_store(registry.store, manifest)
+        table, notes = made.table, tuple(made.notes)
+        if table is None and not notes:
+            notes = ("no file of it is safetensors or GGUF",)
         telling = table.telling if table is not None else {}
         ids = {n: pair[1] for n, pair in tensors.present(view.connection, telling).items()}
-        return cls(ids, len(telling), sum(telling.values()), None)
+        return cls(ids, len(telling), sum(telling.values()), None, notes)
 
 
 def similar(registry: Registry, view: Snapshot, text: str, limit: int) -> Similar:
@@ -88,9 +94,9 @@ def similar(registry: Registry, view: Snapshot, text: str, limit: int) -> Simila
     best = sorted(matches, key=lambda match: (-match[1].size, match[0].fact.n, match[0].id))
     kin = Kin(view, registry.store, (found.node, found.name.name if found.name else None))
     shown = [_match(view, held, kin, row, shared) for row, shared in best[:limit]]
-    return Similar(
-        found, held.assurance, held.tensors, held.size, tuple(shown), len(best) - len(shown)
-    )
+    more = len(best) - len(shown)
+    known = found, held.assurance, held.tensors, held.size
+    return Similar(*known, tuple(shown), more, held.notes)
 
 
 def _held(registry: Registry, view: Snapshot, found: Resolved) -> Held:

@@ -43,8 +43,10 @@ const choices = {
   assurance: tally(edges.map((edge) => edge.assurance)),
   relation: tally(edges.map((edge) => edge.relation)),
 };
+// At which stages a node is: of NAME#STAGE what is behind the #.
+const held = (node) => (node.stages ?? []).map((where) => where.slice(where.lastIndexOf("#") + 1));
 const stages = tally(
-  nodes.flatMap((node) => [...new Set(node.deployed.map((one) => one.stage).filter(Boolean))]),
+  nodes.flatMap((node) => [...new Set([...held(node), ...node.deployed.map((one) => one.stage)])]).filter(Boolean),
 );
 
 const asked = { kind: new Set(), assurance: new Set(), relation: new Set(), state: "", text: "" };
@@ -72,7 +74,7 @@ const STATES = {
 const inState = (node, i) => {
   if (asked.state.startsWith("stage:")) {
     const stage = asked.state.slice("stage:".length);
-    return node.deployed.some((one) => one.believed && one.stage === stage);
+    return held(node).includes(stage) || node.deployed.some((one) => one.believed && one.stage === stage);
   }
   return STATES[asked.state](node, i);
 };
