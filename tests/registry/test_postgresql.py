@@ -20,7 +20,7 @@ from stemma_registry import gate
 from stemma_registry.catalogue import climb, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
-from stemma_registry.catalogue.database import Database
+from stemma_registry.catalogue.database import Database, gather_statistics
 from stemma_registry.errors import Unavailable
 from stemma_registry.lineage import status
 from stemma_registry.lineage.trace import Direction, trace
@@ -89,6 +89,26 @@ def test_the_schema_is_that_of_the_tables(world: World) -> None:
     assert world.registry.catalogue.revision() == tables.REVISION == run.revisions()[-1]
 
 
+def test_statistics_are_gathered_of_its_own_tables_alone(world: World) -> None:
+    """Others have theirs on that server, and a lock for each is more than there is room for."""
+    world.push("n/a:1")
+    known = "SELECT reltuples >= 0 FROM pg_class WHERE oid = to_regclass(:name)"
+    engine = create_engine(postgres.url().replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as other:
+        other.execute(text("DROP TABLE IF EXISTS public.somebody_elses"))
+        other.execute(text("CREATE TABLE public.somebody_elses AS SELECT 1 AS one"))
+    with world.registry.catalogue.writing() as connection:
+        gather_statistics(connection)
+        found = [
+            connection.execute(text(known), {"name": name}).scalar()
+            for name in ("statement", "public.somebody_elses")
+        ]
+    with engine.begin() as other:
+        other.execute(text("DROP TABLE public.somebody_elses"))
+    engine.dispose()
+    assert found == [True, False]
+
+
 def test_it_can_be_thrown_away(world: World) -> None:
     world.push("a/d:1")
     world.push("a/m:1", None, "trained-on=a/d:1", kind="model")
@@ -143,7 +163,7 @@ import sys
 from pathlib import Path
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.catalogue.database import Database
+from stemma_registry.catalogue.database import Database, gather_statistics
 store = LocalStore(Path(sys.argv[1]))
 catalogue = Catalogue.open(Database(Path(sys.argv[2]), sys.argv[3]), store)
 print(catalogue.catch_up().n)
