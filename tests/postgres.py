@@ -13,6 +13,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import pytest
+
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.database import Database
 
@@ -41,6 +43,9 @@ def url() -> str:
 def wanted() -> bool:
     """Whether every world is to have its catalogue there."""
     return os.environ.get("STEMMA_TEST_CATALOGUE") == "postgresql"
+
+
+SQLITE_ONLY = pytest.mark.skipif(wanted(), reason="it lays hands on the SQLite file itself")
 
 
 def place(path: Path) -> Database:

@@ -29,6 +29,7 @@ from stemma_registry.ledger.entry import (
     Event,
 )
 from stemma_registry.registry import Registry
+from tests.postgres import SQLITE_ONLY
 from tests.registry.collecting import (
     NEVER,
     NOW,
@@ -115,6 +116,7 @@ def test_what_a_migrated_catalogue_refers_to_is_complete(world: World, tmp_path:
     assert world.code("acme/data:1") == 0
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("lost", [t.manifest_entry, t.kept, t.statement])
 def test_a_catalogue_that_lacks_something_deletes_nothing(world: World, lost: Table) -> None:
     world.push("acme/data:1", {"a.txt": b"a"})

@@ -21,7 +21,10 @@ from stemma_registry.care.uploads import Uploads
 from stemma_registry.gitrepo.capturing import Captured
 from stemma_registry.ledger import log
 from stemma_registry.ledger.entry import COLLECT, Event
+from tests.postgres import SQLITE_ONLY
 from tests.registry.collect_scene import ACTORS, CLOCK, Template, play
+
+pytestmark = SQLITE_ONLY
 
 
 @pytest.fixture(scope="module")

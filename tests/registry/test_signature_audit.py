@@ -36,6 +36,7 @@ from stemma_registry.trust import file as trust_file
 from stemma_registry.trust.change import Change
 from stemma_registry.trust.file import Grants
 from stemma_registry.trust.roots import TrustedRoots
+from tests.postgres import SQLITE_ONLY
 from tests.sigstore.stack import LocalSigstore
 from tests.world import World
 
@@ -91,6 +92,7 @@ def lived(once: World) -> Iterator[World]:
     store.blob_bytes, store.objects, once.trust = blobs, objects, trust
 
 
+@SQLITE_ONLY
 def test_a_catalogue_that_says_what_the_bundles_say(lived: World) -> None:
     found = again(lived)
     assert found.differences == 0
@@ -134,6 +136,7 @@ DAMAGES = {
 }
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_difference_is_found(lived: World, damage: str) -> None:
     database = sqlite3.connect(lived.catalogue_path)
@@ -150,6 +153,7 @@ def test_a_difference_is_found(lived: World, damage: str) -> None:
     assert again(lived).differences == 0
 
 
+@SQLITE_ONLY
 def test_what_is_asked_of_a_damaged_catalogue_is_answered_by_the_bundles(lived: World) -> None:
     database = sqlite3.connect(lived.catalogue_path)
     database.execute("UPDATE statement SET signer = zeroblob(32)")
@@ -159,6 +163,7 @@ def test_what_is_asked_of_a_damaged_catalogue_is_answered_by_the_bundles(lived: 
     assert {name.split(" ")[0] for name in change.signers} == {"owner", "ci", "responder"}
 
 
+@SQLITE_ONLY
 def test_a_bundle_that_somebody_signed_again(lived: World) -> None:
     """The same statement by another key is another bundle: the catalogue may not swap them."""
     with lived.view() as view:
@@ -184,6 +189,7 @@ def test_a_bundle_that_somebody_signed_again(lived: World) -> None:
     assert again(lived).statements == 13
 
 
+@SQLITE_ONLY
 def test_a_bundle_that_is_not_in_the_store(lived: World) -> None:
     with lived.view() as view:
         row = view.connection.exec_driver_sql("SELECT bundle FROM statement WHERE id = 1").one()
@@ -192,6 +198,7 @@ def test_a_bundle_that_is_not_in_the_store(lived: World) -> None:
         again(lived)
 
 
+@SQLITE_ONLY
 def test_only_so_much_is_listed(lived: World) -> None:
     database = sqlite3.connect(lived.catalogue_path)
     database.execute("UPDATE statement SET signer = zeroblob(32)")
@@ -205,6 +212,7 @@ def test_only_so_much_is_listed(lived: World) -> None:
 # --- another trust root ---------------------------------------------------------------------
 
 
+@SQLITE_ONLY
 def test_a_key_that_is_revoked(lived: World) -> None:
     other = lived.folder / "other.yaml"
     other.write_bytes(lived.trust_path.read_bytes())
@@ -223,6 +231,7 @@ def test_a_key_that_is_revoked(lived: World) -> None:
     assert change.quarantines.listed == []
 
 
+@SQLITE_ONLY
 def test_the_other_way_round_all_of_it_is_gained(lived: World) -> None:
     new = lived.trust
     lived.trust = TrustRoot.parse(lived.trust_path.read_bytes().split(b'  - principal: "ci"')[0])
@@ -237,6 +246,7 @@ def test_the_other_way_round_all_of_it_is_gained(lived: World) -> None:
     assert text.endswith(": bad")
 
 
+@SQLITE_ONLY
 def test_a_release_that_would_not_count_brings_its_quarantine_back(lived: World) -> None:
     lived.trust_also("second", predicates=["urn:stemma:status:v0.1"])
     lived.release("data/other:1", by="second")
@@ -245,6 +255,7 @@ def test_a_release_that_would_not_count_brings_its_quarantine_back(lived: World)
     assert (change.quarantines.lost, change.quarantines.gained) == (0, 1)
 
 
+@SQLITE_ONLY
 def test_a_narrower_grant_takes_only_what_it_no_longer_covers(lived: World) -> None:
     narrower = edited(lived, 'names: ["models/**"]', 'names: ["models/other/**"]')
     change = changed(lived, narrower)
@@ -253,6 +264,7 @@ def test_a_narrower_grant_takes_only_what_it_no_longer_covers(lived: World) -> N
     assert changed(lived, same) == Change(same.digest)
 
 
+@SQLITE_ONLY
 def test_a_window_that_is_over_takes_provenance_and_lets_no_stop_lapse(lived: World) -> None:
     over = (lived.now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = lived.trust_path.read_text().replace("    key:", f'    valid_until: "{over}"\n    key:')
@@ -262,6 +274,7 @@ def test_a_window_that_is_over_takes_provenance_and_lets_no_stop_lapse(lived: Wo
     assert (change.quarantines.lost, change.quarantines.gained) == (0, 0)
 
 
+@SQLITE_ONLY
 def test_a_threshold_that_one_signer_does_not_meet(lived: World) -> None:
     rule = """thresholds:
   - predicates: [https://slsa.dev/provenance/v1]
@@ -273,6 +286,7 @@ signers:"""
     assert change.artifacts.listed == [("lost", "models/m:1")]
 
 
+@SQLITE_ONLY
 def test_the_list_is_bounded_and_the_counts_are_whole(lived: World) -> None:
     change = changed(lived, trust_file.NOBODY, limit=1)
     assert all(len(one.listed) == 1 for one in change.signers.values())

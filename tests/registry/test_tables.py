@@ -13,6 +13,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.relations import RELATIONS
 from stemma_registry.catalogue import columns, nodes, query, tables
 from stemma_registry.catalogue.nodes import Nodes
+from tests.postgres import SQLITE_ONLY
 from tests.world import World
 
 
@@ -53,6 +54,7 @@ def test_digests_with_one_head_are_told_apart(tmp_path: Path) -> None:
         assert [digest for _, digest in found] == twins
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("table", ["node", "statement"])
 def test_digests_are_found_by_the_index(connection: Connection, table: str) -> None:
     column = tables.node.c.value if table == "node" else tables.statement.c.bundle

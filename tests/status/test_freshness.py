@@ -21,6 +21,7 @@ from stemma_registry.gate import Terms
 from stemma_registry.ledger.log import entry_key
 from stemma_registry.registry import Registry, snapshot
 from stemma_registry.status import pinning
+from tests.postgres import SQLITE_ONLY
 from tests.status.scene import FeedScene, utc
 
 HOUR = timedelta(hours=1)
@@ -222,6 +223,7 @@ def test_broken_glass_lets_nothing_pass_that_is_contradicted(scene: FeedScene) -
     refused(scene, Terms(lets, stale_ok="it is late"), "withheld", rewound)
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize(
     "damage",
     [

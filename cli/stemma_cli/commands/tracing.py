@@ -299,12 +299,12 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
 
 def _unknown(relations: Iterable[str]) -> None:
     """Others may say what Stemma never says: so a word that may be misspelt is only warned of."""
-    from difflib import get_close_matches
-
     from stemma_attestations.relations import RELATIONS
 
     for word in relations:
         if word not in RELATIONS and word not in _OF_EDGES:
+            from difflib import get_close_matches
+
             near = get_close_matches(word, RELATIONS, 1)
             meant = f"; is {near[0]} meant?" if near else ""
             output.note(f"warning: --relation {word!r:.40} is none that Stemma writes{meant}")
