@@ -17,6 +17,7 @@ class Limits:
     busy_seconds: float = 60.0  # how long a catalogue write waits for another
     connect_seconds: float = 10.0  # to a database server
     project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
+    project_most: float = 8.0  # twice as long each time: a large catalogue's pages are written less
     nodes_met: int = 300_000  # ids that a projection remembers: some 250 bytes each
     much_projected: int = 32  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files

@@ -112,17 +112,18 @@ class Catalogue:
         if not good:
             with self.writing() as connection:
                 check_again(connection, self.store, held)
-        reader, start = segments.Reader(self.store), head.n
+        reader, start, seconds = segments.Reader(self.store), head.n, LIMITS.project_seconds
         if (entry := reader.after(head)) is not None:
             with seldom_collecting(), _wrapped(self.database), self.engine.connect() as opened:
                 connection, nodes = database.begin_writing(opened), None
                 while entry is not None:
                     with connection.begin():
                         database.alone(connection)
+                        until = time.monotonic() + seconds
                         head, nodes = self._project(
-                            connection, reader, entry, held, progress, nodes
+                            connection, reader, entry, held, progress, nodes, until
                         )
-                    entry = reader.after(head)
+                    entry, seconds = reader.after(head), min(2 * seconds, LIMITS.project_most)
         if head.n - start > LIMITS.much_projected:
             with self.writing() as connection:
                 database.gather_statistics(connection)
@@ -149,6 +150,7 @@ class Catalogue:
         held: Held,
         progress: Progress | None,
         nodes: Nodes | None,
+        until: float,
     ) -> tuple[Head, Nodes | None]:
         """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
         from stemma_registry.catalogue.project import Projector  # lazily: mostly nothing is new
@@ -162,7 +164,6 @@ class Catalogue:
             check_again(connection, self.store, held)
         nodes = Nodes.still(nodes, connection, here and here.mark)
         projector = Projector(connection, self.store, held, nodes)
-        until = time.monotonic() + LIMITS.project_seconds
         while entry is not None:
             before = list(head.tree.peaks)
             head.advance(entry)

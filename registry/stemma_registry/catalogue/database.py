@@ -194,6 +194,7 @@ def _sqlite(path: Path | None) -> Engine:
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "cache_size=-200000",
+            "journal_size_limit=64000000",  # bytes that stay of a log that once was long
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
