@@ -97,8 +97,8 @@ def test_statistics_are_gathered_of_its_own_tables_alone(world: World) -> None:
     with engine.begin() as other:
         other.execute(text("DROP TABLE IF EXISTS public.somebody_elses"))
         other.execute(text("CREATE TABLE public.somebody_elses AS SELECT 1 AS one"))
-    with world.registry.catalogue.writing() as connection:
-        gather_statistics(connection)
+    gather_statistics(world.registry.catalogue.engine)
+    with world.registry.catalogue.reading() as connection:
         found = [
             connection.execute(text(known), {"name": name}).scalar()
             for name in ("statement", "public.somebody_elses")
@@ -163,7 +163,7 @@ import sys
 from pathlib import Path
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.catalogue.database import Database, gather_statistics
+from stemma_registry.catalogue.database import Database
 store = LocalStore(Path(sys.argv[1]))
 catalogue = Catalogue.open(Database(Path(sys.argv[2]), sys.argv[3]), store)
 print(catalogue.catch_up().n)

@@ -125,8 +125,8 @@ class Catalogue:
                         )
                     entry, seconds = reader.after(head), min(2 * seconds, LIMITS.project_most)
         if head.n - start > LIMITS.much_projected:
-            with self.writing() as connection:
-                database.gather_statistics(connection)
+            with _wrapped(self.database):
+                database.gather_statistics(self.engine)
         return head
 
     def lag(self, head: Head) -> str | None:
