@@ -166,6 +166,8 @@ def _postgresql(url: str, schema: str) -> Engine:
         "lock_timeout": int(LIMITS.busy_seconds * 1000),
         # Where the planner guesses high it compiles, which takes longer than our queries do.
         "jit": "off",
+        # What is asked lies in memory, or on a disk without heads: an index costs little more.
+        "random_page_cost": 1.1,
     }
     arguments = {
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
