@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -126,6 +126,12 @@ class World:
             **options,  # type: ignore[arg-type]
         )
         return publish(self.registry, self.trust, self.signer(by), job, self.now)
+
+    @contextmanager
+    def elsewhere(self, path: Path) -> Iterator[Registry]:
+        """The same ledger in somebody else's catalogue."""
+        with closing(Catalogue.open(path, self.store)) as catalogue:
+            yield Registry(self.store, catalogue, self.home)
 
     def view(self) -> AbstractContextManager[Snapshot]:
         """A snapshot at the head."""

@@ -65,3 +65,18 @@ def format_duration(length: timedelta) -> str:
         if abs(seconds) >= 2 * _UNITS[unit]:
             return f"{seconds // _UNITS[unit]}{unit}"
     return f"{seconds}s"
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `start` (inside) to `end` (not inside); None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, time: datetime | None) -> bool:
+        """Whether a signature of that proven time is inside; one without any time is."""
+        if time is None:
+            return True
+        after = self.start is None or self.start <= time
+        return after and (self.end is None or time < self.end)

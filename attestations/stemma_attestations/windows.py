@@ -1,4 +1,4 @@
-"""Windows of time in which a signer is not believed, and a trust root that does not.
+"""A trust root that does not believe a signer in a window of time.
 
 For the question what would be left if somebody's key had been in other hands for a while.
 """
@@ -6,27 +6,12 @@ For the question what would be left if somebody's key had been in other hands fo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from stemma_attestations.listed import Signer
-from stemma_attestations.times import Times
+from stemma_attestations.times import Times, Window
 from stemma_attestations.trust import TrustRoot
-
-
-@dataclass(frozen=True)
-class Window:
-    """From `start` (inside) to `end` (not inside), as a `Distrusted` has it; None is open."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def holds(self, time: datetime | None) -> bool:
-        """Whether a signature of that proven time is inside; one without any time is."""
-        if time is None:
-            return True
-        after = self.start is None or self.start <= time
-        return after and (self.end is None or time < self.end)
 
 
 @dataclass(frozen=True)
@@ -34,7 +19,7 @@ class Without(TrustRoot):
     """A trust root, as if nobody believed what `signers` (their ids) said in a window."""
 
     unheard: frozenset[str] = frozenset()
-    window: Window = Window()
+    window: Window = field(default_factory=Window)
 
     @classmethod
     def of(cls, trust: TrustRoot, signers: frozenset[str], window: Window) -> Without:

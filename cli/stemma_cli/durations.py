@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from stemma_attestations.windows import Window
+    from stemma_attestations.times import Window
 
 OPEN = "-"
 
@@ -29,7 +29,7 @@ def window(between: tuple[str, str] | None) -> Window:
 
     Raises UsageError.
     """
-    from stemma_attestations.windows import Window
+    from stemma_attestations.times import Window
 
     start, end = (_time(text) for text in between or (OPEN, OPEN))
     if start is not None and end is not None and start >= end:

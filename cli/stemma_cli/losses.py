@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stemma_cli import output
 
 if TYPE_CHECKING:
-    from stemma_attestations.windows import Window
+    from stemma_attestations.times import Window
     from stemma_registry.questions.losses import Judged, Loss, Losses
 
 

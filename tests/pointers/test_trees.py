@@ -12,7 +12,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import git_layout, provenance
 from stemma_attestations.predicates.git_layout import Layout
-from stemma_attestations.windows import Window
+from stemma_attestations.times import Window
 from stemma_registry import aliased, layouts, trees
 from stemma_registry.catalogue import manifests
 from stemma_registry.config import LIMITS

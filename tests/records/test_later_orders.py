@@ -18,7 +18,6 @@ from stemma_attestations.predicates.criterion import Recorded
 from stemma_attestations.predicates.record_index import RecordIndex
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_registry.catalogue import acts, query
-from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.lineage import status
 from stemma_registry.measures import recorded
 from stemma_registry.records import comparing
@@ -81,10 +80,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, readers: Children) -> Iterat
 @pytest.fixture(scope="module")
 def another(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """The same ledger in somebody else's catalogue, which reads it when everything is said."""
-    path = tmp_path_factory.mktemp("another") / "catalogue.sqlite3"
-    catalogue = Catalogue.open(path, world.store)
-    yield Registry(world.store, catalogue, world.home)
-    catalogue.close()
+    with world.elsewhere(tmp_path_factory.mktemp("another") / "catalogue.sqlite3") as registry:
+        yield registry
 
 
 OFTEN = [

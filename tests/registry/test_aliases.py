@@ -18,7 +18,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates import lineage, provenance, signature
 from stemma_attestations.relations import SAME_AS
 from stemma_attestations.statement import ResourceDescriptor, Statement
-from stemma_attestations.windows import Window
+from stemma_attestations.times import Window
 from stemma_registry import aliased, custody, describe, trees
 from stemma_registry.care.uploads import Uploads
 from stemma_registry.catalogue import manifests, query

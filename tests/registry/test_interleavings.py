@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from stemma_registry import custody
 from stemma_registry.catalogue import query
-from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.lineage import status
 from stemma_registry.registry import Registry, snapshot
 from tests.stating import edges, node, say
@@ -32,10 +31,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def another(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """The same ledger in somebody else's catalogue, which catches up when it is asked to."""
-    path = tmp_path_factory.mktemp("another") / "catalogue.sqlite3"
-    catalogue = Catalogue.open(path, world.store)
-    yield Registry(world.store, catalogue, world.home)
-    catalogue.close()
+    with world.elsewhere(tmp_path_factory.mktemp("another") / "catalogue.sqlite3") as registry:
+        yield registry
 
 
 # The links of a chain in any order; the quarantine is decided on, and is appended later; and

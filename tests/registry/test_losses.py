@@ -13,8 +13,9 @@ import pytest
 from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest
 from stemma_attestations.statement import Statement
+from stemma_attestations.times import Window
 from stemma_attestations.trust import TrustRoot
-from stemma_attestations.windows import Window, Without
+from stemma_attestations.windows import Without
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import Home
 from stemma_registry.questions import losses

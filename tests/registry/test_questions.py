@@ -10,8 +10,8 @@ import pytest
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.packages import BadPackage
+from stemma_attestations.times import Window
 from stemma_attestations.trust import Assurance
-from stemma_attestations.windows import Window
 from stemma_registry.catalogue import packages, past
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.compare import differences

@@ -26,7 +26,7 @@ from stemma_attestations.names import (
 )
 from stemma_attestations.packages import Wanted
 from stemma_attestations.predicates import record_index
-from stemma_attestations.times import format_time, parse_time
+from stemma_attestations.times import Window, format_time, parse_time
 
 SIGNER = "signer"
 NAME = "name"
@@ -57,11 +57,7 @@ class Distrusted:
 
     def holds(self, time: datetime | None) -> bool:
         """Whether a signature that provably existed at `time` (None: not known) is inside."""
-        if time is None:
-            return True
-        return (self.since is None or self.since <= time) and (
-            self.until is None or time < self.until
-        )
+        return Window(self.since, self.until).holds(time)
 
     def is_about(self, name: str | None) -> bool:
         """Whether statements about that name are meant; about no name, only by `**`."""

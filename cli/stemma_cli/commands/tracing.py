@@ -14,7 +14,7 @@ from stemma_cli import durations, exits, output, record_trace
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
-    from stemma_attestations.windows import Window
+    from stemma_attestations.times import Window
     from stemma_registry.lineage.trace import Direction, Only, Trace, TraceEdge
     from stemma_registry.registry import Registry, Snapshot
 
@@ -22,8 +22,6 @@ FORMATS = ("tree", "table", "json", "jsonl", "csv", "dot", "mermaid", "html", "c
 ASSURANCES = ("attested", "signed", "claimed")
 MOST_PATHS = 1_000
 TENSOR = "tensor:"
-# What edges are called that no build makes: what follows from bytes, and what starts lead to.
-_OF_EDGES = ("same-as", "contains", "in-range", "packaged-with", "signed-by", "at-stage")
 
 
 @dataclass(frozen=True)
@@ -299,12 +297,22 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
 
 def _unknown(relations: Iterable[str]) -> None:
     """Others may say what Stemma never says: so a word that may be misspelt is only warned of."""
-    from stemma_attestations.relations import RELATIONS
+    from stemma_attestations.relations import RELATIONS, SAME_AS
 
-    for word in relations:
-        if word not in RELATIONS and word not in _OF_EDGES:
-            from difflib import get_close_matches
+    odd = [word for word in relations if word not in RELATIONS]
+    if not odd:
+        return
+    from difflib import get_close_matches
 
+    from stemma_registry import aliased
+    from stemma_registry.lineage import trace as traced
+    from stemma_registry.questions import commit_starts, package_starts, signer_starts, stage_starts
+
+    starts = (aliased, commit_starts, package_starts, signer_starts, stage_starts)
+    # What edges are called that no statement says: what follows from bytes, what starts lead to.
+    unsaid = {SAME_AS, traced.CONTAINS, *(one.RELATION for one in starts)}
+    for word in odd:
+        if word not in unsaid:
             near = get_close_matches(word, RELATIONS, 1)
             meant = f"; is {near[0]} meant?" if near else ""
             output.note(f"warning: --relation {word!r:.40} is none that Stemma writes{meant}")

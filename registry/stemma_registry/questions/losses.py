@@ -28,8 +28,9 @@ from stemma_attestations.predicates import (
     status,
     test_result,
 )
+from stemma_attestations.times import Window
 from stemma_attestations.trust import Assurance
-from stemma_attestations.windows import Window, Without
+from stemma_attestations.windows import Without
 from stemma_registry import gate
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import EdgeRow, Fact, VersionRow

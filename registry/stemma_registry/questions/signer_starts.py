@@ -14,9 +14,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.times import format_time
+from stemma_attestations.times import Window, format_time
 from stemma_attestations.trust import Assurance, TrustRoot
-from stemma_attestations.windows import Window
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.rows import Fact

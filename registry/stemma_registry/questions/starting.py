@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemma_attestations.windows import Window
+from stemma_attestations.times import Window
 from stemma_registry import aliased
 from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import query
