@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 from stemma_attestations.digest import NODES, Digest
@@ -67,7 +68,7 @@ def is_claim(mark: Mark, predicate_type: str) -> bool:
 def both_ways(edges: Iterable[Edge]) -> list[Edge]:
     """The same, where what is said to be the same thing is so in both directions."""
     said = list(edges)
-    if not any(edge.input.relation == SAME_AS for edge in said):
+    if SAME_AS not in {edge.input.relation for edge in said}:
         return said
     found: list[Edge] = []
     for edge in said:
@@ -124,7 +125,9 @@ def _materials(
 
 
 def _lineage(statement: Statement) -> list[Edge]:
-    return [Edge(output, item, Mark.EXACT) for output, item in lineage.parse(statement)]
+    said = lineage.parse(statement)
+    outputs, inputs = ([edge[at] for edge in said] for at in (0, 1))
+    return list(map(Edge._make, zip(outputs, inputs, repeat(Mark.EXACT), strict=False)))
 
 
 def _provenance(statement: Statement) -> list[Edge]:

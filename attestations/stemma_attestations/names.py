@@ -17,6 +17,7 @@ MAX_NAME = 200
 MAX_VERSION = 128
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
+_BOTH = re.compile(f"({_NAME.pattern[:-2]}):({_VERSION.pattern})")
 _STAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _SEGMENT = re.compile(r"(?:\*\*?|[a-z0-9][a-z0-9._-]*)\Z")
 
@@ -50,11 +51,11 @@ def split_name(text: str | None) -> tuple[str, str] | None:
     """The same as NAME and VERSION: for those who read millions."""
     if not text:
         return None
-    name, colon, version = text.partition(":")
-    good = len(name) <= MAX_NAME and len(version) <= MAX_VERSION
-    if colon and good and _NAME.match(name) and _VERSION.match(version):
-        return name, version
-    return None
+    found = _BOTH.match(text)
+    if found is None:
+        return None
+    name, version = found.groups()
+    return (name, version) if len(name) <= MAX_NAME and len(version) <= MAX_VERSION else None
 
 
 def check_name(name: str) -> str:

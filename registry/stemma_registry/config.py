@@ -19,6 +19,7 @@ class Limits:
     project_seconds: float = 0.5  # entries go into one transaction until it has taken so long
     project_most: float = 8.0  # twice as long each time: a large catalogue's pages are written less
     nodes_met: int = 300_000  # ids that a projection remembers: some 250 bytes each
+    nodes_packed: int = 8_000_000  # those before them, about 40 bytes each
     much_projected: int = 32  # entries, after which a server's planner is told what there is
     small_object_bytes: int = 96 * 1024 * 1024  # bundles, keys, entries, status files
     manifest_bytes: int = 128 * 1024 * 1024

@@ -11,11 +11,13 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemma_attestations import canonical, json_strict
-from stemma_attestations.digest import Digest, parse_digest_set
+from stemma_attestations import canonical, json_strict, statement
+from stemma_attestations.digest import Digest, parse_digest_set, sha256s
 from stemma_attestations.envelope import unbase64
-from stemma_attestations.errors import BadDigest, BadEnvelope, BadJSON, BadStatement
+from stemma_attestations.errors import BadDigest, BadEnvelope, BadJSON, BadName, BadStatement
+from stemma_attestations.names import NameVersion, split_name
 from stemma_attestations.predicates import lineage
+from stemma_attestations.statement import ResourceDescriptor
 from tests.building import examples, json_values
 
 PIECES = ["{", "}", "[", "]", '"', '""', '"a"', "\\", '\\"', "\\\\", ",", ":", "{}", "[[", "é"]
@@ -148,22 +150,53 @@ ABOUT = {A: Digest("sha256", A)}
 
 
 @examples(500)
-@given(EDGES | THINGS | VALUES)
-def test_a_plain_edge_is_what_the_long_way_reads(obj: Any) -> None:
-    short = lineage._plain(obj, ABOUT, dict(ABOUT))
+@given(st.lists(EDGES | THINGS | VALUES, max_size=3))
+def test_plain_edges_are_what_the_long_way_reads(items: list[Any]) -> None:
+    short = lineage._plain(items, ABOUT)
     if short is not None:
-        assert short == lineage._parse_edge(obj, ABOUT)
+        assert short == tuple(lineage._parse_edge(obj, ABOUT) for obj in items)
 
 
-def test_an_edge_as_we_write_it_is_read_in_the_short_way() -> None:
+def test_edges_as_we_write_them_are_read_in_the_short_way() -> None:
     edge = {
         "output": {"digest": {"sha256": A}},
         "relation": "trained-on",
         "input": {"name": "n:1", "digest": {"sha256": B}},
     }
-    known = dict(ABOUT)
-    assert lineage._plain(edge, ABOUT, known) == lineage._parse_edge(edge, ABOUT)
-    assert known[B] == Digest("sha256", B)
+    assert lineage._plain([edge, edge], ABOUT) == (lineage._parse_edge(edge, ABOUT),) * 2
+
+
+@examples(400)
+@given(st.lists(THINGS | VALUES, min_size=1, max_size=3))
+def test_plain_subjects_are_what_the_long_way_reads(items: list[Any]) -> None:
+    short = statement._plain_subjects(items)
+    if short is not None:
+        long = tuple(ResourceDescriptor.parse(obj) for obj in items)
+        assert short == long
+        assert [one.raw for one in short] == [one.raw for one in long]
+        assert repr(short) == repr(long)
+
+
+def test_subjects_as_we_write_them_are_read_in_the_short_way() -> None:
+    plain = {"name": "n:1", "digest": {"sha256": A}}
+    assert statement._plain_subjects([plain, plain]) == (ResourceDescriptor.parse(plain),) * 2
+
+
+@examples(300)
+@given(st.lists(st.sampled_from([A, B, A.upper(), A[:-1], A + B, f"{A[:-1]}\n", "", "é" * 64])))
+def test_digests_are_read_together_as_one_by_one(values: list[str]) -> None:
+    alone = _refused(lambda: {value: Digest("sha256", value) for value in values}, BadDigest)
+    assert _refused(lambda: sha256s(values), BadDigest) == alone
+
+
+@examples(300)
+@given(
+    st.lists(st.sampled_from(["a", "a/b", ":", "1", "/", ".", "A", "\n", "x" * 129]), max_size=6)
+)
+def test_a_name_is_split_as_its_parts_are_checked(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    parsed = _refused(lambda: NameVersion.parse(text), BadName)
+    assert split_name(text) == ((parsed.name, parsed.version) if parsed else None)
 
 
 @examples(300)

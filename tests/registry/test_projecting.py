@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from stemma_registry.catalogue import bulk, catalogue, nodes, standing, tables
+from stemma_attestations.digest import Digest
+from stemma_attestations.edges import Edge
+from stemma_attestations.marks import Mark
+from stemma_attestations.predicates.provenance import Input
+from stemma_registry.catalogue import bulk, catalogue, nodes, said, standing, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
 from stemma_registry.catalogue.held import NO_ROOTS
 from stemma_registry.catalogue.nodes import Nodes
+from stemma_registry.catalogue.packed import Packed
 from stemma_registry.catalogue.seldom import seldom_collecting
 from stemma_registry.config import LIMITS
+from tests.building import examples
 from tests.registry.test_scale import digest, history, say
 from tests.world import World
 
@@ -33,7 +42,8 @@ def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(
     world.push("acme/b:1", {"x": b"x", "z": b"z"}, "trained-on=acme/a:1")
     ways = {
         "entry by entry": replace(LIMITS, project_seconds=0.0),
-        "forgetting nodes": replace(LIMITS, nodes_met=0),
+        "packing nodes": replace(LIMITS, nodes_met=0),
+        "forgetting nodes": replace(LIMITS, nodes_met=0, nodes_packed=0),
     }
     for limits in ways.values():
         for module in (catalogue, nodes):
@@ -43,6 +53,24 @@ def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(
         with world.view() as view, fresh.reading() as other:
             assert list(differences(view.connection, other)) == []
         fresh.close()
+
+
+def test_what_has_no_foreign_keys_refers_to_what_is_there(world: World) -> None:
+    world.push("acme/a:1", {"x": b"x"})
+    history(world, 6)
+    world.push("acme/b:1", {"x": b"x", "z": b"z"}, "trained-on=acme/a:1")
+    with world.view() as view:
+        for table, column, other in (
+            ("edge", "input_id", "node"),
+            ("edge", "output_id", "node"),
+            ("edge", "statement_id", "statement"),
+            ("subject", "node_id", "node"),
+            ("subject", "statement_id", "statement"),
+        ):
+            there = f"SELECT count(*) FROM {table}"
+            astray = f"{there} WHERE {column} NOT IN (SELECT id FROM {other})"
+            assert bulk.ask(view.connection, there)[0][0] > 5
+            assert bulk.ask(view.connection, astray) == [(0,)]
 
 
 def mark(connection: Connection) -> standing.Mark:
@@ -90,6 +118,84 @@ def test_an_empty_catalogue_is_not_asked_for_nodes(world: World) -> None:
         assert len(set(known.of([digest(0), digest(1), digest(0)]))) == 2
         assert not Nodes.still(None, connection, None).every
         assert Nodes.still(None, connection, None).of([digest(1)]) == known.of([digest(1)])
+
+
+def test_nodes_are_found_where_they_are_packed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "LIMITS", replace(LIMITS, nodes_met=2))
+    commits = [Digest("gitCommit", f"{number:040x}") for number in range(4)]
+    many = [digest(number) for number in range(40)] + commits
+    with world.registry.catalogue.writing() as connection:
+        known = Nodes.still(None, connection, None)
+        ids = [known.of([one])[0] for one in many]
+        assert len(set(ids)) == len(many)
+        assert len(known.packed) >= 30
+        assert [known.there(one) for one in many] == ids
+        assert known.of(many) == ids
+        assert known.there(digest(99)) is None
+        assert known.found(digest(98)) == (max(ids) + 1, False)
+
+
+def _alike(number: int) -> str:
+    """Digests of which three and three begin with the same bytes."""
+    return f"{number // 3:016x}" + digest(number).value[16:]
+
+
+def test_packed_digests_are_told_apart_by_all_of_their_bytes() -> None:
+    """Or not at all, where others begin alike; never is one taken for another."""
+    packed, ids = Packed(), {_alike(number): number + 1 for number in range(600)}
+    for start in range(0, 600, 50):
+        part = dict(list(ids.items())[start : start + 50])
+        packed.add(part)
+        packed.add(dict(list(part.items())[:7]))  # again: there once
+    packed.add({})
+    assert len(packed) >= 600
+    found = packed.find(list(ids))
+    assert all(one in (i, -1) for one, i in zip(found, ids.values(), strict=True))
+    assert sum(one > 0 for one in found) >= 200
+    strange = [_alike(number)[:16] + digest(number + 1000).value[16:] for number in range(300)]
+    assert set(packed.find(strange)) == {-1}
+    assert set(packed.find([digest(number).value for number in range(300)])) == {0}
+
+
+def test_a_node_that_begins_like_others_is_found(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "LIMITS", replace(LIMITS, nodes_met=2))
+    many = [Digest("sha256", _alike(number)) for number in range(60)]
+    with world.registry.catalogue.writing() as connection:
+        known = Nodes.still(None, connection, None)
+        ids = [known.of([one])[0] for one in many]
+        assert len(set(ids)) == len(many)
+        assert known.of(many) == ids
+        assert [Nodes.still(None, connection, None).of([one])[0] for one in many] == ids
+
+
+@examples(200)
+@given(st.lists(st.integers(0, 9), max_size=200))
+def test_a_column_is_converted_as_value_by_value(column: list[int]) -> None:
+    assert list(bulk._converted(column, str)) == list(map(str, column))
+
+
+_ENDS = st.integers(0, 3)
+_NAMES = st.sampled_from([None, "a:1", "a:2", "b:1", "no name"])
+_SAID = st.tuples(_ENDS, _ENDS, st.sampled_from(["trained-on", "x" * 70, "x" * 80]), _NAMES)
+
+
+@examples(400)
+@given(st.lists(st.tuples(_SAID, st.sampled_from(Mark)), max_size=6), st.booleans())
+def test_rows_of_edges_are_the_same_in_the_short_way(
+    drawn: list[tuple[tuple[int, int, str, str | None], Mark]], exact: bool
+) -> None:
+    edges = [
+        Edge(digest(output), Input(relation, digest(source), name), Mark.EXACT if exact else mark)
+        for (source, output, relation, name), mark in drawn
+    ]
+    ends = [[one[0][at] for one in drawn] for at in (0, 1)]
+    rows = said.edge_rows(7, edges, *ends)
+    with patch.object(said, "_plain_rows", return_value=None):
+        assert rows == said.edge_rows(7, edges, *ends)
 
 
 def test_a_catalogue_keeps_its_mark_while_it_grows(world: World) -> None:

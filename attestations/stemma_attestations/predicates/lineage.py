@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stemma_attestations.digest import NODES, Digest
+from stemma_attestations.digest import NODES, Digest, sha256s
 from stemma_attestations.errors import BadDigest, BadStatement
 from stemma_attestations.predicates.provenance import Input, check_input
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -49,8 +49,8 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
     if not isinstance(items, list):
         raise BadStatement("a lineage predicate has a list of edges")
     about = {digest.value: digest for s in statement.subjects if (digest := s.digest("sha256"))}
-    known = dict(about)
-    return tuple(_plain(item, about, known) or _parse_edge(item, about) for item in items)
+    found = _plain(items, about)
+    return tuple(_parse_edge(item, about) for item in items) if found is None else found
 
 
 def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
@@ -66,24 +66,29 @@ def _parse_edge(obj: object, about: Mapping[str, Digest]) -> Edge:
     return Edge(end, Input(obj["relation"], digest, descriptor.name))
 
 
-def _plain(obj: object, about: Mapping[str, Digest], known: dict[str, Digest]) -> Edge | None:
-    """An edge as `build` writes it, by SHA-256 and with a name: nearly all are.
+def _plain(items: list[Any], about: Mapping[str, Digest]) -> tuple[Edge, ...] | None:
+    """All edges as `build` writes them, by SHA-256 and with names, column by column: the most are.
 
-    None for any other, also for one that is wrong. `known` remembers digests.
+    None where one is not, also where one is wrong.
     """
     try:
-        output, source, relation = obj["output"], obj["input"], obj["relation"]  # type: ignore[index]
-        name, into, out = source["name"], source["digest"], output["digest"]
-        if not len(source) == 2 == 1 + len(output) == 1 + len(into) == 1 + len(out):
-            return None
-        value, end = into["sha256"], about.get(out["sha256"])
-        kinds = {type(source), type(output), type(into), type(out), type(obj)}
-        if end is None or kinds != {dict} or not type(name) is type(relation) is str:
-            return None
-        return Edge(end, Input(relation, known.get(value) or _remember(known, value), name))
-    except (KeyError, TypeError, BadDigest):
+        relations = [item["relation"] for item in items]
+        outputs = [item["output"] for item in items]
+        inputs = [item["input"] for item in items]
+        names = [item["name"] for item in inputs]
+        into, out = ([item["digest"] for item in column] for column in (inputs, outputs))
+        values = [digest["sha256"] for digest in into]
+        ends = [about[digest["sha256"]] for digest in out]
+    except (KeyError, TypeError):
         return None
-
-
-def _remember(known: dict[str, Digest], value: str) -> Digest:
-    return known.setdefault(value, Digest("sha256", value))
+    objects = (*items, *outputs, *inputs, *into, *out)
+    if set(map(type, objects)) - {dict} or set(map(type, (*relations, *names, *values))) - {str}:
+        return None
+    if set(map(len, (*outputs, *into, *out))) - {1} or set(map(len, inputs)) - {2}:
+        return None
+    try:
+        known = sha256s(set(values))
+    except BadDigest:
+        return None
+    said = map(Input._make, zip(relations, map(known.__getitem__, values), names, strict=True))
+    return tuple(map(Edge._make, zip(ends, said, strict=True)))

@@ -24,6 +24,7 @@ AMONG = {
     "sqlite": "IN (SELECT value FROM json_each(:listed))",
     "postgresql": "= ANY(CAST(:listed AS bigint[]))",
 }
+_SAMPLE = 64  # values of a column that tell whether they differ
 COPY_FROM = 64  # rows from which COPY is worth its start
 NARROW = "stemma_narrow"  # in a connection's info: what every query goes through, if anything
 _PLACE = re.compile(r":[a-z_]+")
@@ -86,7 +87,7 @@ def write(
             cursor.execute(sql, [value if to is None else to(value) for value, to in values])
             return
         written = [
-            values if to is None else [to(value) for value in values]
+            values if to is None else _converted(values, to)
             for values, to in zip(zip(*rows, strict=True), converts, strict=True)
         ]
         if _copies(connection, len(rows)):
@@ -190,6 +191,15 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect, nullable: bool | None) -> 
     if isinstance(kind, TypeDecorator):  # of ours: what it is made of takes the value as it is
         return lambda value: kind.process_bind_param(value, dialect)
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _converted(values: Sequence[Any], to: Convert) -> Sequence[Any]:
+    """A column; what stands in it again and again is converted once."""
+    some = set(values[:_SAMPLE])
+    if len(some) > _SAMPLE // 2:
+        return list(map(to, values))
+    known = {value: to(value) for value in set(values)}
+    return list(map(known.__getitem__, values))
 
 
 def _cursor(connection: Connection) -> Any:

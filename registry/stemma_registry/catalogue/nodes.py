@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -13,10 +14,12 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.named import Named
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.packed import Packed
 from stemma_registry.catalogue.standing import Mark
 from stemma_registry.config import LIMITS
 
 _AT_ONCE = 500  # digests in one query
+_ORDER = attrgetter("value", "algorithm")
 _BEHIND = 130  # hex digits: longer than any digest
 
 
@@ -28,12 +31,15 @@ class Nodes:
     """
 
     connection: Connection
-    every: bool = False  # those that are met are all that there are
+    every: bool = False  # those by SHA-256 that are met or packed are all that there are
+    every_other: bool = False  # so are the others that are met
     left: Mark | None = None  # where the catalogue stood when the last transaction ended
     given: dict[str, int] = field(default_factory=dict)  # the last ids (see `bulk.ids`)
     new: int = 0  # nodes that were not there
     # By `_key`: a text is found faster than an object of ours, and there are millions.
     met: dict[str, int] = field(default_factory=dict)
+    # Those by SHA-256 that were met before these: many more in the same memory.
+    packed: Packed = field(default_factory=Packed)
     # Rows of other tables that push after push needs: blobs that are kept, and sets of packages.
     kept: set[str] = field(default_factory=set)
     environments: dict[str, int] = field(default_factory=dict)
@@ -43,7 +49,8 @@ class Nodes:
         """At the beginning of a transaction: `known`, if all of it is as it was left."""
         if known is not None and now is not None and known.left == now:
             return known
-        return cls(connection, every=not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1"))
+        none = not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1")
+        return cls(connection, every=none, every_other=none)
 
     def leave(self, now: Mark) -> None:
         """At the end of a transaction that saved how far it came."""
@@ -62,8 +69,8 @@ class Nodes:
     def there(self, digest: Digest) -> int | None:
         """The id of a node, if there is one."""
         key = _key(digest)
-        if key not in self.met and not self.every:
-            self._look_up([digest])
+        if key not in self.met:
+            self._recall({key: digest})
         return self.met.get(key)
 
     def of(self, digests: Sequence[Digest]) -> list[int]:
@@ -71,22 +78,53 @@ class Nodes:
         keys = [one.value if one.algorithm == "sha256" else _key(one) for one in digests]
         met = self.met
         if len(met) > LIMITS.nodes_met:
-            met.clear()
-            self.every = False
+            self._pack()
         new = {key: one for key, one in zip(keys, digests, strict=True) if key not in met}
         if new:
             self._meet(new)
         return [met[key] for key in keys]
 
+    def _pack(self) -> None:
+        """Make room for those that are met next."""
+        plain = {key: i for key, i in self.met.items() if _is_plain(key)}
+        if len(plain) < len(self.met):
+            self.every_other = False
+        self.met.clear()
+        if len(self.packed) < LIMITS.nodes_packed:
+            with contextlib.suppress(ImportError):
+                self.packed.add(plain)
+                return
+        self.every = False
+
+    def _recall(self, new: Mapping[str, Digest]) -> None:
+        """Meet those of `new` that have their node."""
+        doubtful: set[str] = set()
+        if self.packed.runs:
+            plain = [key for key in new if _is_plain(key)]
+            for key, i in zip(plain, self.packed.find(plain), strict=True):
+                if i > 0:
+                    self.met[key] = i
+                elif i < 0:
+                    doubtful.add(key)
+        if self.every and self.every_other and not doubtful:
+            return
+        asked = [
+            one
+            for key, one in new.items()
+            if key not in self.met
+            and (key in doubtful or not (self.every if _is_plain(key) else self.every_other))
+        ]
+        asked.sort(key=_ORDER)
+        for start in range(0, len(asked), _AT_ONCE):
+            self._look_up(asked[start : start + _AT_ONCE])
+
     def _meet(self, new: Mapping[str, Digest]) -> None:
-        ordered = list(new.values())
-        if len(ordered) > 1:
-            ordered.sort(key=attrgetter("value", "algorithm"))
-        for start in range(0, 0 if self.every else len(ordered), _AT_ONCE):
-            self._look_up(ordered[start : start + _AT_ONCE])
-        missing = [digest for digest in ordered if _key(digest) not in self.met]
+        self._recall(new)
+        missing = [one for key, one in new.items() if key not in self.met]
         if not missing:
             return
+        if len(missing) > 1:
+            missing.sort(key=_ORDER)
         ids = bulk.ids(self.connection, t.node, len(missing), self.given)
         self.new += len(missing)
         both = list(zip(ids, missing, strict=True))
@@ -111,6 +149,10 @@ class Nodes:
             key = digits if algorithm == "sha256" else f"{algorithm}:{digits}"
             if key in wanted:
                 self.met[key] = i
+
+
+def _is_plain(key: str) -> bool:
+    return ":" not in key
 
 
 def _key(digest: Digest) -> str:

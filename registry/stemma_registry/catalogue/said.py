@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 
 from sqlalchemy import Connection
 
@@ -74,19 +75,40 @@ def write_edges(connection: Connection, row: int, edges: Iterable[Edge], nodes: 
 
 def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]) -> list[EdgeRow]:
     """The rows of what one statement says, in the order of their key: neighbours go together."""
-    order = range(len(edges))
-    if any(edge.mark is not Mark.EXACT for edge in edges):
-        order = sorted(order, key=lambda at: _RANK[edges[at].mark])  # type: ignore[assignment]
-    names: dict[str | None, str | None] = {None: None}
+    names = {said: _name(said) for said in {edge.input.name for edge in edges}}
+    plain = _plain_rows(row, edges, inputs, outputs, names)
+    if plain is not None:
+        return plain
+    order = sorted(range(len(edges)), key=lambda at: _RANK[edges[at].mark])
     rows: dict[tuple[int, int, str], tuple[str | None, str | None]] = {}
     for at in order:
         (relation, _, said), mark = edges[at].input, edges[at].mark
-        if said not in names:
-            found = split_name(said)
-            names[said] = found[0] if found else None
         key = (inputs[at], outputs[at], relation[:_RELATION])
         if key not in rows:
             rows[key] = (names[said], _MARKS[mark])
         elif rows[key][0] != names[said]:
             rows[key] = (None, rows[key][1])  # no quarantine of either name may miss it
     return [(*key, row, *rows[key]) for key in sorted(rows)]
+
+
+def _name(said: str | None) -> str | None:
+    found = split_name(said)
+    return found[0] if found else None
+
+
+def _plain_rows(
+    row: int,
+    edges: list[Edge],
+    inputs: list[int],
+    outputs: list[int],
+    names: Mapping[str | None, str | None],
+) -> list[EdgeRow] | None:
+    """The same where all are said as exactly as can be, and none twice; None where not."""
+    said = [edge.input for edge in edges]
+    relations = [item.relation[:_RELATION] for item in said]
+    if len(set(zip(inputs, outputs, relations, strict=True))) < len(edges):
+        return None
+    if any(edge.mark is not Mark.EXACT for edge in edges):
+        return None
+    called = [names[item.name] for item in said]
+    return sorted(zip(inputs, outputs, relations, repeat(row), called, repeat(None)))

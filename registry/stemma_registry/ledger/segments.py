@@ -13,6 +13,7 @@ import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store
@@ -25,6 +26,9 @@ SIZE = 1_000  # entries
 MAGIC = b"urn:stemma:segment:v0.1\n"
 # A reader that has come so far into a thousand one by one asks whether it is there as a whole.
 PATIENCE = 16
+# Whoever has read so many one by one has more to read, as a rule: as many again, at once.
+SEVERAL = 4
+MOST = 128
 _LENGTH = struct.Struct(">I")
 
 
@@ -83,7 +87,26 @@ class Reader:
             if (entry := self._ready.pop(n, None)) is not None:
                 return entry
         self._single = 0 if n % SIZE == 0 else self._single + 1
-        return read_entry(self.store, n)
+        entry = read_entry(self.store, n)
+        if entry is not None and self._single >= SEVERAL:
+            self._read_more(n + 1)
+        return entry
+
+    def _read_more(self, first: int) -> None:
+        """Have at hand what follows in this thousand, so that it is projected together."""
+        if first % SIZE == 0:
+            return
+        count = min(self._single, MOST, SIZE - first % SIZE)
+        if first // SIZE != self._asked:
+            count = min(count, PATIENCE - self._single)
+        try:
+            numbers = range(first, first + count)
+            for n, entry in ahead(partial(read_entry, self.store), numbers, LIMITS.transfers):
+                if entry is None:
+                    return
+                self._ready[n], self._single = entry, self._single + 1
+        except (LedgerBroken, StoreError):
+            return  # whoever comes there reads it again, and is told
 
     def at_hand(self, head: Head) -> LedgerEntry | None:
         """The same where it was read already, with its segment: the store is not asked."""

@@ -1,0 +1,80 @@
+"""Edges and subjects without foreign keys: what they refer to was looked up to write them.
+
+There are ten times as many of them as of anything else, and a database looks up two or three
+rows elsewhere for each: in a large catalogue that takes longer than to write them. An embedded
+database cannot take a constraint away, so the tables are made anew; what was in them is
+projected again from the ledger, with all the rest.
+
+Revision: 0015
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from stemma_migrations.emptying import empty
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_EDGE = (("input_id", "node"), ("output_id", "node"), ("statement_id", "statement"))
+_SUBJECT = (("statement_id", "statement"), ("node_id", "node"))
+_Reference = tuple[str, str]
+
+
+def upgrade() -> None:
+    _again(edge=(), subject=())
+
+
+def downgrade() -> None:
+    _again(edge=_EDGE, subject=_SUBJECT)
+
+
+def _again(edge: tuple[_Reference, ...], subject: tuple[_Reference, ...]) -> None:
+    empty(op.get_bind())
+    op.drop_table("edge")
+    op.drop_table("subject")
+    op.create_table(
+        "edge",
+        sa.Column("input_id", _ID, nullable=False),
+        sa.Column("output_id", _ID, nullable=False),
+        sa.Column("relation", _TEXT, nullable=False),
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("input_name", _TEXT, nullable=True),
+        sa.Column("mark", _TEXT, nullable=True),
+        *_keys("edge", edge),
+        sa.PrimaryKeyConstraint(
+            "input_id", "output_id", "relation", "statement_id", name=op.f("pk_edge")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_edge_output_id", "edge", ["output_id", "input_id", "relation", "statement_id"]
+    )
+    op.create_table(
+        "subject",
+        sa.Column("statement_id", _ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("node_id", _ID, nullable=False),
+        sa.Column("name", _TEXT, nullable=True),
+        sa.Column("version", _TEXT, nullable=True),
+        sa.Column("path", _TEXT, nullable=True),
+        *_keys("subject", subject),
+        sa.PrimaryKeyConstraint("statement_id", "position", name=op.f("pk_subject")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_subject_node_id"), "subject", ["node_id"])
+
+
+def _keys(table: str, said: tuple[_Reference, ...]) -> list[sa.ForeignKeyConstraint]:
+    return [
+        sa.ForeignKeyConstraint(
+            [column], [f"{other}.id"], name=op.f(f"fk_{table}_{column}_{other}")
+        )
+        for column, other in said
+    ]
