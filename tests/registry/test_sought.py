@@ -244,7 +244,7 @@ def test_what_identities_signed_is_looked_for(world: World) -> None:
             rows = bulk.ask(connection, f"EXPLAIN QUERY PLAN {query}", **values)
             plan = "\n".join(str(row[-1]) for row in rows)
             assert "MATERIALIZE" not in plan
-            assert "SEARCH b USING COVERING INDEX ix_subject_node_id" in plan
+            assert "SEARCH b USING PRIMARY KEY (node_id=?)" in plan
             assert "SEARCH p USING INTEGER PRIMARY KEY" in plan
             assert "SEARCH v USING INDEX ix_version_artifact_id" in plan
             assert "SEARCH s USING INTEGER PRIMARY KEY" in plan

@@ -1,8 +1,12 @@
-"""Edges and subjects without foreign keys: what they refer to was looked up to write them.
+"""Edges and subjects without foreign keys, and what is said about a node together.
 
-There are ten times as many of them as of anything else, and a database looks up two or three
-rows elsewhere for each: in a large catalogue that takes longer than to write them. An embedded
-database cannot take a constraint away, so the tables are made anew; what was in them is
+What they refer to was looked up to write them. There are ten times as many of them as of
+anything else, and a database looks up two or three rows elsewhere for each: in a large
+catalogue that takes longer than to write them. A subject is found by its node where its row
+lies, and not by way of an index somewhere else: among a million pages each that is read costs
+as much as ten rows.
+
+An embedded database cannot change either, so the tables are made anew; what was in them is
 projected again from the ledger, with all the rest.
 
 Revision: 0015
@@ -28,17 +32,19 @@ _Reference = tuple[str, str]
 
 
 def upgrade() -> None:
-    _again(edge=(), subject=())
+    empty(op.get_bind())
+    _edge(())
+    _subject((), ("node_id", "statement_id", "position"), ("statement_id", "position"))
 
 
 def downgrade() -> None:
-    _again(edge=_EDGE, subject=_SUBJECT)
-
-
-def _again(edge: tuple[_Reference, ...], subject: tuple[_Reference, ...]) -> None:
     empty(op.get_bind())
+    _edge(_EDGE)
+    _subject(_SUBJECT, ("statement_id", "position"), ("node_id",))
+
+
+def _edge(references: tuple[_Reference, ...]) -> None:
     op.drop_table("edge")
-    op.drop_table("subject")
     op.create_table(
         "edge",
         sa.Column("input_id", _ID, nullable=False),
@@ -47,7 +53,7 @@ def _again(edge: tuple[_Reference, ...], subject: tuple[_Reference, ...]) -> Non
         sa.Column("statement_id", _ID, nullable=False),
         sa.Column("input_name", _TEXT, nullable=True),
         sa.Column("mark", _TEXT, nullable=True),
-        *_keys("edge", edge),
+        *_keys("edge", references),
         sa.PrimaryKeyConstraint(
             "input_id", "output_id", "relation", "statement_id", name=op.f("pk_edge")
         ),
@@ -56,6 +62,12 @@ def _again(edge: tuple[_Reference, ...], subject: tuple[_Reference, ...]) -> Non
     op.create_index(
         "ix_edge_output_id", "edge", ["output_id", "input_id", "relation", "statement_id"]
     )
+
+
+def _subject(
+    references: tuple[_Reference, ...], key: tuple[str, ...], index: tuple[str, ...]
+) -> None:
+    op.drop_table("subject")
     op.create_table(
         "subject",
         sa.Column("statement_id", _ID, nullable=False),
@@ -64,11 +76,11 @@ def _again(edge: tuple[_Reference, ...], subject: tuple[_Reference, ...]) -> Non
         sa.Column("name", _TEXT, nullable=True),
         sa.Column("version", _TEXT, nullable=True),
         sa.Column("path", _TEXT, nullable=True),
-        *_keys("subject", subject),
-        sa.PrimaryKeyConstraint("statement_id", "position", name=op.f("pk_subject")),
+        *_keys("subject", references),
+        sa.PrimaryKeyConstraint(*key, name=op.f("pk_subject")),
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_subject_node_id"), "subject", ["node_id"])
+    op.create_index(op.f(f"ix_subject_{'_'.join(index)}"), "subject", list(index))
 
 
 def _keys(table: str, said: tuple[_Reference, ...]) -> list[sa.ForeignKeyConstraint]:

@@ -17,7 +17,7 @@ from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.nodes import Nodes
 
-_SUBJECT = ("statement_id", "position", "node_id", "name", "version", "path")
+_SUBJECT = ("node_id", "statement_id", "position", "name", "version", "path")
 _EDGE = ("input_id", "output_id", "relation", "statement_id", "input_name", "mark")
 _RANK = {mark: rank for rank, mark in enumerate(Mark)}
 _MARKS = {mark: None if mark is Mark.EXACT else str(mark) for mark in Mark}
@@ -60,7 +60,8 @@ def write_subjects(connection: Connection, row: int, statement: Statement, nodes
     for (position, subject, _), node in zip(about, ids, strict=True):
         path = subject.annotations.get("path")
         said = split_name(subject.name) or (None, None)
-        rows.append((row, position, node, *said, path if isinstance(path, str) else None))
+        rows.append((node, row, position, *said, path if isinstance(path, str) else None))
+    rows.sort()  # as they lie
     bulk.write(connection, t.subject, _SUBJECT, rows)
 
 

@@ -145,12 +145,14 @@ identity = Table(
 subject = Table(
     "subject",
     metadata,
+    # What is said about a node lies together: a trace reads it for each of thousands.
+    Column("node_id", Id, primary_key=True),
     Column("statement_id", Id, primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("node_id", Id, nullable=False, index=True),
     Column("name", Words, nullable=True),
     Column("version", Words, nullable=True),
     Column("path", Words, nullable=True),
+    Index("ix_subject_statement_id_position", "statement_id", "position"),
     sqlite_with_rowid=False,
 )
 
