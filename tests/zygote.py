@@ -41,6 +41,9 @@ GATE = signal.SIGUSR1
 # The longest that a command of a test may have to wait for another's deletions, which is minutes
 # elsewhere; and how long a deletion may be started.
 LEASE = {"collect_lease_seconds": 3.0, "collect_start_seconds": 1.5}
+# Set in a seat's environment: its commands find what is installed, such as the readers of records.
+WHOLE = "STEMMA_TEST_WHOLE"
+_SITE: list[str] = []
 # prctl(2), from <linux/prctl.h>.
 PR_SET_PTRACER, PR_SET_PTRACER_ANY = 0x59616D61, -1
 
@@ -280,6 +283,8 @@ def _child(
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(env)
+    if os.environ.pop(WHOLE, None):
+        sys.path += _SITE
     os.chdir(cwd)
     random.seed()  # or all children would draw the same numbers
     for name, value in limits.items():
@@ -352,6 +357,7 @@ def _warm_up() -> None:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
                 stemma_cli.main.main(argv)
     # What a BOM lists of this environment is read anew by every push. A short list will do.
+    _SITE.extend(path for path in sys.path if "site-packages" in path)
     sys.path[:] = [path for path in sys.path if "site-packages" not in path]
 
 

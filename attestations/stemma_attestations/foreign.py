@@ -52,6 +52,9 @@ _BUNDLE_TYPES = {
 }
 # What a link holds. The library that verifies one drops anything else, so a signature would not
 # be over it.
+# What says something by itself, and is signed by nobody: field -> its predicate type.
+_BARE = {"bomFormat": "https://cyclonedx.org/bom", "@graph": "https://spdx.dev/Document/v3"}
+_HINT = "; nobody signed it: `stemma attest REF --predicate FILE --type {}` does"
 _LINK_FIELDS = frozenset(
     {"_type", "name", "materials", "products", "byproducts", "command", "environment"}
 )
@@ -173,7 +176,10 @@ def _document(document: Mapping[str, Any], raw: bytes) -> Iterator[Piece]:
     elif document.get("_type") in (TYPE, OLD_TYPE):
         yield replace(_statement(raw, UNSIGNED, raw), statement=None, note="unsigned")
     else:
-        raise BadBundle("neither a bundle, an envelope, a link nor a collection that is read")
+        raise BadBundle(
+            "neither a bundle, an envelope, a link nor a collection that is read"
+            + next((_HINT.format(kind) for sign, kind in _BARE.items() if sign in document), "")
+        )
 
 
 # --- payloads -------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ BUILD_OF: Mapping[str, str] = {
 
 # Both ends are one thing under two names. No build has it; whoever says it, says it of both.
 SAME_AS = "same-as"
+# What follows from bytes, and from nobody's word: a manifest and its files.
+CONTAINS = "contains"
 
 
 _SHOWN = frozenset(one for one, what in RELATIONS.items() if what is Flow.EVALUATION)

@@ -114,6 +114,10 @@ class TrustRoot:
     def _patterns(self) -> Callable[..., frozenset[str]]:
         return cache(self.patterns)
 
+    def _at_any_time(self, signer_id: str, predicate_type: str, signed: Times) -> frozenset[str]:
+        asked = signer_id, predicate_type, None
+        return self.patterns(*asked, signed) if signed else self._patterns(*asked)
+
     def knowing(self, who: Callable[[str], Certified | None]) -> TrustRoot:
         """The same, for one who can tell which identities more ids stand for."""
         before, known = self.who, dict[str, Certified | None]()
@@ -278,11 +282,7 @@ class TrustRoot:
         flows along, must not lapse because a key reached the end of its window.
         What a revoked key said counts only if it provably existed before.
         """
-        asked = signer_id, predicate_type, None
-        found = self.patterns(*asked, signed) if signed else self._patterns(*asked)
-        if "**" in found:
-            return True
-        return name is not None and any(name_matches(pattern, name) for pattern in found)
+        return _covers(self._at_any_time(signer_id, predicate_type, signed), name)
 
     def supports(
         self, signer_id: str, predicate_type: str, name: str | None, signed: Times = ()
@@ -332,12 +332,14 @@ class TrustRoot:
         """
         if signer_id is None:
             return Assurance.CLAIMED
-        if not self.has_authorised(signer_id, predicate_type, name, signed):
+        patterns = self._at_any_time(signer_id, predicate_type, signed)
+        worth = _whatever(patterns)
+        if worth is not None:
+            return worth
+        if not _covers(patterns, name):
             return Assurance.SIGNED
-        both = asked is None or asked == name
-        if both or self.has_authorised(signer_id, predicate_type, asked, signed):
-            return Assurance.ATTESTED
-        return Assurance.SIGNED
+        both = asked is None or asked == name or _covers(patterns, asked)
+        return Assurance.ATTESTED if both else Assurance.SIGNED
 
     def anywhere(
         self, signer_id: str | None, predicate_type: str, signed: Times = ()
@@ -348,7 +350,21 @@ class TrustRoot:
         """
         if signer_id is None:
             return Assurance.CLAIMED
-        patterns = self.patterns(signer_id, predicate_type, None, signed)
-        if not patterns:
-            return Assurance.SIGNED
-        return Assurance.ATTESTED if "**" in patterns else None
+        return _whatever(self._at_any_time(signer_id, predicate_type, signed))
+
+
+def _whatever(patterns: frozenset[str]) -> Assurance | None:
+    """What the word of somebody who may speak about these is worth, whatever it is about.
+
+    None where it hangs on the name.
+    """
+    if "**" in patterns:
+        return Assurance.ATTESTED
+    return None if patterns else Assurance.SIGNED
+
+
+def _covers(patterns: frozenset[str], name: str | None) -> bool:
+    """Whether these are about a name; about none (None) is only what is about everything."""
+    if "**" in patterns:
+        return True
+    return name is not None and any(name_matches(pattern, name) for pattern in patterns)

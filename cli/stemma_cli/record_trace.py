@@ -129,7 +129,10 @@ def _show_near(near: Near) -> None:
             )
     if without:
         verb = "has" if without == 1 else "have"
-        output.note(f"warning: {output.count(without, 'dataset')} {verb} no near index")
+        output.note(
+            f"warning: {output.count(without, 'dataset')} {verb} no near index "
+            "(`stemma index REF --near FIELDS` makes one)"
+        )
     output.line(f"{len(affected)} downstream of near matches")
 
 

@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from stemma_attestations.digest import Digest
-from stemma_attestations.errors import BadDigest
-from stemma_attestations.named import Named
+from stemma_attestations.errors import BadDigest, BadName
+from stemma_attestations.named import Named, looks_named
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
@@ -29,7 +31,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
-from stemma_registry.lineage.trace import CONTAINS, ORIGIN, Direction, Origin, TraceEdge, trace
+from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
@@ -38,6 +40,12 @@ from stemma_registry.signing import Signer
 
 # What stands for the statement that is not signed yet, while its effect is looked at.
 _DRAFT = Digest("sha256", "0" * 64)
+_INSTEAD = {
+    "signer": "`stemma distrust` stops what rests on the word of a signer",
+    "stage": "a stage is written NAME#STAGE",
+    "tensor": "quarantine what `stemma trace` shows to hold it",
+    "git": "a commit is quarantined by its whole id",
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,9 @@ class Target:
 class Affected:
     """A name that the quarantine would reach. `path` explains how, a line a hop.
 
-    Where it is not `blocked`, it is `suspect` if a word that is not believed leads there; else
-    it was only looked at by what is stopped (`evaluated-on`), and nothing of that is in it.
+    Where it is not `blocked`, it is `suspect` if a word that is not believed leads there. Else
+    something `flows` into it by way of a file that came from what is stopped, which the gate does
+    not look at; or it was only looked at by what is stopped (`evaluated-on`).
     """
 
     version: VersionRow
@@ -72,6 +81,12 @@ class Affected:
     blocked: bool
     suspect: bool
     path: tuple[str, ...]
+    flows: bool
+
+    @property
+    def by_file(self) -> bool:
+        """Whether it is not stopped, and came from what is, by way of a file alone."""
+        return self.flows and not self.blocked and not self.suspect
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,12 @@ def preview(
     that some of them take. Raises NotFound, BadDigest, Refused.
     """
     view = replace(view, trust=view.trust.introducing(signer.certified))
-    first, node = target_of(view, text)
+    try:
+        first, node = target_of(view, text)
+    except (NotFound, BadName) as error:
+        if (instead := _instead(text)) is None:
+            raise
+        raise type(error)(f"{error}; {instead}") from error
     targets, shared = [first], list[Shared]()
     if node is not None and not artifact_only:
         files = query.parts(view.connection, [node])
@@ -235,6 +255,17 @@ def target_of(view: Snapshot, text: str) -> tuple[Target, int | None]:
     return _named(view, found), found.node
 
 
+def _instead(text: str) -> str | None:
+    """What to do with what cannot be quarantined, though it can be traced."""
+    scheme = text.partition(":")[0]
+    if scheme in _INSTEAD:
+        return _INSTEAD[scheme]
+    if looks_named(text):
+        return "a name stops no bytes: quarantine what `stemma trace` shows of what it means"
+    is_path = ":" not in text and Path(text).exists()
+    return "of a path `stemma trace` says the digest, which can be quarantined" if is_path else None
+
+
 def _named(view: Snapshot, found: Resolved) -> Target:
     """A target asked for by digest, under the best name it is known by."""
     rows = query.versions_of(view.connection, [found.node]).get(found.node, [])
@@ -309,12 +340,13 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
-    found: set[int] = set()
+    found, flows = set[int](), set[int]()
     starts = {row.node_id for row in draft}
     if starts:
         first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
         walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
         found = walked.nodes.keys() - {ORIGIN}
+        flows = {edge.output for edge in walked.edges if propagates(edge.relation)}
     quarantines = status.load(view, draft)
     digests = query.digests(view.connection, found)
     affected: dict[tuple[NameVersion, int], Affected] = {}
@@ -329,7 +361,7 @@ def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
             if not blocked:
                 stops, _ = status.reach(view, state, quarantines, pessimistic=True)
             path, suspect = stops[0].path if stops else (), bool(stops) and not blocked
-            affected[key] = Affected(version, digests[node], blocked, suspect, path)
+            affected[key] = Affected(version, digests[node], blocked, suspect, path, node in flows)
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 

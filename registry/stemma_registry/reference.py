@@ -185,8 +185,20 @@ def _by_thing(snapshot: Snapshot, text: str) -> Resolved:
     thing = named.parse(text)
     node = query.node_id(snapshot.connection, thing)
     if node is None:
-        raise NotFound(f"no statement speaks of {thing.short}")
+        raise NotFound(f"no statement speaks of {thing.short}{_things_hint(snapshot, thing)}")
     return Resolved(node, thing, None, labels(snapshot, {node})[node])
+
+
+def _things_hint(snapshot: Snapshot, thing: Digest) -> str:
+    """Other revisions of the same thing, of which some statement speaks."""
+    if not isinstance(thing, named.Named):
+        return ""
+    plain = thing.text.partition("@")[0]
+    others = (text for _, text in nodes.called(snapshot.connection, plain))
+    known = [text for text in others if text.partition("@")[0] == plain]
+    if not known:
+        return ""
+    return f"; of {', '.join(known[:5])}{', ...' if len(known) > 5 else ''} one does"
 
 
 def _by_name_and_digest(snapshot: Snapshot, text: str) -> Resolved:

@@ -96,6 +96,9 @@ def test_attach_refuses_what_is_about_something_else(model: Run) -> None:
     done = model("attach", "models/m:1", "other.json", "--json")
     assert (done.code, done.json["error"]["kind"]) == (1, "Refused")
     assert model("attach", "models/m:1", "not-there.json").code == 2
+    Path("bom.json").write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    bare = model("attach", "models/m:1", "bom.json")
+    assert (bare.code, "--type https://cyclonedx.org/bom` does" in bare.err) == (2, True)
     assert model("attach", "models/none:1", "other.json").code == 3
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import Run, run, write
 
 __all__ = ["run"]
+
+WIDE = """\
+format: urn:stemma:policy:v0.1
+stages: [edge, canary]
+rules:
+- {names: ["**"], provenance: {commit: any}}
+"""
 
 
 @pytest.fixture
@@ -128,3 +137,33 @@ def test_long_lists_are_cut(model: Run) -> None:
     assert "deployed now: 3, on 3 hosts" in done.out
     found = model("--json", "deployments", "--limit", "2").json
     assert (len(found["deployments"]), found["more"], found["unheard"]) == (2, 1, 0)
+
+
+def test_a_stage_that_nothing_has_is_warned_of(model: Run, tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    record.write_text('{"a": 1}\n')
+    questions = (("trace", "data/a:1"), ("trace", f"record:{record}"), ("deployments",))
+
+    def said(stage: str) -> set[str]:
+        return {model(*one, "--stage", stage).err for one in questions}
+
+    slip = model("trace", "data/a:1", "--stage", "porod")
+    assert slip.code == 0
+    (line,) = slip.err.splitlines()
+    assert line.startswith("warning: --stage 'porod' is none of the policy, and nothing was ever")
+    assert line.endswith("; is prod meant?")
+    assert said("porod") == {line + "\n"}, "the same of every question"
+    assert json.loads(model("--json", *questions[0], "--stage", "porod").out)["edges"] == []
+    assert said("prod") == {""}, "the policy has it, though nothing is there"
+    assert all("meant" not in one and "warning" in one for one in said("canary"))
+    # What once ran at it, or was put there, makes it known, whatever the policy says.
+    Path("wide.yaml").write_text(WIDE)
+    wide = ("--policy", "wide.yaml")
+    assert model(*REPORT, "--host", "gpu-1", "--stage", "edge", *wide).code == 0
+    assert model("promote", "models/m:1", "canary", *wide).code == 0
+    assert said("edge") == said("canary") == {""}
+    assert "is canary meant?" in model("deployments", "--stage", "cnary").err
+    # A question about lineage does not wait until the policy is mended.
+    (tmp_path / "home/config.yaml").write_text("policy: wide.yaml\n")
+    assert model("verify", "models/m:1").code == 3, "there is no such file in the home"
+    assert said("porod") == {line + "\n"}

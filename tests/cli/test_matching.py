@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from stemma_attestations.digest import Digest
+from stemma_attestations.predicates import provenance
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_registry import signing
 from tests.cli.test_commands import Run, filled, run
+from tests.tensors import models
 
 __all__ = ["filled", "run"]
 
@@ -38,7 +43,15 @@ def test_a_package_is_previewed_stopped_and_released(filled: Run) -> None:
     assert filled("incident", done["quarantine"]).out.startswith("# Incident sha256:")
     assert filled("--json", "incident", PACKAGE).json["state"] == "in force"
     assert len(filled("--json", "plan", PACKAGE).json["bad"]) == 4
+    other = filled("release", "pkg:pypi/sqlalchemy", *WHY)
+    assert (other.code, "no quarantine of pkg:pypi/sqlalchemy stands" in other.err) == (3, True)
+    assert filled("quarantine", PACKAGE, *WHY).code == 0
+    both = filled("release", PACKAGE, *WHY)
+    assert (both.code, f"release one of: {done['quarantine'][:19]}" in both.err) == (1, True)
     assert filled("release", done["quarantine"], *WHY).code == 0
+    assert filled("verify", "models/m:1").code == 11
+    assert filled("release", PACKAGE, *WHY).code == 0, "it is the only one now"
+    assert filled("release", PACKAGE, *WHY).code == 3
     assert filled("verify", "models/m:1").code == 0
 
 
@@ -144,6 +157,36 @@ def test_what_was_only_evaluated_is_told_apart_in_a_preview(filled: Run, tmp_pat
     assert "only evaluated on it, and not stopped: 1\n" in strangers
 
 
+def test_what_is_reached_by_way_of_a_file_is_told_apart(filled: Run, tmp_path: Path) -> None:
+    """Another builder's provenance names a file of it: that is shown, and it is not stopped."""
+    made = {
+        "buildDefinition": {
+            "buildType": "https://example.com/train",
+            "externalParameters": {},
+            "resolvedDependencies": [{"digest": {"sha256": Digest.of(b"poison").value}}],
+        },
+        "runDetails": {"builder": {"id": "https://example.com/builder"}},
+    }
+    about = ResourceDescriptor("weights", digests=(Digest.of(b"w2"),))
+    builder = signing.load_signer(f"key:{tmp_path / 'home/key.pem'}", lambda: None, lambda: None)
+    bundle = builder.sign(Statement.build([about], provenance.TYPE, made))
+    Path("builder.json").write_bytes(bundle.raw)
+    assert filled("attach", "models/s:1", "builder.json").code == 0
+    assert "models/s:1" in filled("trace", "data/raw:1").out
+    dry = filled("quarantine", "data/raw:1", *WHY, "--dry-run").out
+    apart = "reached by way of a file alone, and not stopped: stop these by name: 1\n"
+    assert f"{apart}    models/s:1  model\n" in dry
+    assert "only evaluated" not in dry
+    document = filled("--json", "quarantine", "data/raw:1", *WHY).json
+    said_of = {one["name"]: (one["blocked"], one["by_file"]) for one in document["affected"]}
+    assert said_of == {
+        "data/raw:1": (True, False),
+        "models/m:1": (True, False),
+        "models/s:1": (False, True),
+    }
+    assert filled("verify", "models/s:1").code == 0
+
+
 def test_a_slip_in_a_question_is_not_an_empty_answer(filled: Run) -> None:
     slip = filled("trace", "data/raw:1", "--relation", "trainedon")
     assert slip.code == 0
@@ -154,3 +197,50 @@ def test_a_slip_in_a_question_is_not_an_empty_answer(filled: Run) -> None:
         assert lost.code == 3
         assert "is neither a reference nor a file" in lost.err
         assert len(lost.err) < 150
+
+
+@pytest.mark.parametrize(
+    ("handle", "code", "instead"),
+    [
+        ("signer:owner", 3, "`stemma distrust` stops"),
+        ("stage:prod", 3, "a stage is written NAME#STAGE"),
+        ("tensor:sha256:" + "a" * 64, 2, "`stemma trace` shows to hold it"),
+        ("git:HEAD", 3, "by its whole id"),
+        ("hf:acme/base", 3, "a name stops no bytes"),
+        ("oci:ghcr.io/acme/base:1", 3, "a name stops no bytes"),
+        ("raw/a", 2, "of a path `stemma trace` says the digest"),
+    ],
+)
+def test_what_cannot_be_stopped_says_what_can(
+    filled: Run, handle: str, code: int, instead: str
+) -> None:
+    done = filled("quarantine", handle, *WHY)
+    assert (done.code, instead in done.err) == (code, True), done.err
+    assert len(done.err.splitlines()) == 1
+    assert "quarantined" not in filled("list").out
+
+
+def test_similar_says_which_files_it_could_not_read(run: Run) -> None:
+    run("init")
+    files = models.sharded(models.layers(1), 2)
+    cut, whole = sorted(files)
+    for name, shards in (
+        ("cut", {cut: files[cut][:-1], whole: files[whole]}),
+        ("base", files),
+    ):
+        Path(name).mkdir()
+        for path, raw in shards.items():
+            Path(name, path).write_bytes(raw)
+        assert run("push", name, f"models/{name}:1", "--kind", "model").code == 0
+    said = run("similar", "models/cut:1")
+    assert (said.code, "models/base:1" in said.out) == (0, True)
+    assert f"warning: {cut}: its tensors have no digests: " in said.err
+    assert "not all of its tensors are known: what shares them may be missing" in said.err
+    document = run("--json", "similar", "models/cut:1").json
+    assert (document["complete"], [one["path"] for one in document["unread"]]) == (False, [cut])
+    assert len(document["warnings"]) == 1
+    document = run("--json", "similar", "models/base:1").json
+    assert (document["complete"], document["unread"], document["warnings"]) == (True, [], [])
+    Path("cut", whole).write_bytes(models.safetensors(models.layers(9)))
+    assert run("push", "cut", "models/cut:2", "--kind", "model").code == 0
+    assert "nothing shares a tensor with it that is known" in run("similar", "models/cut:2").out

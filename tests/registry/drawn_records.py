@@ -38,8 +38,11 @@ class Drawn:
     def take(self, steps: int) -> None:
         """So many datasets with an edge away from each; indexes, acts and releases between."""
         head = self.world.registry.catalogue.catch_up().n
-        for number in range(3):  # none of the datasets, some, or all of them came later
-            searched = max(0, head + self.dice.randrange(-1, 4 * steps))
+        # All of the datasets came later than what one of the criteria searched, some of them later
+        # than another, none later than the last: one that stands does not answer for another.
+        some_later = self.dice.randrange(-1, 4 * steps)
+        for number, later in enumerate((-1, some_later, 100 * steps)):
+            searched = max(0, head + later)
             blob = Digest.of(b"set %d" % number)
             self.of.append(Recorded("1", None, 1, searched, (("public", blob),)))
         some = [self.index] * 2 * steps + [self.stop] * steps + [self.lift] * (steps // 2)

@@ -10,6 +10,8 @@ import pytest
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.packages import BadPackage
+from stemma_attestations.predicates import provenance
+from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Window
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import packages, past
@@ -18,6 +20,7 @@ from stemma_registry.catalogue.compare import differences
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.lineage.paths import between
 from stemma_registry.lineage.trace import ANY, Direction, Only, Trace, trace
+from stemma_registry.measures import matching
 from stemma_registry.questions import as_of, losses, starting
 from stemma_registry.questions.as_of import Moment
 from stemma_registry.reference import resolve
@@ -98,6 +101,52 @@ def test_a_package_leads_downstream_and_upstream(world: World) -> None:
     assert [[edge.relation for edge in path] for path in paths] == [
         ["packaged-with", "fine-tuned-from"]
     ]
+
+
+def test_a_package_that_provenance_names_leads_on_too(world: World) -> None:
+    """What `--up` shows as where something came from can be asked about."""
+    world.push("models/o:1", kind="model")
+    base = "pkg:huggingface/acme/Base"
+    uris = ["pkg:pypi/Evil.Lib@2.0", "pkg:generic/corpus@3?x=y", f"{base}@v1", f"{base}-2@v1"]
+    uris.append("https://huggingface.co/datasets/acme/x/tree/v2")
+    made = {
+        "buildDefinition": {
+            "buildType": "https://example.com/train",
+            "externalParameters": {},
+            "resolvedDependencies": [{"uri": uri} for uri in uris],
+        },
+        "runDetails": {"builder": {"id": "https://example.com/builder"}},
+    }
+    with world.view() as view:
+        about = ResourceDescriptor("models/o:1", digests=(resolve(view, "models/o:1").digest,))
+    say(world, Statement.build([about], provenance.TYPE, made))
+    say(world, bom(world, "models/m:1", ["pkg:pypi/evil-lib@2"]))
+    above = {label for label in names(ask(world, "models/o:1", up=True)) if "git:" not in label}
+    assert len(above) == len(uris)
+    for label in above:
+        assert "models/o:1" in names(ask(world, label)), label
+        assert "models/o:1" in names(ask(world, label.replace("hf:", "pkg:huggingface/")))
+    for text in ("pkg:pypi/evil_lib", "pkg:pypi/evil-lib@>=2,<3", "pkg:pypi/evil-lib@2.0.0"):
+        found = ask(world, text)
+        assert {"models/m:1", "models/n:1", "models/o:1"} <= names(found)
+        kinds = {str(edge.assurance) for edge in found.edges if edge.relation != "packaged-with"}
+        assert kinds == {"attested", "claimed"}, "provenance that names no bytes is a claim"
+    for text in ("pkg:generic/corpus", base, f"{base}@v1", "pkg:huggingface/datasets/acme/x"):
+        assert names(ask(world, text)) >= {"models/o:1"}
+        assert len(first(ask(world, text))) == 1, "another name that begins so is another thing"
+    with world.view() as view:
+        for text, said in (("pkg:generic/corpus@3", 2), ("pkg:pypi/evil-lib", 1)):
+            seen = matching.preview(view, matching.packages(text), world.signer("owner"))
+            assert len(seen.warnings) == said
+            assert "a claim and stops nothing" in seen.warnings[-1]
+            assert "models/o:1" not in {str(one.version.name) for one in seen.affected}
+    for text in ("pkg:pypi/evil-lib@3", "pkg:generic/corp", "pkg:generic/corpu_"):
+        with pytest.raises(NotFound):
+            ask(world, text)
+    with pytest.raises(NotFound, match=r"hf:acme/Base; of hf:acme/Base@v1 one does"):
+        ask(world, "hf:acme/Base")
+    with pytest.raises(NotFound, match=r"hf:acme/Bas$"):
+        ask(world, "hf:acme/Bas")
 
 
 @pytest.mark.parametrize(

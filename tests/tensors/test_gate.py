@@ -122,6 +122,21 @@ def test_the_bytes_decide_and_not_what_was_said_of_them(world: World) -> None:
     assert refused(world, "models/odd:1") is Undecided
 
 
+def test_one_file_that_cannot_be_read_is_no_yes(world: World) -> None:
+    """What it holds may be somebody's who is quarantined, whatever its neighbours hold."""
+    files = models.sharded(BASE, 2)
+    cut, whole = sorted(files)
+    other = b"\xff" * 8 + files[cut][8:]  # called safetensors, and does not begin like one
+    for number, bad in enumerate((files[cut][:-1], other)):
+        world.push(f"models/bad{number}:1", {cut: bad, whole: files[whole]}, kind="model")
+        assert refused(world, f"models/bad{number}:1") is Undecided
+    world.push("models/base:1", files, kind="model")
+    assert refused(world, "models/base:1") is None
+    world.push("models/copy:1", one_file(BASE), kind="model")
+    world.quarantine("models/copy:1")
+    assert refused(world, "models/bad0:1") is Quarantined, "what is known comes first"
+
+
 def test_the_rule_is_read_and_explained() -> None:
     (rule,) = policy_file.parse((RULE + "      share: 0.01\n").encode(), "p").rules
     assert rule.tensors is not None

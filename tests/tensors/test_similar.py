@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,14 +11,18 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Undecided
 from stemma_attestations.names import NameVersion
+from stemma_attestations.tensor_table import Table, TensorFile
 from stemma_registry import stat_cache
 from stemma_registry.blobs.contract import Store
+from stemma_registry.catalogue import tensors as catalogued
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
 from stemma_registry.publish import Push, publish
+from stemma_registry.reference import resolve
 from stemma_registry.tensors import building, making, showing
 from stemma_registry.tensors import similar as asking
-from stemma_registry.tensors.similar import Match, Similar
+from stemma_registry.tensors.making import Unread
+from stemma_registry.tensors.similar import Gaps, Match, Similar
 from tests.tensors import models
 from tests.world import World
 
@@ -182,9 +186,8 @@ def test_a_hostile_file_is_pushed_with_a_warning(world: World) -> None:
     bad = b"\xff" * 7 + b"\x00{}" + bytes(4096)
     files = {"good.safetensors": models.safetensors(BASE), "b.gguf": b"GGUF" + b"\xff" * 4096}
     pushed = world.push("models/bad:1", {**files, "c.safetensors": bad}, kind="model")
-    assert [w for w in pushed.warnings if "no digests" in w] == [
-        w for w in pushed.warnings if w.startswith("b.gguf")
-    ]
+    without = [w.split(":")[0] for w in pushed.warnings if "no digests" in w]
+    assert without == ["b.gguf", "c.safetensors"]
     world.push("models/base:1", one_file(BASE), kind="model")
     assert found(world, "models/base:1")["models/bad:1"].of_theirs == 1
 
@@ -240,6 +243,52 @@ def test_tensors_that_cannot_be_read_are_not_nothing_in_common(world: World) -> 
     for name, why in (("models/cut:1", "m.safetensors: "), ("models/pickled:1", "no file of it")):
         asked = ask(world, name)
         assert (asked.tensors, asked.matches, asked.assurance) == (0, (), None)
-        assert asked.notes[0].startswith(why)
+        assert not asked.gaps.complete
+        assert asked.gaps.notes[0].startswith(why)
     world.push("models/base:1", one_file(BASE), kind="model")
-    assert ask(world, "models/base:1").notes == ()
+    assert ask(world, "models/base:1").gaps == Gaps()
+
+
+@pytest.mark.parametrize("tensors", [True, False], ids=["a table", "no table"])
+def test_one_file_that_cannot_be_read_beside_others_is_said(world: World, tensors: bool) -> None:
+    """What else shares its tensors is not known: that is not the answer that nothing does."""
+    files = models.sharded(BASE, 3)
+    cut, other, whole = sorted(files)
+    broken = {cut: files[cut][:-1], other: b"\xff" * 8 + files[other][8:]}
+    small = {"tiny.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}
+    empty = {"none.safetensors": models.safetensors({}, {"about": "x" * 2000})}
+    pushed = {**broken, whole: files[whole], **small, **empty}
+    world.push("models/cut:1", pushed, kind="model", tensors=tensors)
+    world.push("models/base:1", one_file(BASE), kind="model")
+    asked = ask(world, "models/cut:1")
+    assert [match.label for match in asked.matches] == ["models/base:1"]
+    assert not asked.gaps.complete
+    assert [one.path for one in asked.gaps.unread] == [cut, other]
+    ends, begins = asked.gaps.notes
+    assert ends.startswith(f"{cut}: its tensors have no digests: ")
+    assert begins == f"{other}: its tensors have no digests: {making.OTHER}"
+
+
+def test_a_table_that_leaves_a_file_out_is_not_taken_for_all_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = models.sharded(BASE, 2)
+    first, second = sorted(files)
+    original = Table.of
+
+    def lie(artifact: Digest, every: Iterable[TensorFile]) -> Table:
+        return original(artifact, [one for one in every if one.blob == Digest.of(files[first])])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Table, "of", staticmethod(lie))
+        world.push("models/half:1", files, kind="model")
+    asked = ask(world, "models/half:1")
+    assert asked.gaps.unread == (Unread(second, "its table does not list it"),)
+    # Where the table itself is lost, nobody knows.
+    with world.view() as view:
+        node = resolve(view, "models/half:1").node
+        (row,) = catalogued.tables(view.connection, artifacts=[node])
+    world.store.delete(row.digest)
+    lost = ask(world, "models/half:1").gaps
+    assert (lost.complete, lost.unread) == (False, ())
+    assert "is not known: " in lost.notes[0]

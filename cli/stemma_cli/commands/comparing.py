@@ -12,7 +12,7 @@ from stemma_cli.signers import Choice, signing
 
 if TYPE_CHECKING:
     from stemma_attestations.tensor_table import Table
-    from stemma_registry.tensors.similar import Match
+    from stemma_registry.tensors.similar import Match, Similar
 
 _TRUST = click.option(
     "--trust", metavar="SOURCE", help="The trust root: FILE or sha256:DIGEST (else the home's)."
@@ -44,22 +44,21 @@ def similar(session: Session, ref: str, limit: int, trust: str | None) -> None:
                 "size": found.size,
                 "similar": [_json(match) for match in found.matches],
                 "more": found.more,
-                "warnings": list(found.notes),
+                "complete": found.gaps.complete,
+                "unread": [{"path": one.path, "why": one.why} for one in found.gaps.unread],
+                "warnings": list(found.gaps.notes),
             }
         )
         return
-    for note in found.notes:
+    for note in found.gaps.notes:
         output.note(f"warning: {note}")
+    if not found.gaps.complete and found.tensors:
+        output.note("warning: not all of its tensors are known: what shares them may be missing")
     where = f"{found.assurance} table" if found.assurance else "no table, its bytes were read"
     tensors = output.count(found.tensors, "tensor")
     output.line(f"{found.found.label}  {tensors}, {output.size(found.size)} ({where})")
     if not found.matches:
-        unknown = not found.tensors and found.notes
-        output.line(
-            "its tensors are not known: nothing can be compared"
-            if unknown
-            else "nothing shares a tensor with it"
-        )
+        output.line(_nothing(found))
         return
     output.table(
         ["MINE", "THEIRS", "BYTES", "DECLARED", "NAME:VERSION"],
@@ -191,6 +190,15 @@ def _json(match: Match) -> dict[str, Any]:
         if declared is None
         else {"is": declared.relation, "assurance": str(declared.assurance)},
     }
+
+
+def _nothing(found: Similar) -> str:
+    """What to say where there is no match."""
+    if found.gaps.complete:
+        return "nothing shares a tensor with it"
+    if found.tensors:
+        return "nothing shares a tensor with it that is known"
+    return "its tensors are not known: nothing can be compared"
 
 
 def _percent(share: float) -> str:

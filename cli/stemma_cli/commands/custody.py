@@ -95,8 +95,8 @@ def quarantine(
 def release(session: Session, ref: str, reason: str, sign: Choice) -> None:
     """Lift the quarantine of REF (a reference, or the digest of the quarantine itself).
 
-    It lifts that one only: what stands under another quarantine stays stopped. A distrust
-    and a retirement are released by their digests.
+    It lifts that one only: what stands under another quarantine stays stopped. A distrust, a
+    retirement and what stops records are released by their digests.
     """
     from stemma_registry.measures import lifting
 
@@ -134,6 +134,7 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
                 "suspect": item.suspect,
+                "by_file": item.by_file,
                 "path": list(item.path),
             }
             for item in seen.affected

@@ -39,13 +39,14 @@ def deployments(
     believed says comes last, marked, and counts for nothing.
     """
     from stemma_attestations.times import format_time
-    from stemma_cli import reports
+    from stemma_cli import reports, slips
     from stemma_registry.catalogue.deployed import Wanted
     from stemma_registry.lineage.deployments import NOW, load
     from stemma_registry.reference import resolve
 
     with session.view(trust) as (_, view):
         node = resolve(view, ref).node if ref is not None else None
+        slips.stage(session, view.connection, stage)
         found = load(view, Wanted(node, host, service, stage), ended)
         entry = view.n
     shown = found.found[:limit]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemma_cli import durations, exits, output, record_trace
+from stemma_cli import durations, exits, output, record_trace, slips
 from stemma_cli.session import Session, pass_session, progress
 
 if TYPE_CHECKING:
@@ -194,11 +194,12 @@ def trace(
 
     asked = Asked(**options)
     asked.check()
-    _unknown(asked.relations)
+    slips.relations(asked.relations)
     if subject.startswith((record_trace.PREFIX, TENSOR)):
         asked.check_downward(subject)
     if subject.startswith(record_trace.PREFIX):
         with _view(session, trust, asked.as_of) as at:
+            slips.stage(session, at[1].connection, asked.stage)
             path = subject[len(record_trace.PREFIX) :]
             record_trace.run(session, at, path, fields, form, near, asked.below)
         return
@@ -208,6 +209,7 @@ def trace(
         raise click.UsageError("--nearest is with --format jsonl")
     form = "json" if session.json else form  # `--json` is a format too
     with _view(session, trust, asked.as_of) as (registry, view):
+        slips.stage(session, view.connection, asked.stage)
         if asked.nearest:
             _nearest(registry, view, subject, asked)
             return
@@ -293,29 +295,6 @@ def _outside(view: Snapshot, subject: str, asked: Asked) -> None:
                 f"stemma: {output.count(left.count, 'commit')} that the registry knows, and "
                 f"{left.repository} has not: what was built from those is not considered"
             )
-
-
-def _unknown(relations: Iterable[str]) -> None:
-    """Others may say what Stemma never says: so a word that may be misspelt is only warned of."""
-    from stemma_attestations.relations import RELATIONS, SAME_AS
-
-    odd = [word for word in relations if word not in RELATIONS]
-    if not odd:
-        return
-    from difflib import get_close_matches
-
-    from stemma_registry import aliased
-    from stemma_registry.lineage import trace as traced
-    from stemma_registry.questions import commit_starts, package_starts, signer_starts, stage_starts
-
-    starts = (aliased, commit_starts, package_starts, signer_starts, stage_starts)
-    # What edges are called that no statement says: what follows from bytes, what starts lead to.
-    unsaid = {SAME_AS, traced.CONTAINS, *(one.RELATION for one in starts)}
-    for word in odd:
-        if word not in unsaid:
-            near = get_close_matches(word, RELATIONS, 1)
-            meant = f"; is {near[0]} meant?" if near else ""
-            output.note(f"warning: --relation {word!r:.40} is none that Stemma writes{meant}")
 
 
 def _notes(found: Trace, paths: list[list[TraceEdge]] | None, subject: str, asked: Asked) -> None:

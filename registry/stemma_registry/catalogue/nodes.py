@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, select
+from sqlalchemy import Column, Connection, func, select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.named import Named
@@ -187,3 +187,16 @@ def by_prefix(
         .limit(limit)
     )
     return [(row.id, Digest(scheme, row.value)) for row in connection.execute(query)]
+
+
+def called(connection: Connection, beginning: str) -> list[tuple[int, str]]:
+    """What is known by a name only that begins so, whatever the case of its letters: id, name.
+
+    Any one of `-_.` stands for any other. All names are read: it is for questions of people.
+    """
+    escaped = beginning.lower().replace("\\", "\\\\").replace("%", "\\%")
+    pattern = "".join("_" if letter in "-_." else letter for letter in escaped) + "%"
+    text = t.named.c.text
+    query = select(t.named.c.node_id, text).where(func.lower(text).like(pattern, escape="\\"))
+    rows = [(row.node_id, row.text) for row in connection.execute(query)]
+    return sorted(rows, key=lambda row: row[1])

@@ -16,6 +16,8 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT, fact_of
 from stemma_registry.catalogue.rows import Fact
 
+_BOTH = (t.stage, t.deployment)
+
 
 @dataclass(frozen=True)
 class StageRow:
@@ -81,6 +83,17 @@ def said(connection: Connection, name: str | None = None) -> list[StageRow]:
     if name is not None:
         query = query.where(t.stage.c.name == name)
     return [_row(row) for row in connection.execute(query)]
+
+
+def is_said(connection: Connection, stage: str) -> bool:
+    """Whether anybody ever said that anything is at a stage, or runs at it."""
+    said = (select(table.c.statement_id).where(table.c.stage == stage).limit(1) for table in _BOTH)
+    return any(connection.execute(one).first() is not None for one in said)
+
+
+def words(connection: Connection) -> list[str]:
+    """Every stage that anything was ever said to be at."""
+    return list(connection.execute(select(t.stage.c.stage).distinct()).scalars())
 
 
 def _row(row: Any) -> StageRow:

@@ -16,13 +16,13 @@ from importlib import resources
 from typing import Any
 
 from stemma_attestations import __version__
-from stemma_attestations.relations import propagates
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_registry.config import LIMITS
 from stemma_registry.drawing import documents, places
 from stemma_registry.drawing.layout import HEIGHT, WIDTH, Layout, Point, place
 from stemma_registry.drawing.text import visible
 from stemma_registry.errors import Refused
-from stemma_registry.lineage.trace import CONTAINS, Direction, Trace, TraceEdge, TraceNode
+from stemma_registry.lineage.trace import Direction, Trace, TraceEdge, TraceNode
 
 _SCRIPTS = ("model.js", "picture.js", "panel.js", "page.js")
 

@@ -12,7 +12,7 @@ from stemma_attestations.errors import BadBundle, BadStatement, Undecided
 from stemma_attestations.guarding import guarded
 from stemma_attestations.packages import SCHEME
 from stemma_attestations.predicates import provenance
-from stemma_attestations.relations import SAME_AS
+from stemma_attestations.relations import CONTAINS, SAME_AS
 from stemma_attestations.trust import Assurance
 from stemma_registry import stored
 from stemma_registry.catalogue import query
@@ -25,7 +25,7 @@ from stemma_registry.incident.surviving import survivors
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.status import signer_label
-from stemma_registry.lineage.trace import CONTAINS, Direction
+from stemma_registry.lineage.trace import Direction
 from stemma_registry.questions import package_starts
 from stemma_registry.reference import best_version, labels, resolve
 from stemma_registry.registry import Registry, Snapshot

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stemma_attestations.errors import Undecided
-from stemma_attestations.relations import propagates
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.status import edge_worth
-from stemma_registry.lineage.trace import CONTAINS
 from stemma_registry.registry import Snapshot
 
 

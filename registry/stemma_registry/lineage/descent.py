@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from stemma_attestations.relations import propagates
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import bulk, columns, query
 from stemma_registry.config import LIMITS
@@ -25,7 +25,6 @@ from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.lineage.worth import CLAIMED, ORDER, ROWS, Worth, by_ids, portions
 from stemma_registry.registry import Snapshot
 
-CONTAINS = "contains"
 OPENING = '{"type":"node","digest":"'
 AT_ONCE = 20_000  # lines
 # Input, output, statement (0: bytes), relation and mark as they are coded (None: containment).

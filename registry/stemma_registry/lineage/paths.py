@@ -17,13 +17,12 @@ from functools import partial
 from operator import attrgetter
 
 from stemma_attestations.errors import Undecided
-from stemma_attestations.relations import propagates
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.trace import (
     ANY,
-    CONTAINS,
     ORIGIN,
     Direction,
     Only,

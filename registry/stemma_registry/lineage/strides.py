@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stemma_attestations.relations import propagates
+from stemma_attestations.relations import CONTAINS, propagates
 from stemma_registry.catalogue import tables as t
 from stemma_registry.lineage import descent
 from stemma_registry.lineage.csr import WIDTH, Layer
-from stemma_registry.lineage.descent import AT_ONCE, CONTAINS, Block
+from stemma_registry.lineage.descent import AT_ONCE, Block
 from stemma_registry.lineage.worth import BY_NAME, CLAIMED, CONTAINED, ORDER
 
 if TYPE_CHECKING:

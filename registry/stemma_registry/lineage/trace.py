@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.marks import Mark
-from stemma_attestations.relations import SAME_AS, propagates
+from stemma_attestations.relations import CONTAINS, SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
 from stemma_registry.catalogue import naming, query
@@ -28,7 +28,6 @@ from stemma_registry.lineage.words import Word
 from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
-CONTAINS = "contains"
 ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
 _ORDER, _MARKS = tuple(Assurance), tuple(Mark)
 _BY_DIGEST = attrgetter("algorithm", "value")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma_attestations import releasing
+from stemma_attestations.packages import SCHEME, Wanted
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.predicates.criterion import Retired
+from stemma_attestations.predicates.criterion import Packaged, Recorded, Retired
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import ResourceDescriptor
 from stemma_attestations.times import Dated
@@ -19,6 +20,7 @@ from stemma_registry.registry import Snapshot
 from stemma_registry.signing import Signer
 
 MIN_PREFIX = 12
+RECORDS = "record:"
 BY_ANOTHER = "{} has released it already: somebody else has to, too"
 
 
@@ -44,14 +46,18 @@ def standing(view: Snapshot) -> list[Standing]:
 
 
 def named(view: Snapshot, text: str, signer: Signer) -> CriterionRow | None:
-    """The one whose statement's digest `text` begins; None where it is none of these.
+    """The one whose statement's digest `text` begins, or that is about that package.
 
-    Raises NotFound where the signer could lift nothing of it, Refused where it is several.
+    None where it is none of these. Raises NotFound where the signer could lift nothing of it,
+    Refused where it is several.
     """
     prefix = text.removeprefix("sha256:")
-    if not text.startswith("sha256:") or len(prefix) < MIN_PREFIX:
+    if text.startswith((SCHEME, RECORDS)):
+        rows = [_about(view, text)]
+    elif not text.startswith("sha256:") or len(prefix) < MIN_PREFIX:
         return None
-    rows = [row for row in acts.criteria(view.connection) if row.statement.startswith(prefix)]
+    else:
+        rows = [row for row in acts.criteria(view.connection) if row.statement.startswith(prefix)]
     if not rows:
         return None
     if len({row.statement for row in rows}) > 1:
@@ -62,6 +68,22 @@ def named(view: Snapshot, text: str, signer: Signer) -> CriterionRow | None:
             raise NotFound(BY_ANOTHER.format(described(signer)))
         raise NotFound(f"{text} is released already")
     return rows[0]
+
+
+def _about(view: Snapshot, text: str) -> CriterionRow:
+    """The only one about a package, as it is written; records are told apart by digests alone."""
+    every = {one.row.statement: one.row for one in standing(view)}.values()
+    if text.startswith(SCHEME):
+        wanted = Wanted.parse(text)
+        found = [row for row in every if isinstance(row.of, Packaged) and row.of.wanted == wanted]
+        if len(found) == 1:
+            return found[0]
+    else:
+        found = [row for row in every if isinstance(row.of, Recorded)]
+    if not found:
+        raise NotFound(f"no quarantine of {text} stands (`stemma log` says what was stopped)")
+    listed = " ".join(row.digest.short for row in found)
+    raise Refused(f"{text}: name the quarantine by its digest; release one of: {listed}")
 
 
 def naming(view: Snapshot, node: int | None) -> list[str]:

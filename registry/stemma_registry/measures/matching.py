@@ -27,6 +27,7 @@ from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.status import quarantine_worth
 from stemma_registry.measures import effects, signing
 from stemma_registry.measures.effects import Counts
+from stemma_registry.questions import package_starts
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.signing import Signer
 
@@ -102,7 +103,14 @@ def _warnings(view: Snapshot, of: Packaged, signer: Signer, rows: list[StatusRow
             "of what he may not, this would be shown, and stop nothing"
         )
         return [warning]
-    return [] if rows else [f"no BOM lists {of.label} today; what is pushed later is met"]
+    warnings = [] if rows else [f"no BOM lists {of.label} today; what is pushed later is met"]
+    called = package_starts.things(view, of.wanted)
+    if called:
+        warnings.append(
+            f"something was made from {called[0][1]} as others say, which is a claim and stops "
+            f"nothing: `stemma trace {of.label}` shows it"
+        )
+    return warnings
 
 
 def _names(rows: list[StatusRow]) -> set[str | None]:

@@ -24,14 +24,35 @@ from stemma_registry.signing import Signer
 from stemma_registry.tensors.reading import Reading, Told
 
 SUFFIXES = (".safetensors", ".gguf")
+OTHER = "it is called so, and does not begin like one"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file whose tensors are not known, and why."""
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path:.120}: its tensors have no digests: {self.why}"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A table, None where no file has tensors, and why files have none that should."""
+    """A table, None where no file has tensors, and which files are not in it that should be.
+
+    `fault` is why there is no table though files have tensors.
+    """
 
     table: Table | None
-    notes: tuple[str, ...]
+    unread: tuple[Unread, ...] = ()
+    fault: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not known, for people."""
+        return (*map(str, self.unread), *([self.fault] if self.fault else ()))
 
     def statement(self, subject: ResourceDescriptor) -> list[Statement]:
         """The statement that says the table; none where there is no table."""
@@ -42,7 +63,7 @@ class Made:
         return [Statement.build([subject], predicate.TYPE, predicate.build(said))]
 
 
-NOTHING = Made(None, ())
+NOTHING = Made(None)
 
 
 def at_push(
@@ -77,6 +98,29 @@ def from_store(store: Store, manifest: Manifest) -> Made:
     entries = _candidates(manifest)
     found = in_parallel(lambda entry: _read(store, entry), entries, LIMITS.readers)
     return _made(manifest, {e.sha256: told for e, told in zip(entries, found, strict=True)})
+
+
+def unlisted(store: Store, manifest: Manifest, rows: Iterable[TableRow]) -> tuple[Unread, ...]:
+    """Files of an artifact that have tensors by their names, and are in none of its tables.
+
+    What has none all the same is not among them. Raises BadManifest, BadTable, BlobMissing,
+    Damaged, Unavailable.
+    """
+    every = {row.digest: row for row in rows}.values()
+    listed = {file.blob for row in every for file in load(store, row).files}
+    found: list[Unread] = []
+    for entry in _candidates(manifest):
+        if not _is_named(entry) or entry.sha256 in listed:
+            continue
+        try:
+            told = _read(store, entry)
+        except (BlobMissing, Damaged) as error:
+            told = Told(note=str(error))
+        made = _made(manifest, {entry.sha256: told})
+        if made.table is not None:
+            found.append(Unread(entry.path, "its table does not list it"))
+        found += made.unread
+    return tuple(sorted(found, key=str))
 
 
 def load(store: Store, row: TableRow) -> Table:
@@ -139,16 +183,19 @@ def _recorded(
 
 
 def _made(manifest: Manifest, told: Mapping[Digest, Told]) -> Made:
-    files, notes = [], []
+    named = {e.sha256: e.path for e in manifest.entries if _is_named(e) and e.size >= TINY}
+    files, unread = [], {}
     for blob, one in told.items():
-        if one.note:
-            path = next(entry.path for entry in manifest.entries if entry.sha256 == blob)
-            notes.append(f"{path:.120}: its tensors have no digests: {one.note}")
+        if why := one.note or (OTHER if blob in named and not one.format else ""):
+            unread[blob] = why
         elif one.tensors:
             files.append(one.file(blob))
+    paths = {e.sha256: e.path for e in reversed(manifest.entries)} if unread else {}
+    paths.update(named)
+    missed = tuple(sorted((Unread(paths[b], why) for b, why in unread.items()), key=str))
     if not files:
-        return Made(None, tuple(sorted(notes)))
+        return Made(None, missed)
     try:
-        return Made(Table.of(manifest.digest, files), tuple(sorted(notes)))
+        return Made(Table.of(manifest.digest, files), missed)
     except BadTable as error:
-        return Made(None, (*sorted(notes), f"no table of tensors: {error}"))
+        return Made(None, missed, f"no table of tensors: {error}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import BadTable, Undecided
+from stemma_attestations.relations import CONTAINS
 from stemma_attestations.tensor_table import Table
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.contract import Store
@@ -15,7 +16,6 @@ from stemma_registry.errors import BlobMissing, Damaged, NotFound
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.lineage.trace import (
     ANY,
-    CONTAINS,
     Only,
     Trace,
     TraceEdge,

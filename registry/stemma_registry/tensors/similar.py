@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stemma_attestations.digest import Digest
+from stemma_attestations.errors import BadTable, Undecided
 from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import Assurance
 from stemma_registry import gate
 from stemma_registry.catalogue import query, tensors
 from stemma_registry.catalogue.tensors import Shared, TableRow
-from stemma_registry.errors import NotFound
+from stemma_registry.errors import BlobMissing, Damaged, NotFound
 from stemma_registry.lineage.status import signer_label
 from stemma_registry.reference import Resolved, best_version, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making
 from stemma_registry.tensors.declared import Declared, Kin
+from stemma_registry.tensors.making import Unread
 from stemma_registry.tensors.sharing import sharers
 
 
@@ -42,12 +44,30 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """Which files have tensors that are not known (nothing where all are), and what to say."""
+
+    unread: tuple[Unread, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, unread: tuple[Unread, ...], *notes: str) -> Gaps:
+        """Of these files, and for these reasons."""
+        return cls(unread, (*map(str, unread), *notes))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor is known."""
+        return not self.notes
+
+
+@dataclass(frozen=True)
 class Similar:
     """What was asked about, and what shares tensors with it, most bytes first.
 
     `assurance` is what its own table is worth; None where its bytes were read now. `size` are
-    the bytes of its tensors that tell something, `more` is how many matches are not listed;
-    `notes` say what of its bytes could not be told, where they were read now.
+    the bytes of its tensors that tell something, `more` is how many matches are not listed.
+    `gaps` say what of its tensors is not known, so that something may share them unseen.
     """
 
     found: Resolved
@@ -56,7 +76,7 @@ class Similar:
     size: int
     matches: tuple[Match, ...]
     more: int
-    notes: tuple[str, ...]
+    gaps: Gaps
 
 
 @dataclass(frozen=True)
@@ -67,19 +87,20 @@ class Held:
     tensors: int
     size: int
     assurance: Assurance | None
-    notes: tuple[str, ...] = ()
+    gaps: Gaps
 
     @classmethod
     def of_bytes(cls, registry: Registry, view: Snapshot, found: Resolved) -> Held:
         """By every byte of it in the store. Raises NotFound, Undecided, BlobMissing, Damaged."""
         manifest = gate.load_manifest(registry, view, found)
         made = making.from_store(registry.store, manifest)
-        table, notes = made.table, tuple(made.notes)
-        if table is None and not notes:
-            notes = ("no file of it is safetensors or GGUF",)
+        table, fault = made.table, made.fault
+        if table is None and not made.notes:
+            fault = "no file of it is safetensors or GGUF"
+        gaps = Gaps.of(made.unread, *([fault] if fault else ()))
         telling = table.telling if table is not None else {}
         ids = {n: pair[1] for n, pair in tensors.present(view.connection, telling).items()}
-        return cls(ids, len(telling), sum(telling.values()), None, notes)
+        return cls(ids, len(telling), sum(telling.values()), None, gaps)
 
 
 def similar(registry: Registry, view: Snapshot, text: str, limit: int) -> Similar:
@@ -96,7 +117,7 @@ def similar(registry: Registry, view: Snapshot, text: str, limit: int) -> Simila
     shown = [_match(view, held, kin, row, shared) for row, shared in best[:limit]]
     more = len(best) - len(shown)
     known = found, held.assurance, held.tensors, held.size
-    return Similar(*known, tuple(shown), more, held.notes)
+    return Similar(*known, tuple(shown), more, held.gaps)
 
 
 def _held(registry: Registry, view: Snapshot, found: Resolved) -> Held:
@@ -106,10 +127,20 @@ def _held(registry: Registry, view: Snapshot, found: Resolved) -> Held:
         good = {row.id for row in rows if making.worth(view, row, asked) is wanted}
         if good:
             ids = tensors.rows_of(view.connection, good)
-            return Held(ids, len(ids), sum(ids.values()), wanted)
+            gaps = _gaps(registry, view, found, [row for row in rows if row.id in good])
+            return Held(ids, len(ids), sum(ids.values()), wanted, gaps)
     if not query.artifacts(view.connection, [found.node]):
         raise NotFound(f"{found.label} is not an artifact")
     return Held.of_bytes(registry, view, found)
+
+
+def _gaps(registry: Registry, view: Snapshot, found: Resolved, rows: Sequence[TableRow]) -> Gaps:
+    """What none of its tables lists, though it should."""
+    try:
+        manifest = gate.load_manifest(registry, view, found)
+        return Gaps.of(making.unlisted(registry.store, manifest, rows))
+    except (BadTable, BlobMissing, Damaged, NotFound, Undecided) as error:
+        return Gaps.of((), f"whether its tables list all its tensors is not known: {error}")
 
 
 def _match(view: Snapshot, held: Held, kin: Kin, row: TableRow, shared: Shared) -> Match:
