@@ -13,7 +13,7 @@ from typing import Any
 
 from stemma_attestations import canonical, json_strict
 from stemma_attestations.digest import Digest
-from stemma_attestations.envelope import Envelope, Signature, unbase64
+from stemma_attestations.envelope import Envelope, Signature, plain_base64, unbase64
 from stemma_attestations.errors import (
     BadBundle,
     BadEnvelope,
@@ -33,6 +33,16 @@ _KEYLESS_OLD = frozenset(
     f"application/vnd.dev.sigstore.bundle+json;version={version}" for version in ("0.1", "0.2")
 )
 MAX_BYTES = 96 * 1024 * 1024  # a statement of its largest size, in base64
+# What `Bundle.build` writes around its three texts, and the room that the last two take at most.
+_BEFORE = b'{"dsseEnvelope":{"payload":"'
+_SIGNED = f'","payloadType":"{PAYLOAD_TYPE}","signatures":[{{"sig":"'.encode()
+_NAMED = (
+    f'"}}]}},"mediaType":"{MEDIA_TYPE}","verificationMaterial":{{"publicKey":{{"hint":"'.encode()
+)
+_BEHIND = b'"}}}'
+_ROOM = 4096
+_HINT = 64  # hex digits
+_HEX = b"0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,10 @@ class Bundle:
     @classmethod
     def parse(cls, raw: bytes) -> Bundle:
         """Read a bundle. Raises BadBundle."""
+        return _as_built(raw) or cls._parse(raw)
+
+    @classmethod
+    def _parse(cls, raw: bytes) -> Bundle:
         frame = Frame.read(raw)
         if "messageSignature" in frame.document:
             what = "an envelope and a message signature in one bundle"
@@ -152,6 +166,33 @@ class Bundle:
             return self.statement()
         except (BadBundle, BadStatement) as error:
             raise SignatureRefused(f"signed, but not a statement: {error}") from error
+
+
+def _as_built(raw: bytes) -> Bundle | None:
+    """A bundle in exactly the bytes that `Bundle.build` writes: nearly all are, and it is fast.
+
+    None for any other, also for one that is wrong: that is read with care. Neither base64 nor a
+    hexadecimal hint has anything in it that JSON could read in another way.
+    """
+    named = len(raw) - len(_NAMED) - _HINT - len(_BEHIND)
+    signed = raw.rfind(_SIGNED, max(0, named - _ROOM), max(0, named))
+    hint = raw[named + len(_NAMED) : -len(_BEHIND)]
+    if not (
+        signed > 0
+        and len(raw) <= MAX_BYTES
+        and raw.startswith(_BEFORE)
+        and raw.startswith(_NAMED, named)
+        and raw.endswith(_BEHIND)
+        and not hint.translate(None, _HEX)
+    ):
+        return None
+    payload = plain_base64(raw[len(_BEFORE) : signed])
+    signature = plain_base64(raw[signed + len(_SIGNED) : named])
+    if not payload or not signature:
+        return None
+    key = hint.decode("ascii")
+    envelope = Envelope(payload, PAYLOAD_TYPE, (Signature(signature),))
+    return Bundle(raw, envelope, key, None, {"publicKey": {"hint": key}})
 
 
 def verify_bundle(raw: bytes, key_der: bytes | None) -> Statement:

@@ -41,17 +41,26 @@ def dumps(value: Any) -> bytes:
     return data
 
 
-def _is_plain(value: Any, depth: int = 0) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether it is of texts, small numbers and the like, under keys in ASCII, and not deep."""
-    kind = type(value)
-    if kind is dict or kind is list or kind is tuple:
-        if depth > _DEEP:
-            return False
-        if kind is dict:
-            if not all(type(key) is str and key.isascii() for key in value):
+    level = [value]
+    for _ in range(_DEEP):
+        below: list[Any] = []
+        for one in level:
+            kind = type(one)
+            if kind is dict:
+                if not all([type(key) is str and key.isascii() for key in one]):  # noqa: C419 - faster
+                    return False
+                below += one.values()
+            elif kind is list or kind is tuple:
+                below += one
+            elif kind is int:
+                if not -(10**15) < one < 10**15:
+                    return False
+            elif not (kind is str or kind is bool or one is None):
                 return False
-            value = value.values()
-        return all(type(item) is str or _is_plain(item, depth + 1) for item in value)
-    if kind is int:
-        return bool(-(10**15) < value < 10**15)
-    return kind is str or kind is bool or value is None
+        # Texts are nearly all there is.
+        level = [one for one in below if type(one) is not str]
+        if not level:
+            return True
+    return False

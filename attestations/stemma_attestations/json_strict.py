@@ -30,13 +30,9 @@ _LEVEL = bytes.maketrans(b"[]", b"{}")
 _FLAT = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _QUOTED = bytes(sorted(set(range(256)) - set(b'[]{}"\\')))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-# How a fast library writes canonically; it refuses integers beyond 2**53 - 1. What it writes of a
-# number with a fraction or an exponent that is refused here (`is_disguised_integer`) ends in
-# `_WHOLE` or `_LARGE`.
+# How a fast library writes canonically; it refuses integers beyond 2**53 - 1.
 _WRITTEN = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _SHORT = 1024 * 1024  # bytes: writing a longer one again would double the memory that is taken
-_WHOLE = re.compile(rb"\.0[,}\]]")
-_LARGE = re.compile(rb"e\+?\d+[,}\]]")
 
 
 def loads(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
@@ -82,17 +78,28 @@ def _plainly(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any] | None:
             return None
     except (ValueError, TypeError):  # also where it is nested so deeply that nobody may read it
         return None
-    bare = _bare(data)
-    odd = _WHOLE.search(bare) or _LARGE.search(bare)
-    deep = _is_deep(bare.translate(_LEVEL, _FLAT), max_depth)
-    return None if odd or deep else value
+    return None if _is_odd(value, max_depth) else value
 
 
-def _bare(data: bytes) -> bytes:
-    """What stands outside the texts of a document that was parsed: little, and all that counts."""
-    if b"\\" in data:
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(data.split(b'"')[::2])
+def _is_odd(value: Any, max_depth: int) -> bool:
+    """Whether it is deeper than that, or has a number that is refused (`is_disguised_integer`)."""
+    level = [value]  # what has something in it
+    for _ in range(max_depth):
+        # One expression for all but the texts, which are nearly all there is.
+        below = [
+            item
+            for one in level
+            for item in (one.values() if type(one) is dict else one)
+            if type(item) is not str
+        ]
+        level = [one for one in below if type(one) is dict or type(one) is list]
+        if len(level) != len(below) and any(
+            type(one) is float and is_disguised_integer(one) for one in below
+        ):
+            return True
+        if not level:
+            return False
+    return True
 
 
 def load_object(data: bytes, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:

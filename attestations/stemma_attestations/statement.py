@@ -63,13 +63,19 @@ class ResourceDescriptor:
 
     def digest(self, algorithm: str = "sha256") -> Digest | None:
         """The digest of that algorithm, if there is one."""
-        return next((d for d in self.digests if d.algorithm == algorithm), None)
+        for found in self.digests:
+            if found.algorithm == algorithm:
+                return found
+        return None
 
     def first(self, *algorithms: str) -> Digest | None:
         """The digest of the first of these algorithms that there is one of."""
         if len(self.digests) == 1:  # nearly all have one
             return self.digests[0] if self.digests[0].algorithm in algorithms else None
-        return next(filter(None, map(self.digest, algorithms)), None)
+        for algorithm in algorithms:
+            if (found := self.digest(algorithm)) is not None:
+                return found
+        return None
 
 
 @dataclass(frozen=True)

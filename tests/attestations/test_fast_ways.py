@@ -7,14 +7,17 @@ import contextlib
 from typing import Any
 from unittest.mock import patch
 
+import orjson
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemma_attestations import canonical, json_strict, statement
+from stemma_attestations import bundle, canonical, json_strict, statement
+from stemma_attestations.bundle import Bundle
 from stemma_attestations.digest import Digest, parse_digest_set, sha256s
 from stemma_attestations.envelope import unbase64
 from stemma_attestations.errors import BadDigest, BadEnvelope, BadJSON, BadName, BadStatement
+from stemma_attestations.keys import PublicKey
 from stemma_attestations.names import NameVersion, split_name
 from stemma_attestations.predicates import lineage
 from stemma_attestations.statement import ResourceDescriptor
@@ -90,6 +93,23 @@ def test_a_number_is_read_fast_as_it_is_with_care(value: float, inside: bool) ->
         assert repr(fast) == repr(_with_care(data))
 
 
+SHAPES = st.recursive(
+    st.sampled_from([None, True, 7, "x", "]}", 0.5, 1.0, 2.0**60, 1e22]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD, inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@examples(400)
+@given(st.dictionaries(ODD, SHAPES, max_size=3), st.integers(0, 6))
+def test_what_is_too_deep_is_not_read_fast(value: dict[str, Any], limit: int) -> None:
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    fast = json_strict._plainly(data, limit)
+    with patch.object(json_strict, "_plainly", return_value=None):
+        careful = _refused(lambda: json_strict.loads(data, max_depth=limit), BadJSON)
+    assert repr(fast) == repr(careful)
+
+
 @examples(200)
 @given(st.dictionaries(ODD, PLAIN, max_size=3))
 def test_what_we_write_is_read_fast(value: dict[str, Any]) -> None:
@@ -128,6 +148,55 @@ def test_base64_has_one_spelling(data: bytes, draw: st.DataObject) -> None:
         decoded = b""
     right = decoded and base64.b64encode(decoded).decode() == text
     assert found == (decoded if right else None)
+
+
+KEY = PublicKey.parse(
+    b"-----BEGIN PUBLIC KEY-----\n"
+    b"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+    b"-----END PUBLIC KEY-----\n"
+)
+SPOILT = [b'"', b"\\", b"=", b"-", b" ", b"\n", b"A", b"a", b"0", b"}", b",", b"\xc3\xa9", b"\0"]
+
+
+@examples(600)
+@given(
+    st.binary(max_size=7),
+    st.binary(max_size=7),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1), st.sampled_from(SPOILT)), max_size=2),
+)
+def test_a_bundle_is_read_fast_as_it_is_with_care(
+    payload: bytes, signature: bytes, changes: list[tuple[float, int, bytes]]
+) -> None:
+    raw = Bundle.build(payload, signature, KEY).raw
+    for share, gone, put in changes:
+        at = int(share * len(raw))
+        raw = raw[:at] + put + raw[at + gone :]
+    fast = bundle._as_built(raw)
+    if fast is not None:
+        careful = Bundle._parse(raw)
+        assert (fast, fast.material) == (careful, careful.material)
+        assert fast.envelope.to_json() == careful.envelope.to_json()
+    assert changes or (fast is not None) == bool(payload and signature)
+
+
+def test_only_our_own_spelling_of_a_bundle_is_read_fast() -> None:
+    raw = Bundle.build(b"{}", b"sig", KEY).raw
+    assert bundle._as_built(raw) == Bundle._parse(raw)
+    for other in (
+        raw[:-1],
+        raw + b" ",
+        raw[5:],
+        b"",
+        raw[-80:],
+        raw.replace(b'{"sig":', b'{"keyid":"","sig":'),
+        raw.replace(KEY.id.encode(), KEY.id.upper().encode()),
+        raw.replace(b'"c2ln"', b'"c2lh","sig":"c2ln"'),
+        raw.replace(b'"e30="', b'"e30=","payload":"e30="'),
+        raw.replace(b'"e30="', b'"e31="'),
+    ):
+        assert bundle._as_built(other) is None
+    with patch.object(bundle, "MAX_BYTES", len(raw) - 1):
+        assert bundle._as_built(raw) is None
 
 
 A, B = (Digest.of(name).value for name in (b"a", b"b"))

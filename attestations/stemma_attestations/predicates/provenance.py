@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from stemma_attestations import canonical
@@ -80,7 +81,7 @@ class Provenance:
         found = (material.digest("gitCommit") for material in self.materials)
         return tuple(dict.fromkeys(digest.value for digest in found if digest is not None))
 
-    @property
+    @cached_property
     def definition(self) -> Digest:
         """What was built, without when: equal for a repeated push, different for any other."""
         return Digest.of(canonical.dumps(self.raw["buildDefinition"]))

@@ -16,7 +16,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeEngine
 
-from stemma_registry.catalogue.columns import CODES, Coded, HexBytes
+from stemma_registry.catalogue.columns import CODES, Coded, HexBytes, Word, Words, without_nul
 
 # What says that a value is among those listed: one text for any list. A join with a server's
 # `unnest` would be planned as if the list were long.
@@ -188,9 +188,17 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect, nullable: bool | None) -> 
         return bytes.fromhex
     if isinstance(kind, Coded) and not nullable:
         return lambda value: CODES.get(value) or kind.process_bind_param(value, dialect)
+    if isinstance(kind, HexBytes):
+        return _bytes_of
+    if isinstance(kind, Words | Word):
+        return without_nul
     if isinstance(kind, TypeDecorator):  # of ours: what it is made of takes the value as it is
         return lambda value: kind.process_bind_param(value, dialect)
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _bytes_of(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
 
 
 def _converted(values: Sequence[Any], to: Convert) -> Sequence[Any]:
@@ -203,7 +211,8 @@ def _converted(values: Sequence[Any], to: Convert) -> Sequence[Any]:
 
 
 def _cursor(connection: Connection) -> Any:
-    return connection.connection.cursor()
+    driver: Any = connection.connection.dbapi_connection
+    return driver.cursor()
 
 
 def _errors(connection: Connection) -> Any:

@@ -116,6 +116,11 @@ Moment = String(32).with_variant(String(40), "postgresql")
 _NUL, _INSTEAD = "\0", "\N{REPLACEMENT CHARACTER}"
 
 
+def without_nul(value: str | None) -> str | None:
+    """What `Words` and `Word` keep of a text."""
+    return None if value is None else value.replace(_NUL, _INSTEAD)
+
+
 class Words(TypeDecorator[str]):
     """Text that somebody wrote. NUL, which PostgreSQL cannot hold, is kept as U+FFFD."""
 
@@ -124,7 +129,7 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else value.replace(_NUL, _INSTEAD)
+        return without_nul(value)
 
 
 class Word(TypeDecorator[str]):
@@ -135,7 +140,7 @@ class Word(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """To the database."""
-        return None if value is None else value.replace(_NUL, _INSTEAD)
+        return without_nul(value)
 
 
 class Coded(TypeDecorator[str]):

@@ -77,6 +77,10 @@ class Nodes:
         """The id of each node, made where it is new."""
         keys = [one.value if one.algorithm == "sha256" else _key(one) for one in digests]
         met = self.met
+        try:
+            return [met[key] for key in keys]
+        except KeyError:
+            pass  # some are new, or not known here
         if len(met) > LIMITS.nodes_met:
             self._pack()
         new = {key: one for key, one in zip(keys, digests, strict=True) if key not in met}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, insert, select
 
 from stemma_attestations import canonical
@@ -48,10 +49,10 @@ def project(
 
     `known` are lists that have their row, which no other transaction takes away.
     """
-    purls = tuple(sorted(set(_purls(bom))))
+    purls = _purls(bom)
     if not purls:
         return
-    digest = _listed(purls)
+    digest = _listed(orjson.dumps(purls))
     if digest in known:
         _hold(connection, row, known[digest])
         return
@@ -116,9 +117,9 @@ def _environment(connection: Connection, digest: str, listed: Callable[[], set[P
 
 
 @lru_cache(maxsize=16)
-def _listed(purls: tuple[str, ...]) -> str:
+def _listed(purls: bytes) -> str:
     """The digest of a list of packages, hex: one BOM after another has the same."""
-    return Digest.of(canonical.dumps(list(purls))).value
+    return Digest.of(canonical.dumps(sorted(set(orjson.loads(purls))))).value
 
 
 def _packages(connection: Connection, packages: Iterable[Package]) -> set[int]:

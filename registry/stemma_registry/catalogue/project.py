@@ -205,8 +205,9 @@ class Projector:
         rows = [(row, digest.value, kind, *by, entry.n, entry.time)]
         bulk.write(self.connection, t.statement, _STATEMENT, rows)
         if verified is not None:
-            times = dated_facts.prove(*verified, self.held.roots)
-            dated_facts.record(self.connection, row, times)
+            if who["root"] is not None:  # it says something about its time
+                times = dated_facts.prove(*verified, self.held.roots)
+                dated_facts.record(self.connection, row, times)
         else:
             keyless_facts.record(self.connection, row, proven)
         if statement is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from stemma_attestations import canonical, json_strict
@@ -26,6 +27,7 @@ TRUST = "trust"  # keeps a trust root in the store, for those who pin its digest
 # On the way out of the store; see docs/store.md.
 CONDEMN, COLLECT, COLLECTED, ERASE = "condemn", "collect", "collected", "erase"
 KNOWN = frozenset({INIT, PUSH, STATUS, STAGE, TRUST, CONDEMN, COLLECT, COLLECTED, ERASE})
+_SHA256 = "sha256:"
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -105,7 +107,7 @@ class LedgerEntry:
         except (Malformed, KeyError, TypeError, AttributeError) as error:
             raise LedgerBroken(f"ledger entry {n}: {error}") from error
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """SHA-256 of the entry's bytes."""
         return Digest.of(self.raw)
@@ -164,6 +166,8 @@ def _digests(obj: Any, field: str) -> tuple[Digest, ...]:
 
 
 def _blob_name(text: str) -> Digest:
+    if text.startswith(_SHA256):
+        return Digest("sha256", text[len(_SHA256) :])
     digest = Digest.parse(text)
     if digest.algorithm != "sha256":
         raise BadDigest(f"entries and blobs are named by SHA-256, not {digest.algorithm}")
