@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from stemma_attestations.errors import Undecided
 from stemma_attestations.predicates import lineage
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_migrations import run
 from stemma_registry import gate
-from stemma_registry.catalogue import climb, query, tables
+from stemma_registry.catalogue import bulk, climb, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
 from stemma_registry.catalogue.database import Database, gather_statistics
@@ -28,6 +31,7 @@ from stemma_registry.reference import resolve
 from stemma_registry.registry import Registry, snapshot
 from tests import postgres
 from tests.calling import caller
+from tests.registry.test_scale import digest, say, stop
 from tests.world import World
 
 
@@ -107,6 +111,84 @@ def test_statistics_are_gathered_of_its_own_tables_alone(world: World) -> None:
         other.execute(text("DROP TABLE public.somebody_elses"))
     engine.dispose()
     assert found == [True, False]
+
+
+def test_no_question_reads_a_table_as_a_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the list is that it asks for, and however much one statement is about."""
+    for start in range(0, 4_000, 400):
+        say(world, [(i, i + 1, "trained-on") for i in range(start, start + 400)])
+    for node in range(12):
+        stop(world, [node])
+    gather_statistics(world.registry.catalogue.engine)
+    with world.view() as view:
+        near, far = (query.node_id(view.connection, digest(node)) for node in (100, 2_500))
+        assert near is not None
+        assert far is not None
+        asked = _noted(monkeypatch)
+        assert len(trace(view, far, Direction.DOWN).nodes) == 1_501
+        assert trace(view, near, Direction.UP).nodes
+        assert len(status.view(view, near, None).stops) == 12
+        plans = [
+            [row[-1] for row in bulk.ask(view.connection, f"EXPLAIN {sql}", **values)]
+            for sql, values in dict(asked).items()
+        ]
+    table = re.compile("Scan .*on (edge|subject|node)( |$)")
+    found = [pair for plan in plans for pair in pairwise(plan) if table.search(pair[0])]
+    assert {table.search(line)[1] for line, _ in found} == {"edge", "subject", "node"}  # type: ignore[index]
+    assert [line for line, after in found if "Cond: " not in after] == []
+
+
+def test_what_is_asked_again_and_again_is_planned_a_few_times(world: World) -> None:
+    """Planning takes longer than finding a hundred rows."""
+    say(world, [(i, i + 1, "trained-on") for i in range(50)])
+    gather_statistics(world.registry.catalogue.engine)
+    plans = "SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements"
+    with world.view() as view:
+        start = query.node_id(view.connection, digest(10))
+        assert start is not None
+        for _ in range(20):
+            trace(view, start, Direction.DOWN)
+            status.view(view, start, None)
+        found = [row for row in bulk.ask(view.connection, plans) if "bigint" in row[0]]
+    assert len(found) >= 5
+    assert [text for text, generic, custom in found if custom > 5 or generic < 10] == []
+
+
+def test_row_ids_are_given_once_to_whoever_writes(world: World) -> None:
+    world.push("a/d:1")
+    given: list[int] = []
+    for count in (3, 1, 500):
+        with world.registry.catalogue.writing() as connection:
+            new = list(bulk.ids(connection, tables.node, count, {}))
+            ((highest,),) = bulk.ask(connection, "SELECT max(id) FROM node")
+            assert len(new) == count
+            assert min(new) > max([highest, *given])
+            bulk.write(connection, tables.node, ("id", "scheme", "value"), [_row(new[0])])
+        given += new
+    assert given == sorted(set(given))
+
+
+def _row(number: int) -> tuple[int, str, str]:
+    return number, "sha256", f"{number:064x}"
+
+
+def test_a_commit_waits_for_no_disk(world: World) -> None:
+    with world.view() as view:
+        assert bulk.ask(view.connection, "SHOW synchronous_commit") == [("off",)]
+
+
+def _noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What is asked from here on."""
+    asked, ask = list[tuple[str, dict[str, Any]]](), bulk.ask
+
+    def note(connection: Connection, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        asked.append((sql, values))
+        return ask(connection, sql, **values)
+
+    monkeypatch.setattr(bulk, "ask", note)
+    return asked
 
 
 def test_it_can_be_thrown_away(world: World) -> None:

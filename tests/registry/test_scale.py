@@ -121,7 +121,7 @@ def test_the_check_says_what_the_walk_says(
     with world.view() as view:
         fast = {node: standing.view(view, node, None) for node in _nodes(view)}
         with monkeypatch.context() as small:  # as if there were much above, and many levels of it
-            small.setattr(standing, "NEAR", 2)
+            small.setattr(standing, "NEAR", dict.fromkeys(standing.NEAR, 2))
             small.setattr(climb, "_DEEP", 1)
             small.setattr(climb, "AT_ONCE", 3)
             assert fast == {node: standing.view(view, node, None) for node in _nodes(view)}

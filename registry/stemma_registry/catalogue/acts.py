@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, insert, select, true
 
 from stemma_attestations import distrusting
 from stemma_attestations.digest import Digest
@@ -204,15 +204,17 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
 
 
 class Present(NamedTuple):
-    """Whether anybody signed a waiver, a criterion, or a quarantine of some nodes."""
+    """Whether anybody signed a waiver, a criterion, an erasure, or a quarantine of some nodes."""
 
     waivers: bool
     criteria: bool
+    erasures: bool
     halts: bool
 
 
 _PRESENT = (
-    "SELECT EXISTS (SELECT 1 FROM waiver), EXISTS (SELECT 1 FROM criterion), "
+    "SELECT EXISTS (SELECT 1 FROM waiver), EXISTS (SELECT 1 FROM criterion), "  # noqa: S608 - ours
+    f"EXISTS (SELECT 1 FROM status WHERE action = '{status.ERASE}'), "
     "EXISTS (SELECT 1 FROM halt WHERE node_id {})"
 )
 
@@ -224,25 +226,25 @@ def present(connection: Connection, nodes: Iterable[int]) -> Present:
     return Present(*map(bool, found))
 
 
-def _waivers() -> Select[Any]:
+def _waivers(about: Any, on: Any) -> Select[Any]:
     return (
         select(
-            t.subject.c.node_id,
-            t.subject.c.name,
-            t.subject.c.version,
-            t.waiver.c.quarantine,
-            t.waiver.c.until,
-            t.waiver.c.reason,
+            *(about.c.node_id, about.c.name, about.c.version),
+            *(t.waiver.c.quarantine, t.waiver.c.until, t.waiver.c.reason),
             *FACT,
         )
         .join(t.statement, t.statement.c.id == t.waiver.c.statement_id)
-        .join(t.subject, t.subject.c.statement_id == t.waiver.c.statement_id)
-        .order_by(t.waiver.c.statement_id, t.subject.c.position)
+        .join(about, on)
+        .order_by(t.waiver.c.statement_id, about.c.position)
     )
 
 
-_ALL_WAIVERS = Prepared(lambda _: _waivers())
-_WAIVERS = Prepared(lambda among: _waivers().where(among(t.subject.c.node_id)))
+_NAMED = t.subject.c.statement_id == t.waiver.c.statement_id
+_ALL_WAIVERS = Prepared(  # as `query.statuses`
+    lambda _: _waivers(t.subject, _NAMED),
+    lambda _: _waivers(select(t.subject).where(_NAMED).offset(0).lateral("about"), true()),
+)
+_WAIVERS = Prepared(lambda among: _waivers(t.subject, _NAMED).where(among(t.subject.c.node_id)))
 
 
 def waivers(connection: Connection, node: int | None = None) -> list[WaiverRow]:

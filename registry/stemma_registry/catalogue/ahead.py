@@ -58,7 +58,8 @@ def _postgresql(steps: Iterable[tuple[str, str, str]]) -> str:
         f"SELECT {to} FROM {rows} WHERE met.id <> :end AND {which}"  # noqa: S608 - ours
         for to, rows, which in steps
     )
-    first = "SELECT one, 0 FROM unnest(CAST(:listed AS bigint[])) AS one"
+    # Behind a SELECT, see `bulk.AMONG`.
+    first = "SELECT one, 0 FROM unnest((SELECT CAST(:listed AS bigint[]))) AS one"
     # It takes one recursive part, and no more.
     more = f"SELECT far.id, far.part FROM met CROSS JOIN LATERAL ({arms}) AS far(id, part)"  # noqa: S608
     return f"WITH RECURSIVE met(id, part) AS ({first} UNION {more}) {_MET}"

@@ -19,10 +19,11 @@ from sqlalchemy.types import TypeEngine
 from stemma_registry.catalogue.columns import CODES, Coded, HexBytes, Word, Words, without_nul
 
 # What says that a value is among those listed: one text for any list. A join with a server's
-# `unnest` would be planned as if the list were long.
+# `unnest` would be planned as if the list were long, and a list that its planner sees by how long
+# it is, anew each time: it sees none behind a SELECT, and keeps one plan that walks along indexes.
 AMONG = {
     "sqlite": "IN (SELECT value FROM json_each(:listed))",
-    "postgresql": "= ANY(CAST(:listed AS bigint[]))",
+    "postgresql": "= ANY(CAST((SELECT CAST(:listed AS bigint[])) AS bigint[]))",
 }
 _SAMPLE = 64  # values of a column that tell whether they differ
 COPY_FROM = 64  # rows from which COPY is worth its start
@@ -103,7 +104,7 @@ def write(
 
 
 def ids(connection: Connection, table: SqlTable, count: int, last: dict[str, int]) -> Sequence[int]:
-    """Ids for new rows of a table, in order. Nobody else writes meanwhile.
+    """Ids for one or more new rows of a table, in order. Nobody else writes meanwhile.
 
     `last` remembers what was given, by table, where nobody else gives any.
     """
@@ -114,16 +115,16 @@ def ids(connection: Connection, table: SqlTable, count: int, last: dict[str, int
         first = last[table.name] + 1
         last[table.name] += count
         return range(first, first + count)
-    query = (
-        f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) "  # noqa: S608 - ours
-        "FROM generate_series(1, :count)"
-    )
-    return sorted(number for (number,) in ask(connection, query, count=count))
+    counter = f"pg_get_serial_sequence('{table.name}', 'id')"
+    asked = f"SELECT setval({counter}, nextval({counter}) + :more)"
+    ((highest,),) = ask(connection, asked, more=count - 1)
+    return range(highest - count + 1, highest + 1)
 
 
 def listed(connection: Connection, ids: Sequence[int]) -> Any:
-    """The value of `:listed` in `AMONG`."""
-    return str(ids if type(ids) is list else list(ids)) if _is_sqlite(connection) else list(ids)
+    """The value of `:listed` in `AMONG`: as text, which costs a driver nothing."""
+    text = str(ids if type(ids) is list else list(ids))
+    return text if _is_sqlite(connection) else f"{{{text[1:-1]}}}"
 
 
 def _is_sqlite(connection: Connection) -> bool:
@@ -212,7 +213,8 @@ def _converted(values: Sequence[Any], to: Convert) -> Sequence[Any]:
 
 def _cursor(connection: Connection) -> Any:
     driver: Any = connection.connection.dbapi_connection
-    return driver.cursor()
+    # A server sends values as they are, not as digits to be read.
+    return driver.cursor() if _is_sqlite(connection) else driver.cursor(binary=True)
 
 
 def _errors(connection: Connection) -> Any:

@@ -168,11 +168,15 @@ def _postgresql(url: str, schema: str) -> Engine:
         "jit": "off",
         # What is asked lies in memory, or on a disk without heads: an index costs little more.
         "random_page_cost": 1.1,
+        # As on SQLite: what a power cut takes is projected again. What is durable is the ledger.
+        "synchronous_commit": "off",
     }
     arguments = {
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "connect_timeout": int(LIMITS.connect_seconds),
         "application_name": "stemma",
+        # Once in a while nobody asks the same again; whoever asks twice asks often.
+        "prepare_threshold": 1,
     }
     try:
         return create_engine(_server(url), connect_args=arguments, pool_pre_ping=True)

@@ -49,7 +49,7 @@ SELECT 1 FROM (SELECT id, row_number() OVER () AS at FROM above) AS met
 WHERE met.at > :budget"""
 _AMONG = {
     "sqlite": "SELECT met.id FROM (SELECT value AS id FROM json_each(:nodes)) AS met WHERE ",
-    "postgresql": "SELECT met.id FROM unnest(CAST(:nodes AS bigint[])) AS met(id) WHERE ",
+    "postgresql": "SELECT met.id FROM unnest((SELECT CAST(:nodes AS bigint[]))) AS met(id) WHERE ",
 }
 _HALTED = "EXISTS (SELECT 1 FROM halt WHERE halt.node_id = met.id)"
 # No index on `environment_id`, which would find all that has a package, for each node.

@@ -21,6 +21,7 @@ from stemma_registry.catalogue.columns import Coded, HexBytes
 
 AT_ONCE = 50_000  # ids in one query
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+Make = Callable[[Among], Select[Any]]
 Decode = Callable[[Sequence[Any]], list[Any]]  # of a column
 Compiled = tuple[str, Callable[[list[Any]], list[Any]]]
 
@@ -41,11 +42,12 @@ _DIALECTS: dict[str, Callable[[], Dialect]] = {"sqlite": _sqlite, "postgresql": 
 class Prepared:
     """A query; `make` builds it from what says that a column's value is among those listed.
 
-    Other values are written `literal_column(":name")` in it.
+    Other values are written `literal_column(":name")` in it. `postgresql` builds what that is
+    asked instead, where its planner would do something else than is meant.
     """
 
-    def __init__(self, make: Callable[[Among], Select[Any]]) -> None:
-        self._make = make
+    def __init__(self, make: Make, postgresql: Make | None = None) -> None:
+        self._makes = {"sqlite": make, "postgresql": postgresql or make}
         self._known: dict[str, Compiled] = {}
 
     def one(self, connection: Connection, **values: Any) -> list[Any]:
@@ -80,7 +82,7 @@ class Prepared:
         def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
             return column.op(sign, is_comparison=True)(literal_column(values))
 
-        query, dialect = self._make(among), _DIALECTS[name]()
+        query, dialect = self._makes[name](among), _DIALECTS[name]()
         columns = query.selected_columns
         text = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         return text, _decoder(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
+from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select, true
 
 from stemma_attestations.digest import LENGTHS, Digest, written
 from stemma_attestations.marks import Mark
@@ -223,11 +223,7 @@ def _edges() -> Select[Any]:
     named = and_(said.statement_id == edge.statement_id, said.node_id == edge.output_id)
     return (
         select(
-            edge.input_id,
-            edge.output_id,
-            edge.relation,
-            edge.input_name,
-            edge.mark,
+            *(edge.input_id, edge.output_id, edge.relation, edge.input_name, edge.mark),
             *FACT,
             *_SUBJECT,
         )
@@ -333,23 +329,26 @@ def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -
     return [_part(row) for row in _MADE.rows(connection, artifact_ids, blob=blob)]
 
 
-_STATUSES = Prepared(
-    lambda _: (
+def _statuses(about: Any, on: Any) -> Select[Any]:
+    said, names = t.status.c, (about.c.name, about.c.version)
+    return (
         select(
-            t.subject.c.node_id,
-            t.subject.c.path,
-            t.status.c.payload,
-            t.status.c.action,
-            t.status.c.reason,
-            t.status.c.issued,
+            *(about.c.node_id, about.c.path, said.payload, said.action, said.reason, said.issued),
             *FACT,
-            *_SUBJECT,
+            *(one.label(f"subject_{one.name}") for one in names),
         )
-        .join(t.statement, t.statement.c.id == t.status.c.statement_id)
-        .join(t.subject, t.subject.c.statement_id == t.status.c.statement_id)
-        .where(t.status.c.action == literal_column(":action"))
-        .order_by(t.status.c.statement_id, t.subject.c.position)
+        .join(t.statement, t.statement.c.id == said.statement_id)
+        .join(about, on)
+        .where(said.action == literal_column(":action"))
+        .order_by(said.statement_id, about.c.position)
     )
+
+
+_NAMED = t.subject.c.statement_id == t.status.c.statement_id
+# PostgreSQL takes each status to be about as much as statements are at large, and reads all of it.
+_STATUSES = Prepared(
+    lambda _: _statuses(t.subject, _NAMED),
+    lambda _: _statuses(select(t.subject).where(_NAMED).offset(0).lateral("about"), true()),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import acts
+from stemma_registry.catalogue.acts import Present
 from stemma_registry.lineage import matched, support, waivers
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.registry import Snapshot
@@ -13,16 +14,17 @@ from stemma_registry.registry import Snapshot
 WAIVED = "waived"
 
 
-def of(snapshot: Snapshot, nodes: Collection[int]) -> dict[int, set[str]]:
-    """The marks of those that have any, under whatever name they may be asked for."""
-    connection, found = snapshot.connection, dict[int, set[str]]()
-    # Most traces meet nothing that anybody ever stopped.
-    there = acts.present(connection, nodes)
+def of(snapshot: Snapshot, nodes: Collection[int], there: Present) -> dict[int, set[str]]:
+    """The marks of those that have any, under whatever name they may be asked for.
+
+    `there` is what of them there is at all: most traces meet nothing that anybody ever stopped.
+    """
+    found = dict[int, set[str]]()
     quarantines = in_force(snapshot) if there.waivers or there.halts else []
     if there.waivers:
         # What a waiver is in spite of may stop something that is not among the nodes.
         standing = {row.statement for row in quarantines}
-        standing |= {row.statement for row in acts.criteria(connection)}
+        standing |= {row.statement for row in acts.criteria(snapshot.connection)}
         found |= {node: {WAIVED} for node in waivers.holders(snapshot, standing) if node in nodes}
     lost = support.lost(snapshot, nodes)
     met = matched.among(snapshot, nodes) if there.criteria else []

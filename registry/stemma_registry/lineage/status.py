@@ -35,7 +35,9 @@ from stemma_registry.registry import Snapshot
 State = tuple[int, str | None]
 Digests = Mapping[int, Digest]
 ORDER = tuple(Assurance)
-NEAR = 400  # nodes above an artifact that are looked at by a query that ends at the first stop
+# So many nodes above an artifact are looked at by a query that ends at the first stop. Where there
+# are more, a walk level by level is faster; not where each level is a question to a server.
+NEAR = {"sqlite": 400, "postgresql": 10_000}
 
 
 class Hop(NamedTuple):
@@ -161,15 +163,15 @@ def load(snapshot: Snapshot, rows: Iterable[StatusRow]) -> Quarantines:
 def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     connection, limit = snapshot.connection, LIMITS.ancestors
-    live, wanted = support.live(snapshot.trust), None
-    if not live and not halts.any_above(connection, node, NEAR):
+    near, live, wanted = NEAR[connection.dialect.name], support.live(snapshot.trust), None
+    if not live and not halts.any_above(connection, node, near):
         return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
     unknown, heard = undecided.everywhere(snapshot), acts.heard(connection, snapshot.trust)
     named = retired.stops(snapshot, name, heard)
     clear = StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
     if live or halts.is_anywhere(connection):
         wanted = sought.of(snapshot, heard)
-        if not halts.any_above(connection, node, NEAR, wanted):
+        if not halts.any_above(connection, node, near, wanted):
             return clear
     above = climb.shape(
         connection, node, limit, lambda: halts.any_above(connection, node, limit, wanted)

@@ -18,7 +18,7 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import CONTAINS, SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import naming, query
+from stemma_registry.catalogue import acts, naming, query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.lineage import marks, words
@@ -317,7 +317,9 @@ def finish(
     connection = snapshot.connection
     digests = query.digests(connection, depths)
     named, versions = naming.names_of(connection, depths)
-    stopped, erased = marks.of(snapshot, depths.keys()), by_node(snapshot)
+    there = acts.present(connection, depths)
+    stopped = marks.of(snapshot, depths.keys(), there)
+    erased = by_node(snapshot) if there.erasures else {}
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
     order = sorted(depths, key=lambda node: _BY_DIGEST(digests[node]))
