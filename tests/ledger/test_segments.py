@@ -132,8 +132,12 @@ def test_those_few_who_came_last_are_read_one_by_one(store: Counting) -> None:
     assert store.reads == [entry_key(n) for n in range(COUNT - 3, COUNT + 1)]
 
 
-def test_what_follows_is_at_hand_soon(store: Counting) -> None:
+@pytest.mark.parametrize("far", [0.0, 60.0])
+def test_what_follows_is_at_hand_soon(
+    store: Counting, monkeypatch: pytest.MonkeyPatch, far: float
+) -> None:
     """Without any segment: whoever projects it does not need a transaction for each entry."""
+    monkeypatch.setattr(segments, "FAR", far)
     head, reader, steps = Head(), segments.Reader(store), 0
     while (entry := reader.after(head)) is not None:
         steps += 1
@@ -142,6 +146,8 @@ def test_what_follows_is_at_hand_soon(store: Counting) -> None:
             entry = reader.at_hand(head)
     assert head.n == COUNT - 1
     assert steps <= 60
+    beyond = [key for key in store.reads if key.endswith(".json") and key not in store.objects]
+    assert len(beyond) <= (2 if far else 2 * LIMITS.transfers + 2)
 
 
 @pytest.mark.parametrize("wrong", [b"{}", None])

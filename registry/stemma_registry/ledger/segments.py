@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ PATIENCE = 16
 # Whoever has read so many one by one has more to read, as a rule: as many again, at once.
 SEVERAL = 4
 MOST = 128
+FAR = 0.002  # seconds that an entry takes from a store of which several are asked for at once
 _LENGTH = struct.Struct(">I")
 
 
@@ -87,12 +89,13 @@ class Reader:
             if (entry := self._ready.pop(n, None)) is not None:
                 return entry
         self._single = 0 if n % SIZE == 0 else self._single + 1
+        begin = time.perf_counter()
         entry = read_entry(self.store, n)
         if entry is not None and self._single >= SEVERAL:
-            self._read_more(n + 1)
+            self._read_more(n + 1, time.perf_counter() - begin > FAR)
         return entry
 
-    def _read_more(self, first: int) -> None:
+    def _read_more(self, first: int, far: bool) -> None:
         """Have at hand what follows in this thousand, so that it is projected together."""
         if first % SIZE == 0:
             return
@@ -100,8 +103,11 @@ class Reader:
         if first // SIZE != self._asked:
             count = min(count, PATIENCE - self._single)
         try:
-            numbers = range(first, first + count)
-            for n, entry in ahead(partial(read_entry, self.store), numbers, LIMITS.transfers):
+            numbers, read = range(first, first + count), partial(read_entry, self.store)
+            found = (
+                ahead(read, numbers, LIMITS.transfers) if far else ((n, read(n)) for n in numbers)
+            )
+            for n, entry in found:
                 if entry is None:
                     return
                 self._ready[n], self._single = entry, self._single + 1
