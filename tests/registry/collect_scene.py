@@ -8,6 +8,7 @@ store looks whether each blob that an entry refers to is there.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import threading
@@ -29,6 +30,7 @@ from stemma_registry.care import leases
 from stemma_registry.care.collect import Collector, collect
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.config import LIMITS, Home
+from stemma_registry.ledger import segments
 from stemma_registry.ledger.entry import LedgerEntry
 from stemma_registry.publish import Push
 from stemma_registry.registry import Registry
@@ -288,5 +290,7 @@ def play(
         scene = Scene(template, Path(folder), condemned)
         patch.setattr(leases, "elapsed", scene.elapsed)
         patch.setattr(leases, "pause", scene.pause)
+        # An actor is one thread: however long a step takes here, it asks for one thing at a time.
+        patch.setattr(segments, "FAR", math.inf)
         scene.run(schedule, kills)
         return scene
