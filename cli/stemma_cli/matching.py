@@ -53,7 +53,6 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
                 "suspect": item.suspect,
-                "by_file": item.by_file,
                 "met": (str(item.version.name), item.digest) in met,
                 "path": list(item.path),
             }

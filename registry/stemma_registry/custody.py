@@ -17,7 +17,7 @@ from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.named import Named, looks_named
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.relations import CONTAINS, propagates
+from stemma_attestations.relations import CONTAINS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
@@ -31,6 +31,7 @@ from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
+from stemma_registry.lineage.hops import State
 from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
@@ -71,9 +72,8 @@ class Target:
 class Affected:
     """A name that the quarantine would reach. `path` explains how, a line a hop.
 
-    Where it is not `blocked`, it is `suspect` if a word that is not believed leads there. Else
-    something `flows` into it by way of a file that came from what is stopped, which the gate does
-    not look at; or it was only looked at by what is stopped (`evaluated-on`).
+    Where it is not `blocked`, it is `suspect` if a word that is not believed leads there; else
+    it was only looked at by what is stopped (`evaluated-on`), and nothing of that is in it.
     """
 
     version: VersionRow
@@ -81,12 +81,6 @@ class Affected:
     blocked: bool
     suspect: bool
     path: tuple[str, ...]
-    flows: bool
-
-    @property
-    def by_file(self) -> bool:
-        """Whether it is not stopped, and came from what is, by way of a file alone."""
-        return self.flows and not self.blocked and not self.suspect
 
 
 @dataclass(frozen=True)
@@ -340,13 +334,12 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
-    found, flows = set[int](), set[int]()
+    found: set[int] = set()
     starts = {row.node_id for row in draft}
     if starts:
         first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
         walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
         found = walked.nodes.keys() - {ORIGIN}
-        flows = {edge.output for edge in walked.edges if propagates(edge.relation)}
     quarantines = status.load(view, draft)
     digests = query.digests(view.connection, found)
     affected: dict[tuple[NameVersion, int], Affected] = {}
@@ -355,13 +348,13 @@ def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
             key = (version.name, node)
             if key in affected:
                 continue
-            state: status.State = (node, version.name.name)
+            state: State = (node, version.name.name)
             stops, _ = status.reach(view, state, quarantines)
             blocked = bool(stops)
             if not blocked:
                 stops, _ = status.reach(view, state, quarantines, pessimistic=True)
             path, suspect = stops[0].path if stops else (), bool(stops) and not blocked
-            affected[key] = Affected(version, digests[node], blocked, suspect, path, node in flows)
+            affected[key] = Affected(version, digests[node], blocked, suspect, path)
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 

@@ -28,7 +28,7 @@ from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
 from stemma_registry.lineage import marks, retired, status, waivers
 from stemma_registry.lineage.erased import Tombstone, inside, tombstones
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.reference import Resolved, best_version, resolve, worth
 from stemma_registry.registry import Registry, Snapshot

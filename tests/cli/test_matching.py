@@ -157,8 +157,8 @@ def test_what_was_only_evaluated_is_told_apart_in_a_preview(filled: Run, tmp_pat
     assert "only evaluated on it, and not stopped: 1\n" in strangers
 
 
-def test_what_is_reached_by_way_of_a_file_is_told_apart(filled: Run, tmp_path: Path) -> None:
-    """Another builder's provenance names a file of it: that is shown, and it is not stopped."""
+def test_what_is_reached_by_way_of_a_file_is_stopped(filled: Run, tmp_path: Path) -> None:
+    """Another builder's provenance names a file of it, and not the artifact."""
     made = {
         "buildDefinition": {
             "buildType": "https://example.com/train",
@@ -173,18 +173,18 @@ def test_what_is_reached_by_way_of_a_file_is_told_apart(filled: Run, tmp_path: P
     Path("builder.json").write_bytes(bundle.raw)
     assert filled("attach", "models/s:1", "builder.json").code == 0
     assert "models/s:1" in filled("trace", "data/raw:1").out
+    up = filled("trace", "models/s:1", "--up").out
+    assert "data/raw:1" in up
+    assert filled("verify", "models/s:1").code == 0
     dry = filled("quarantine", "data/raw:1", *WHY, "--dry-run").out
-    apart = "reached by way of a file alone, and not stopped: stop these by name: 1\n"
-    assert f"{apart}    models/s:1  model\n" in dry
     assert "only evaluated" not in dry
     document = filled("--json", "quarantine", "data/raw:1", *WHY).json
-    said_of = {one["name"]: (one["blocked"], one["by_file"]) for one in document["affected"]}
-    assert said_of == {
-        "data/raw:1": (True, False),
-        "models/m:1": (True, False),
-        "models/s:1": (False, True),
-    }
-    assert filled("verify", "models/s:1").code == 0
+    blocked = {one["name"]: one["blocked"] for one in document["affected"]}
+    assert blocked == {"data/raw:1": True, "models/m:1": True, "models/s:1": True}
+    refused = filled("verify", "models/s:1")
+    assert refused.code == 11
+    assert "which contains weights (" in refused.out
+    assert "derived-from sha256:" in refused.out
 
 
 def test_a_slip_in_a_question_is_not_an_empty_answer(filled: Run) -> None:

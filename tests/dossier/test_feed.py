@@ -21,6 +21,8 @@ from stemma_registry.status import pinning
 from stemma_registry.status.documents import FOLDER
 from tests.dossier.scene import DossierScene, parse
 from tests.dossier.test_verdicts import HEAD, policy
+from tests.registry.test_edges import digest_of
+from tests.registry.test_made import told
 from tests.status.scene import FeedScene, utc
 
 QUARTER = timedelta(minutes=15)
@@ -89,6 +91,22 @@ def test_a_quarantine_of_afterwards_stops(fed: Fed) -> None:
     fed.copy()
     assert fed.verify(path) == 0
     assert fed.verify(path, None) == 0
+
+
+@pytest.mark.parametrize("file", [b"weights", b"acme/data:1"], ids=["its own", "of its data"])
+def test_a_quarantine_of_what_a_file_came_from_stops(fed: Fed, file: bytes) -> None:
+    """The statement is about the file only: it is in the dossier all the same."""
+    world = fed.scene.world
+    told(world, [file], digest_of(world, "acme/other:1"))
+    fed.feed.publish()
+    fed.copy()
+    path = fed.scene.make(at=utc())
+    assert fed.verify(path) == 0
+    world.quarantine("acme/other:1")
+    fed.feed.publish()
+    fed.copy()
+    with pytest.raises(Quarantined, match="acme/other:1 is quarantined"):
+        fed.scene.verify(path, max_age=QUARTER, now=utc())
 
 
 def test_a_waiver_of_afterwards_lets_it_pass(fed: Fed) -> None:

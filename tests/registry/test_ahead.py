@@ -14,8 +14,9 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import ahead, bulk, evidence, naming, query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage import words
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.paths import between
-from stemma_registry.lineage.status import edge_worth, signer_label
+from stemma_registry.lineage.status import edge_worth
 from stemma_registry.lineage.trace import Direction, trace
 from stemma_registry.lineage.words import Word
 from tests.registry.test_scale import digest, history, say, tell

@@ -298,6 +298,7 @@ def test_the_check_ends_at_the_first_quarantine(world: World) -> None:
             assert "TEMP B-TREE" not in plan
             assert "SEARCH halt USING PRIMARY KEY" in plan
             assert "ix_edge_output_id" in plan
+            assert "made" not in plan  # there are none
             assert _steps(connection, near) * 20 < _steps(connection, far)
         else:
             plan = _plan(connection, f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", near)

@@ -134,7 +134,6 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
                 "suspect": item.suspect,
-                "by_file": item.by_file,
                 "path": list(item.path),
             }
             for item in seen.affected

@@ -204,14 +204,9 @@ def count_lines(counts: Counts) -> None:
 def beside(affected: Iterable[Affected]) -> None:
     """What is reached and is not stopped, and why it is not."""
     rest = [item for item in affected if not item.blocked]
-    calm = [item for item in rest if not item.suspect]
     for why, found in (
         ("reached only on a word that is not believed", [i for i in rest if i.suspect]),
-        (
-            "reached by way of a file alone, and not stopped: stop these by name",
-            [item for item in calm if item.by_file],
-        ),
-        ("only evaluated on it, and not stopped", [item for item in calm if not item.by_file]),
+        ("only evaluated on it, and not stopped", [i for i in rest if not i.suspect]),
     ):
         if found:
             output.line(f"  {why}: {len(found)}")
@@ -228,7 +223,6 @@ def _document(seen: Preview) -> dict[str, Any]:
                 "artifact": str(item.digest),
                 "blocked": item.blocked,
                 "suspect": item.suspect,
-                "by_file": item.by_file,
                 "lost_support": (str(item.version.name), item.digest) in lost,
                 "path": list(item.path),
             }

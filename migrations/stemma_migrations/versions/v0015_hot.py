@@ -1,10 +1,11 @@
-"""Edges and subjects without foreign keys, and what is said about a node together.
+"""Edges and subjects without foreign keys, what is said about a node together, and `made`.
 
 What they refer to was looked up to write them. There are ten times as many of them as of
 anything else, and a database looks up two or three rows elsewhere for each: in a large
 catalogue that takes longer than to write them. A subject is found by its node where its row
 lies, and not by way of an index somewhere else: among a million pages each that is read costs
-as much as ten rows.
+as much as ten rows. Files of artifacts that are said to come from something are in a table: a
+walk up that asked it of each file of each ancestor would ask thousands of shards.
 
 An embedded database cannot change either, so the tables are made anew; what was in them is
 projected again from the ledger, with all the rest.
@@ -35,10 +36,19 @@ def upgrade() -> None:
     empty(op.get_bind())
     _edge(())
     _subject((), ("node_id", "statement_id", "position"), ("statement_id", "position"))
+    op.create_table(
+        "made",
+        sa.Column("artifact_id", _ID, nullable=False),
+        sa.Column("blob_id", _ID, nullable=False),
+        sa.PrimaryKeyConstraint("artifact_id", "blob_id", name=op.f("pk_made")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_made_blob_id_artifact_id", "made", ["blob_id", "artifact_id"])
 
 
 def downgrade() -> None:
     empty(op.get_bind())
+    op.drop_table("made")
     _edge(_EDGE)
     _subject(_SUBJECT, ("statement_id", "position"), ("node_id",))
 

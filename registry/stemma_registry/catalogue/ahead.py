@@ -23,7 +23,7 @@ Row = TypeVar("Row")
 # What is only shown leads no further.
 _IDLE = ", ".join(f"'{CODES[one]}'" for one in RELATIONS if not propagates(one))
 _HOLDERS = ("m.artifact_id, 2", "manifest_entry m", "m.blob_id = met.id AND met.part <> 1")
-_FILES = ("manifest_entry m", "m.artifact_id = met.id AND EXISTS (SELECT 1 FROM edge x WHERE {})")
+_USED = "m.artifact_id = met.id AND EXISTS (SELECT 1 FROM edge x WHERE x.input_id = m.blob_id)"
 # The steps of a walk: what it comes to (and whether that is a file (1), reached as one of an
 # artifact, which says nothing of others that hold it, or holds what it came from (2)), from
 # which rows.
@@ -31,12 +31,12 @@ _STEPS = {
     True: (  # down: what came from a node, what holds it, its files that something came from
         ("e.output_id, 0", "edge e", f"e.input_id = met.id AND e.relation NOT IN ({_IDLE})"),
         _HOLDERS,
-        ("m.blob_id, 1", _FILES[0], _FILES[1].format("x.input_id = m.blob_id")),
+        ("m.blob_id, 1", "manifest_entry m", _USED),
     ),
     False: (  # up: what a node came from, what holds it, its files that came from something
         ("e.input_id, 0", "edge e", f"e.output_id = met.id AND e.relation NOT IN ({_IDLE})"),
         _HOLDERS,
-        ("m.blob_id, 0", _FILES[0], _FILES[1].format("x.output_id = m.blob_id")),
+        ("m.blob_id, 1", "made m", "m.artifact_id = met.id"),
     ),
 }
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Text, literal, select, true, type_coe
 from stemma_attestations.digest import Digest
 from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
-from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import bulk, made
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import Id, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
@@ -23,6 +23,8 @@ from stemma_registry.catalogue.query import batches
 _PLACED = bulk.AMONG["postgresql"]
 _DEEP = 64  # levels
 _BATCH = 1_000  # nodes; and so many statements are asked for in the same query
+# By which column what is near is found: along edges, and files; and along edges into files.
+Near = tuple[str, str, tuple[str, str]]
 
 
 class Step(NamedTuple):
@@ -72,42 +74,82 @@ def above(connection: Connection, nodes: Collection[int], limit: int) -> set[int
 
 
 def upstream(connection: Connection, start: int, limit: int) -> set[int]:
-    """Everything above a node along any edge, and the artifacts that inputs are files of.
+    """Everything above a node along any edge, also one into a file of an artifact.
 
-    More than any walk can reach, by one query that stops behind `limit` nodes.
+    And the artifacts that inputs are files of. More than any walk can reach, by one query that
+    stops behind `limit` nodes.
     """
     above = select(literal(start, Id).label("id")).cte("above", recursive=True)
     inputs = select(t.edge.c.input_id.label("id")).where(t.edge.c.output_id == above.c.id)
     owners = select(t.manifest_entry.c.artifact_id.label("id")).where(
         t.manifest_entry.c.blob_id == above.c.id
     )
+    by_file = (
+        select(t.edge.c.input_id.label("id"))
+        .join(t.made, t.made.c.blob_id == t.edge.c.output_id)
+        .where(t.made.c.artifact_id == above.c.id)
+    )
     if connection.dialect.name == "postgresql":  # which takes one recursive part, and no more
-        both = inputs.correlate(above).union_all(owners.correlate(above)).lateral("both")
+        more = owners.correlate(above), by_file.correlate(above)
+        both = inputs.correlate(above).union_all(*more).lateral("both")
         above = above.union(select(both.c.id).select_from(above.join(both, true())))
     else:
-        above = above.union(inputs, owners)
+        above = above.union(inputs, owners, by_file)
     return set(connection.execute(select(above.c.id).limit(limit)).scalars())
 
 
-def _along(edge: str, file: str, far: str, owner: str) -> dict[str, str]:
-    """What asks along edges and files: as SQLite walks a list fastest, and as PostgreSQL does."""
+def _along(near: Near, edge: str, file: str, wanted: str) -> dict[tuple[str, bool], str]:
+    """What asks along edges, files, and edges into files, each for these columns.
+
+    As SQLite walks a list fastest, also where there are no such files, and as PostgreSQL does.
+    """
+    by_edge, by_file, (joined, by_made) = near
+    plain = (
+        f"SELECT {edge} FROM json_each(:listed) AS near "  # noqa: S608 - ours
+        f"CROSS JOIN edge ON edge.{by_edge} = near.value UNION ALL "
+        f"SELECT {file} FROM json_each(:listed) AS near "
+        f"CROSS JOIN manifest_entry ON manifest_entry.{by_file} = near.value"
+    )
     return {
-        "sqlite": (
-            f"SELECT {far} FROM json_each(:listed) AS near "  # noqa: S608 - ours
-            f"CROSS JOIN edge ON edge.{edge} = near.value UNION ALL "
-            f"SELECT {owner} FROM json_each(:listed) AS near "
-            f"CROSS JOIN manifest_entry ON manifest_entry.{file} = near.value"
+        ("sqlite", False): plain,
+        ("sqlite", True): (
+            f"{plain} UNION ALL SELECT {wanted} "  # noqa: S608 - ours
+            f"FROM json_each(:listed) AS near CROSS JOIN {joined}"
         ),
-        "postgresql": (
-            f"SELECT {far} FROM edge WHERE {edge} {_PLACED} "  # noqa: S608 - ours
-            f"UNION ALL SELECT {owner} FROM manifest_entry WHERE {file} {_PLACED}"
+        ("postgresql", True): (
+            f"SELECT {edge} FROM edge WHERE {by_edge} {_PLACED} "  # noqa: S608 - ours
+            f"UNION ALL SELECT {file} FROM manifest_entry WHERE {by_file} {_PLACED} "
+            f"UNION ALL SELECT {wanted} FROM made JOIN edge ON edge.output_id = made.blob_id "
+            f"WHERE {by_made} {_PLACED}"
         ),
     }
 
 
-_ABOVE = _along("output_id", "blob_id", "input_id", "artifact_id")
-_BELOW = _along("input_id", "artifact_id", "output_id", "blob_id")
-_WAYS = _along("output_id", "blob_id", "input_id, output_id", "artifact_id, blob_id")
+_UP = (
+    "output_id",
+    "blob_id",
+    (
+        "made ON made.artifact_id = near.value CROSS JOIN edge ON edge.output_id = made.blob_id",
+        "made.artifact_id",
+    ),
+)
+_DOWN = (
+    "input_id",
+    "artifact_id",
+    (
+        "edge ON edge.input_id = near.value CROSS JOIN made ON made.blob_id = edge.output_id",
+        "edge.input_id",
+    ),
+)
+_ABOVE = _along(_UP, "input_id", "artifact_id", "edge.input_id")
+_BELOW = _along(_DOWN, "output_id", "blob_id", "made.artifact_id")
+_WAYS = _along(
+    _UP, "input_id, output_id", "artifact_id, blob_id", "edge.input_id, made.artifact_id"
+)
+
+
+def _kind(connection: Connection) -> tuple[str, bool]:
+    return connection.dialect.name, made.are_there(connection)
 
 
 def shape(
@@ -118,7 +160,7 @@ def shape(
     A level at a time, which is faster than a recursive query where levels are wide. Where
     there are many, `deep` is asked once whether to go on, and nothing is found if it says no.
     """
-    sql = _ABOVE[connection.dialect.name]
+    sql = _ABOVE[_kind(connection)]
     seen, frontier = {start}, [start]
     for level in count():
         rows = bulk.ask(connection, sql, listed=bulk.listed(connection, frontier))
@@ -136,7 +178,7 @@ def shape(
 def between(connection: Connection, above: set[int], ends: Iterable[int]) -> set[int]:
     """Those of a `shape` that are not above all of `ends`, which are in it or not."""
     found = above.intersection(ends)
-    sql, frontier, room = _BELOW[connection.dialect.name], sorted(found), len(above) // 4 + _DEEP
+    sql, frontier, room = _BELOW[_kind(connection)], sorted(found), len(above) // 4 + _DEEP
     # As long as what comes from the ends is little beside all that is above.
     for _ in range(_DEEP):
         if not frontier:
@@ -154,9 +196,10 @@ def between(connection: Connection, above: set[int], ends: Iterable[int]) -> set
 def _between(connection: Connection, above: set[int], ends: Iterable[int]) -> set[int]:
     """The same, by all ways up that there are."""
     below: dict[int, list[int]] = {}
+    sql = _WAYS[_kind(connection)]
     for part in batches(above, AT_ONCE):
         listed = bulk.listed(connection, part)
-        for far, near in bulk.ask(connection, _WAYS[connection.dialect.name], listed=listed):
+        for far, near in bulk.ask(connection, sql, listed=listed):
             below.setdefault(far, []).append(near)
     found, rest = set[int](), [end for end in ends if end in above]
     while rest:

@@ -338,22 +338,19 @@ def _halts() -> Kind:
     return _kind("halt", 3, tables, node=value, scheme=scheme, inside=c.inside)
 
 
-def _files() -> tuple[Kind, Kind]:
+def _files() -> tuple[Kind, Kind, Kind]:
     c, blob, owner = t.manifest_entry.c, t.node.alias("blob"), t.node.alias("owner")
-    files = t.manifest_entry.join(owner, owner.c.id == c.artifact_id).join(
-        blob, blob.c.id == c.blob_id
+    files, made = (
+        table.join(owner, owner.c.id == table.c.artifact_id).join(
+            blob, blob.c.id == table.c.blob_id
+        )
+        for table in (t.manifest_entry, t.made)
     )
-    artifacts = t.artifact.join(t.node, t.node.c.id == t.artifact.c.id)
+    a, artifacts = t.artifact.c, t.artifact.join(t.node, t.node.c.id == t.artifact.c.id)
+    value = t.node.c.value
     return (
-        _kind(
-            "artifact",
-            1,
-            artifacts,
-            artifact=t.node.c.value,
-            size=t.artifact.c.size,
-            files=t.artifact.c.files,
-            n=t.artifact.c.n,
-        ),
+        _kind("artifact", 1, artifacts, artifact=value, size=a.size, files=a.files, n=a.n),
+        _kind("made", 2, made, artifact=owner.c.value, file=blob.c.value),
         _kind(
             "file", 2, files, artifact=owner.c.value, path=c.path, blob=blob.c.value, size=c.size
         ),

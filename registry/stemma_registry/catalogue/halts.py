@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from stemma_attestations.predicates import status
-from stemma_registry.catalogue import bulk, query
+from stemma_registry.catalogue import bulk, made, query
 from stemma_registry.catalogue.facts import by_signers
 from stemma_registry.catalogue.prepared import AT_ONCE
 
@@ -65,21 +65,30 @@ _SIGNED = """
 EXISTS (SELECT 1 FROM version v JOIN statement s ON s.id = v.statement_id
 WHERE v.artifact_id = met.id AND ({signed}))
 """
-QUERIES = {
-    "sqlite": """
+_SQLITE = """
 WITH RECURSIVE above(id) AS (
  VALUES (:first), (:node)
  UNION SELECT edge.input_id FROM above CROSS JOIN edge ON edge.output_id = above.id
  UNION SELECT e.artifact_id FROM above CROSS JOIN manifest_entry e ON e.blob_id = above.id
-) """,
-    # One recursive part, and no more.
-    "postgresql": """
+ {made}
+) """
+_MADE = """UNION SELECT edge.input_id FROM above CROSS JOIN made ON made.artifact_id = above.id
+  CROSS JOIN edge ON edge.output_id = made.blob_id"""
+# One recursive part, and no more.
+_POSTGRESQL = """
 WITH RECURSIVE above(id) AS (
  SELECT * FROM (VALUES (CAST(:first AS bigint)), (CAST(:node AS bigint))) AS first
  UNION SELECT up.id FROM above CROSS JOIN LATERAL (
   SELECT edge.input_id AS id FROM edge WHERE edge.output_id = above.id
-  UNION ALL SELECT e.artifact_id FROM manifest_entry e WHERE e.blob_id = above.id) AS up
-) """,
+  UNION ALL SELECT e.artifact_id FROM manifest_entry e WHERE e.blob_id = above.id
+  UNION ALL SELECT edge.input_id FROM made JOIN edge ON edge.output_id = made.blob_id
+   WHERE made.artifact_id = above.id) AS up
+) """
+# By whether there are files that came from something (see `made`).
+QUERIES = {
+    ("sqlite", False): _SQLITE.format(made=""),
+    ("sqlite", True): _SQLITE.format(made=_MADE),
+    ("postgresql", True): _POSTGRESQL,
 }
 
 
@@ -129,7 +138,8 @@ def question(connection: Connection, sought: Sought) -> tuple[str, dict[str, Any
     """What `any_above` asks, and its values but for `first`, `node` and `budget`."""
     conditions, values = _conditions(connection, sought)
     met = " OR ".join(conditions)
-    return f"{QUERIES[connection.dialect.name]} {_END} OR {met} LIMIT 1", values
+    walk = QUERIES[connection.dialect.name, made.are_there(connection)]
+    return f"{walk} {_END} OR {met} LIMIT 1", values
 
 
 def _conditions(connection: Connection, sought: Sought) -> tuple[list[str], dict[str, Any]]:

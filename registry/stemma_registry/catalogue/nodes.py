@@ -36,6 +36,7 @@ class Nodes:
     left: Mark | None = None  # where the catalogue stood when the last transaction ended
     given: dict[str, int] = field(default_factory=dict)  # the last ids (see `bulk.ids`)
     new: int = 0  # nodes that were not there
+    files: int | None = None  # no file of an artifact has a higher id; None where nobody asked
     # By `_key`: a text is found faster than an object of ours, and there are millions.
     met: dict[str, int] = field(default_factory=dict)
     # Those by SHA-256 that were met before these: many more in the same memory.

@@ -47,6 +47,10 @@ def classes() -> dict[str, str]:
 
 
 _ARTIFACT = "EXISTS (SELECT 1 FROM {schema}.artifact a WHERE a.id = x.artifact_id AND a.n <= {n})"
+_LED = (
+    "EXISTS (SELECT 1 FROM {schema}.edge k "
+    "WHERE k.output_id = x.blob_id AND k.statement_id <= {last})"
+)
 _SAID = "EXISTS (SELECT 1 FROM {schema}.%s k WHERE k.%s = x.id AND k.statement_id <= {last})"
 _KNOWN = (
     "EXISTS (SELECT 1 FROM {schema}.artifact k WHERE k.id = x.id AND k.n <= {n})",
@@ -62,6 +66,7 @@ _OWN = {
     "statement": "n <= {n}",
     "artifact": "n <= {n}",
     "manifest_entry": _ARTIFACT,
+    "made": f"{_ARTIFACT} AND {_LED}",
     # A name is bound when both the statement and the artifact are there.
     "version": f"statement_id <= {{last}} AND {_ARTIFACT}",
     # What a statement is about by the files that it lists is known when those are there.

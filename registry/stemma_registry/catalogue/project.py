@@ -49,6 +49,7 @@ from stemma_registry.catalogue import (
     halts,
     keyless_facts,
     linked,
+    made,
     packages,
     record_facts,
     said,
@@ -148,13 +149,16 @@ class Projector:
             return  # not a manifest: the node stays, nothing can be served from it
         whole = (node, manifest.size, len(manifest.entries), entry.n)
         bulk.write(self.connection, t.artifact, _ARTIFACT, [whole])
+        before = self.nodes.new
         blobs = self.nodes.of([item.sha256 for item in manifest.entries])
+        new = self.nodes.new - before == len(set(blobs))
         files = [
             (node, item.path, blob, item.size)
             for item, blob in zip(manifest.entries, blobs, strict=True)
         ]
         bulk.write(self.connection, t.manifest_entry, _FILE, files)
         self.artifacts.add(node)
+        made.of_artifact(self.connection, node, blobs, self.nodes, new=new)
         halts.of_artifact(self.connection, node)
         if was_there:
             self._named_before(node, entry)

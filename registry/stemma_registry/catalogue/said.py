@@ -13,7 +13,7 @@ from stemma_attestations.edges import Edge
 from stemma_attestations.marks import Mark
 from stemma_attestations.names import split_name
 from stemma_attestations.statement import Statement
-from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import bulk, made
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.nodes import Nodes
 
@@ -72,6 +72,8 @@ def write_edges(connection: Connection, row: int, edges: Iterable[Edge], nodes: 
     outputs = nodes.of([edge.output for edge in every])
     rows = edge_rows(row, every, inputs, outputs)
     bulk.write(connection, t.edge, _EDGE, rows)
+    if outputs:
+        made.of_edges(connection, outputs, nodes)
 
 
 def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]) -> list[EdgeRow]:

@@ -171,6 +171,17 @@ edge = Table(
     sqlite_with_rowid=False,
 )
 
+# A file of an artifact that some edge leads into, whoever said it (see `made`): a walk upward
+# goes on from the artifact to what that file came from.
+made = Table(
+    "made",
+    metadata,
+    Column("artifact_id", Id, primary_key=True),
+    Column("blob_id", Id, primary_key=True),
+    Index("ix_made_blob_id_artifact_id", "blob_id", "artifact_id"),
+    sqlite_with_rowid=False,
+)
+
 # NAME:VERSION said about an artifact by provenance. Who may bind a name is computed later.
 version = Table(
     "version",

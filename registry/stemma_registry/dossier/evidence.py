@@ -21,7 +21,7 @@ from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import climb, query, record_facts
+from stemma_registry.catalogue import climb, made, query, record_facts
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.commits import standing
@@ -87,8 +87,10 @@ class Gathering:
             self._manifest(digests[row.id])
             self.numbers.add(row.n)
         self._statements(view, query.facts_about(view.connection, node))
+        # What is said of a file of one leads on from there, too.
+        files = {part.blob_id for part in made.files(view.connection, nodes)}
         for kind in _UPSTREAM:
-            about = query.facts_of(view.connection, nodes - {node}, kind)
+            about = query.facts_of(view.connection, (nodes | files) - {node}, kind)
             for one in sorted(about):
                 self._statements(view, about[one])
         with_records = record_facts.comparing(view.connection, nodes - {node})

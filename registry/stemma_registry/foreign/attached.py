@@ -29,7 +29,7 @@ from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.foreign import links
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.reference import Resolved, best_version
 from stemma_registry.registry import Registry, Snapshot
 

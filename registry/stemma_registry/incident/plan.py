@@ -24,7 +24,7 @@ from stemma_registry.incident.replacing import Replacement, quarantined_groups, 
 from stemma_registry.incident.surviving import survivors
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployments
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import Direction
 from stemma_registry.questions import package_starts
 from stemma_registry.reference import best_version, labels, resolve

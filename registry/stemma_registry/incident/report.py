@@ -20,7 +20,7 @@ from stemma_registry.incident.plan import Plan
 from stemma_registry.incident.timeline import Moment, Timeline, timeline
 from stemma_registry.lineage import deployments, status
 from stemma_registry.lineage.deployments import Deployed
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.reference import labels
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stages import holding

@@ -13,7 +13,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import acts, happenings
 from stemma_registry.catalogue.happenings import Happened
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
 
 

@@ -32,9 +32,9 @@ from stemma_registry.catalogue.climb import Spoken
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import said
 from stemma_registry.lineage.climbing import Climb
+from stemma_registry.lineage.hops import Hop, State, as_edge
 from stemma_registry.lineage.remembered import Remembered
 from stemma_registry.lineage.said import Said
-from stemma_registry.lineage.status import Hop, State, as_edge
 from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 

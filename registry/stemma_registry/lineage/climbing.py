@@ -15,7 +15,8 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import climb
 from stemma_registry.catalogue.climb import Saying
-from stemma_registry.lineage.status import ORDER, Hop, State
+from stemma_registry.lineage.hops import Hop, State
+from stemma_registry.lineage.status import ORDER
 from stemma_registry.registry import Snapshot
 
 # So many nodes are brought along at once; and none where those that were, in vain, are more

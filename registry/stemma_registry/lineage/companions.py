@@ -13,7 +13,8 @@ from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import State, edge_worth
+from stemma_registry.lineage.hops import State
+from stemma_registry.lineage.status import edge_worth
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 

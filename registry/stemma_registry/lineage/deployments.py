@@ -20,7 +20,7 @@ from stemma_registry.catalogue import deployed, query
 from stemma_registry.catalogue.deployed import DeploymentRow, Wanted
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
 
 

@@ -23,7 +23,8 @@ from stemma_registry.catalogue import query
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.ledger.entry import ERASE, Event
-from stemma_registry.lineage.status import quarantine_worth, signer_label
+from stemma_registry.lineage.hops import signer_label
+from stemma_registry.lineage.status import quarantine_worth
 from stemma_registry.registry import Snapshot
 
 

@@ -9,16 +9,14 @@ twice: along attested edges (what it reaches *stops*), and along all edges
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from stemma_attestations import releasing
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import is_claim
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as status_predicate
-from stemma_attestations.reasons import Edge
 from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
@@ -27,38 +25,15 @@ from stemma_registry.catalogue import acts, climb, halts, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage import matched, retired, sought, support, undecided, waivers
+from stemma_registry.lineage import hops, matched, retired, sought, support, undecided, waivers
+from stemma_registry.lineage.hops import Hit, Hop, State
 from stemma_registry.lineage.upward import Between
-from stemma_registry.reference import labelled
 from stemma_registry.registry import Snapshot
 
-State = tuple[int, str | None]
-Digests = Mapping[int, Digest]
 ORDER = tuple(Assurance)
 # So many nodes above an artifact are looked at by a query that ends at the first stop. Where there
 # are more, a walk level by level is faster; not where each level is a question to a server.
 NEAR = {"sqlite": 400, "postgresql": 10_000}
-
-
-class Hop(NamedTuple):
-    """How a state was reached: from which, and by whose word (nobody's for containment)."""
-
-    child: State
-    relation: str
-    assurance: Assurance
-    bundle: Digest | None = None
-    signer: str | None = None
-    path: str | None = None
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A quarantine that reaches the artifact, at `state`, by way of `file` if it is a file's."""
-
-    row: StatusRow
-    state: State
-    file: str | None
-    assurance: Assurance
 
 
 @dataclass
@@ -227,47 +202,45 @@ def reach(
     """
     above = between or Between(snapshot.connection)
     least = Assurance.CONTAINS if pessimistic else Assurance.ATTESTED
-    hops: dict[State, Hop | None] = {start: None}
+    how: dict[State, Hop | None] = {start: None}
     frontier: list[State] = [start]
     hits: list[Hit] = []
     while frontier:
         for state in frontier:
             hits += quarantines.at(state, snapshot)
-        if len(hops) > LIMITS.ancestors:
-            return _stops(snapshot, hits, hops, pessimistic), (
+        if len(how) > LIMITS.ancestors:
+            return hops.stops(snapshot, hits, how, pessimistic), (
                 f"more than {LIMITS.ancestors} ancestors; the limit is a named one"
             )
-        frontier = _parents(snapshot, above, frontier, hops, least)
-    return _stops(snapshot, hits, hops, pessimistic), None
+        frontier = _parents(snapshot, above, frontier, how, least)
+    return hops.stops(snapshot, hits, how, pessimistic), None
 
 
 def _parents(
     snapshot: Snapshot,
     above: Between,
     frontier: Sequence[State],
-    hops: dict[State, Hop | None],
+    how: dict[State, Hop | None],
     least: Assurance,
 ) -> list[State]:
-    """The states one step up that were not met before; `hops` remembers how."""
+    """The states one step up that were not met before; `how` remembers by which hop."""
     asked: dict[int, list[State]] = {}
     for state in frontier:
         asked.setdefault(state[0], []).append(state)
     found: list[State] = []
 
     def meet(parent: State, hop: Hop) -> None:
-        if parent not in hops:
-            hops[parent] = hop
+        if parent not in how:
+            how[parent] = hop
             found.append(parent)
 
     for edge in above.edges_into(asked):
-        if not propagates(edge.relation):
-            continue
-        for state in asked[edge.output_id]:
-            worth = edge_worth(snapshot, edge, state[1])
-            if ORDER.index(worth) <= ORDER.index(least):
-                said = edge.fact
-                hop = Hop(state, edge.relation, worth, said.bundle, said.signer)
-                meet((edge.input_id, edge.input_name), hop)
+        for parent, hop in _along(snapshot, edge, asked[edge.output_id], least):
+            meet(parent, hop)
+    # What a file of it came from. Of others that contain that file this says nothing.
+    for edge, part in above.edges_into_files(asked):
+        for parent, hop in _along(snapshot, edge, asked[part.artifact_id], least):
+            meet(parent, hop._replace(path=part.path, file=part.blob_id))
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
         for part in above.containers(asked):
@@ -277,23 +250,17 @@ def _parents(
     return found
 
 
-def as_edge(
-    snapshot: Snapshot, hop: Hop, parent: int, names: Mapping[int, str], digests: Digests
-) -> Edge:
-    """A hop up to `parent`, for machines."""
-    child = hop.child[0]
-    # What is contained is below what contains it, and the walk went up.
-    return Edge(
-        digests[child],
-        names[child],
-        hop.relation,
-        digests[parent],
-        names[parent],
-        str(hop.assurance),
-        hop.bundle,
-        signer_label(snapshot, hop.signer) if hop.bundle else None,
-        hop.path,
-    )
+def _along(
+    snapshot: Snapshot, edge: EdgeRow, states: Iterable[State], least: Assurance
+) -> Iterator[tuple[State, Hop]]:
+    """The hops from these states up an edge, where it carries something and is worth that."""
+    if not propagates(edge.relation):
+        return
+    for state in states:
+        worth = edge_worth(snapshot, edge, state[1])
+        if ORDER.index(worth) <= ORDER.index(least):
+            hop = Hop(state, edge.relation, worth, edge.fact.bundle, edge.fact.signer)
+            yield (edge.input_id, edge.input_name), hop
 
 
 def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
@@ -310,89 +277,3 @@ def _is_lifted(snapshot: Snapshot, row: StatusRow, asked: str | None) -> bool:
     return bool(voices) and releasing.lifted(
         snapshot.trust, voices, row.fact.name, asked, snapshot.now
     )
-
-
-def _stops(
-    snapshot: Snapshot,
-    hits: Sequence[Hit],
-    hops: dict[State, Hop | None],
-    pessimistic: bool,
-) -> list[Stop]:
-    """One Stop for each quarantine that counts in this walk, by its nearest target."""
-    wanted: dict[Digest, Hit] = {}
-    for hit in hits:
-        if pessimistic or hit.assurance is Assurance.ATTESTED:
-            wanted.setdefault(hit.row.fact.bundle, hit)
-    shown = {hit.row.node_id for hit in wanted.values()}
-    for hit in wanted.values():
-        shown |= {state[0] for state in _trail(hit.state, hops)}
-    known = query.digests(snapshot.connection, shown)
-    names = labelled(snapshot, known)
-    return [_stop(snapshot, hit, hops, names, known) for hit in wanted.values()]
-
-
-def _trail(state: State, hops: dict[State, Hop | None]) -> list[State]:
-    """The states from `state` down to the start of the walk."""
-    trail = [state]
-    while (hop := hops[trail[-1]]) is not None:
-        trail.append(hop.child)
-    return trail
-
-
-def _stop(
-    snapshot: Snapshot,
-    hit: Hit,
-    hops: dict[State, Hop | None],
-    names: Mapping[int, str],
-    digests: Digests,
-) -> Stop:
-    lines, edges = [], []
-    for state in reversed(_trail(hit.state, hops)[:-1]):
-        hop = hops[state]
-        if hop is not None:
-            lines.append(_line(snapshot, hop, state, names))
-            edges.append(as_edge(snapshot, hop, state[0], names, digests))
-    target = names[hit.row.node_id]
-    if hit.file is not None:
-        held, stopped = hit.state[0], hit.row.node_id
-        lines.append(f"  which contains {hit.file} ({target})")
-        word = str(Assurance.CONTAINS)
-        edges.append(
-            Edge(
-                digests[held],
-                names[held],
-                word,
-                digests[stopped],
-                target,
-                word,
-                path=hit.file,
-            )
-        )
-        target = f"{hit.file} ({target})"
-    return Stop(
-        target=target,
-        reason=hit.row.reason,
-        by=signer_label(snapshot, hit.row.fact.signer),
-        bundle=hit.row.fact.bundle,
-        path=tuple(lines),
-        key_id=hit.row.fact.signer,
-        edges=tuple(edges),
-        statement=Digest("sha256", hit.row.statement),
-        own=hops[hit.state] is None,
-        mark=hit.row.mark,
-    )
-
-
-def _line(snapshot: Snapshot, hop: Hop, parent: State, names: Mapping[int, str]) -> str:
-    other = names[parent[0]]
-    if hop.bundle is None:
-        return f"  which is {hop.path} of {other} (contains)"
-    who = signer_label(snapshot, hop.signer)
-    return f"  {hop.relation} {other} ({hop.assurance} by {who}, {hop.bundle.short})"
-
-
-def signer_label(snapshot: Snapshot, key_id: str | None) -> str:
-    """A signer for people: the principal, else the beginning of the key's id."""
-    if key_id is None:
-        return "nobody"
-    return snapshot.trust.label(key_id)

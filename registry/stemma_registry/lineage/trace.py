@@ -18,7 +18,7 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import CONTAINS, SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import acts, naming, query
+from stemma_registry.catalogue import acts, made, naming, query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import VersionRow
 from stemma_registry.lineage import marks, words
@@ -256,9 +256,9 @@ class Walk:
         self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near.nodes)
         holders = partial(query.containers, connection)
         self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
-        inside = near.nodes if down else frozenset[int]()
-        consumed = partial(query.consumed_parts, connection)
-        self.consumed = Ahead(consumed, attrgetter("artifact_id"), inside, none=not near.inside)
+        parts = partial(query.consumed_parts if down else made.files, connection)
+        of = attrgetter("artifact_id")
+        self.inside = Ahead(parts, of, near.nodes, none=not near.inside)
         self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
         self.asked: set[int] = set()  # nodes whose edges are known
 
@@ -283,11 +283,12 @@ class Walk:
             source, output = ends if self.down else ends[::-1]
             self.keep(TraceEdge(source, output, CONTAINS, path=part.path))
             found[(part.artifact_id, False)] = True
-        if self.down:
-            # And a file of what was reached, which was used by itself.
-            for part in self.consumed.of(nodes):
-                self.keep(TraceEdge(part.artifact_id, part.blob_id, CONTAINS, path=part.path))
-                found[(part.blob_id, True)] = True
+        # And a file of what was reached, which was used by itself, or came from something.
+        for part in self.inside.of(nodes if self.down else whole):
+            ends = (part.artifact_id, part.blob_id)
+            source, output = ends if self.down else ends[::-1]
+            self.keep(TraceEdge(source, output, CONTAINS, path=part.path))
+            found[(part.blob_id, True)] = True
         return found
 
     def keep(self, edge: TraceEdge) -> None:

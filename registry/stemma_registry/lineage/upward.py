@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import climb, made, query
 from stemma_registry.catalogue.rows import EdgeRow, PartRow
 
 
@@ -23,6 +23,7 @@ class Between:
     nodes: frozenset[int] | None = None
     _edges: dict[int, list[tuple[int, EdgeRow]]] = field(default_factory=dict)
     _parts: dict[int, list[PartRow]] = field(default_factory=dict)
+    _files: dict[int, list[PartRow]] = field(default_factory=dict)  # by artifact
 
     @classmethod
     def of(cls, connection: Connection, above: set[int] | None, ends: Collection[int]) -> Between:
@@ -33,13 +34,17 @@ class Between:
         if above is None:
             return cls(connection)
         found = climb.between(connection, above, ends)
-        made = cls(connection, frozenset(found))
-        for place, row in enumerate(query.edges_among(connection, found)):
-            made._edges.setdefault(row.output_id, []).append((place, row))
+        way = cls(connection, frozenset(found))
+        for part in made.files(connection, found):
+            way._files.setdefault(part.artifact_id, []).append(part)
+        files = {part.blob_id for parts in way._files.values() for part in parts}
+        for place, row in enumerate(query.edges_among(connection, found | files)):
+            if row.input_id in found:
+                way._edges.setdefault(row.output_id, []).append((place, row))
         for part in query.containers(connection, found):
             if part.artifact_id in found:
-                made._parts.setdefault(part.blob_id, []).append(part)
-        return made
+                way._parts.setdefault(part.blob_id, []).append(part)
+        return way
 
     def edges_into(self, nodes: Iterable[int]) -> list[EdgeRow]:
         """The edges into these that matter, in ledger order."""
@@ -47,6 +52,19 @@ class Between:
             return query.edges_into(self.connection, nodes)
         here = [pair for node in sorted(set(nodes)) for pair in self._edges.get(node, ())]
         return [row for _, row in sorted(here, key=lambda pair: pair[0])]
+
+    def edges_into_files(self, artifacts: Collection[int]) -> list[tuple[EdgeRow, PartRow]]:
+        """The edges into files of these that matter, each with the file: in ledger order."""
+        files: dict[int, list[PartRow]] = {}
+        if self.nodes is None:
+            found = made.files(self.connection, artifacts)
+        else:
+            found = [part for one in sorted(artifacts) for part in self._files.get(one, ())]
+        for part in found:
+            files.setdefault(part.blob_id, []).append(part)
+        if not files:  # nearly always
+            return []
+        return [(row, part) for row in self.edges_into(files) for part in files[row.output_id]]
 
     def containers(self, blobs: Iterable[int]) -> list[PartRow]:
         """Where these are contained that matters."""

@@ -12,7 +12,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import evidence
 from stemma_registry.catalogue.evidence import Ends
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
 
 _ORDER, _MARKS = tuple(Assurance), tuple(Mark)

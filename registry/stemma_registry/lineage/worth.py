@@ -15,7 +15,7 @@ from stemma_registry.catalogue import bulk, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.prepared import AT_ONCE
 from stemma_registry.catalogue.rows import Fact
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
 
 ROWS = 2_000  # at once: as many as stay in a processor's cache

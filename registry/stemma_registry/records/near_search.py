@@ -18,7 +18,7 @@ from stemma_attestations.predicates.record_index import RecordIndex, Shard
 from stemma_attestations.trust import Assurance
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.records import attaching, near
 from stemma_registry.records.answers import Answer, Near, NearDataset, NearMatch, Unsearched
 from stemma_registry.records.building import candidates, fetched

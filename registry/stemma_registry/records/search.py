@@ -24,7 +24,7 @@ from stemma_registry.catalogue import query, record_facts
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
 from stemma_registry.records import attaching, canonical, keys, near, runs
 from stemma_registry.records.answers import Answer, Dataset, Match, Unsearched

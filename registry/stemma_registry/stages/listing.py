@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue.stages import StageRow
 from stemma_registry.lineage import status
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
 from stemma_registry.stages import holding
 

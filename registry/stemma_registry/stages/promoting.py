@@ -28,7 +28,7 @@ from stemma_registry.errors import NotFound, Overtaken, Refused
 from stemma_registry.gate import Terms
 from stemma_registry.ledger.entry import STAGE, Event
 from stemma_registry.lineage import status
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.reference import resolve
 from stemma_registry.registry import Snapshot, record, settle
 from stemma_registry.registry import snapshot as take

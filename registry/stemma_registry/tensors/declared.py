@@ -13,7 +13,7 @@ from stemma_registry.catalogue.tensors import TableRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.lineage.climbing import Climb
-from stemma_registry.lineage.status import State
+from stemma_registry.lineage.hops import State
 from stemma_registry.registry import Snapshot
 from stemma_registry.tensors.making import best_first, load, worth
 

@@ -19,7 +19,7 @@ from stemma_registry.catalogue import query, tensors
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged
 from stemma_registry.lineage import status
-from stemma_registry.lineage.status import State
+from stemma_registry.lineage.hops import State
 from stemma_registry.reference import labels
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making

@@ -13,7 +13,7 @@ from stemma_registry.blobs.contract import Store
 from stemma_registry.catalogue import tensors
 from stemma_registry.catalogue.tensors import TableRow
 from stemma_registry.errors import BlobMissing, Damaged, NotFound
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import (
     ANY,
     Only,

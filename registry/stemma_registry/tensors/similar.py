@@ -13,7 +13,7 @@ from stemma_registry import gate
 from stemma_registry.catalogue import query, tensors
 from stemma_registry.catalogue.tensors import Shared, TableRow
 from stemma_registry.errors import BlobMissing, Damaged, NotFound
-from stemma_registry.lineage.status import signer_label
+from stemma_registry.lineage.hops import signer_label
 from stemma_registry.reference import Resolved, best_version, resolve
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.tensors import making

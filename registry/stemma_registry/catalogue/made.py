@@ -1,0 +1,92 @@
+"""Files of artifacts that are said to come from something, whoever says it: a small table.
+
+What comes from something is the file, and with it every artifact that contains it. A walk
+upward would have to ask that of each file of each ancestor, and datasets have thousands. Nobody
+is believed here: the walk looks at the edges into such a file as at others (`lineage.status`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, select
+
+from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import tables as t
+from stemma_registry.catalogue.nodes import Nodes
+from stemma_registry.catalogue.prepared import Prepared
+from stemma_registry.catalogue.rows import PartRow
+
+_THERE = "stemma_made"  # in a connection's info
+_OUTPUTS = {
+    name: (
+        "INSERT INTO made (artifact_id, blob_id) SELECT e.artifact_id, e.blob_id "  # noqa: S608
+        f"FROM manifest_entry e WHERE e.blob_id {among} ON CONFLICT DO NOTHING"
+    )
+    for name, among in bulk.AMONG.items()
+}
+_FILES = """
+INSERT INTO made (artifact_id, blob_id)
+SELECT e.artifact_id, e.blob_id FROM manifest_entry e
+WHERE e.artifact_id = :artifact AND EXISTS (SELECT 1 FROM edge WHERE edge.output_id = e.blob_id)
+ON CONFLICT DO NOTHING
+"""
+_PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
+_MADE = Prepared(
+    lambda among: (
+        select(*_PART)
+        .join(
+            t.made,
+            (t.made.c.artifact_id == t.manifest_entry.c.artifact_id)
+            & (t.made.c.blob_id == t.manifest_entry.c.blob_id),
+        )
+        .where(among(t.made.c.artifact_id))
+        .order_by(*_PART)
+    )
+)
+
+
+def are_there(connection: Connection) -> bool:
+    """Whether there may be any: mostly there are none, and a walk is faster where it asks once.
+
+    A server is not asked: that takes it longer than the walk.
+    """
+    if connection.dialect.name != "sqlite" or connection.info.get(_THERE):
+        return True
+    there = bool(bulk.ask(connection, "SELECT 1 FROM made LIMIT 1"))
+    if there:  # they stay
+        connection.info[_THERE] = True
+    return there
+
+
+def of_edges(connection: Connection, outputs: Collection[int], nodes: Nodes) -> None:
+    """Note those of the outputs of new edges that are files of artifacts."""
+    if nodes.files is None:
+        ((highest,),) = bulk.ask(connection, "SELECT max(blob_id) FROM manifest_entry")
+        nodes.files = highest or 0
+    # Nodes are numbered as they come: those of bulk history were never a file of anything.
+    known = sorted(node for node in set(outputs) if node <= nodes.files)
+    if known:
+        asked = _OUTPUTS[connection.dialect.name]
+        bulk.run(connection, asked, listed=bulk.listed(connection, known))
+
+
+def of_artifact(
+    connection: Connection, artifact: int, blobs: Sequence[int], nodes: Nodes, *, new: bool
+) -> None:
+    """Note the files of a new artifact that came from something; its files are there.
+
+    None did where all of them are `new`.
+    """
+    if nodes.files is not None:
+        nodes.files = max(nodes.files, *blobs, 0)
+    if not new:
+        bulk.run(connection, _FILES, artifact=artifact)
+
+
+def files(connection: Connection, artifacts: Collection[int]) -> list[PartRow]:
+    """The files of these that came from something themselves, by artifact."""
+    if not are_there(connection):
+        return []
+    found = _MADE.rows(connection, artifacts)
+    return [PartRow(row.artifact_id, row.blob_id, row.path) for row in found]
