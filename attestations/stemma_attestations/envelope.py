@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stemma_attestations.errors import BadEnvelope
@@ -102,8 +103,8 @@ def unbase64(value: object, field: str) -> bytes:
 def plain_base64(text: bytes) -> bytes | None:
     """The same for what stands in a document; None for what `unbase64` has to look at."""
     try:
-        return _decoded(text)
-    except (ValueError, MemoryError):
+        return guarded(partial(_decoded, text), BadEnvelope)
+    except BadEnvelope:
         return None
 
 

@@ -84,7 +84,7 @@ class PublicKey:
             elif isinstance(key, rsa.RSAPublicKey):
                 key.verify(signature, message, _PSS, hashes.SHA256())
             else:
-                key.verify(signature, message, _ECDSA)
+                key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature as error:
             raise SignatureRefused(
                 f"the signature does not verify with key {self.id[:12]}"
@@ -134,7 +134,6 @@ class PublicKey:
 # fits (Go's default); a verifier that reads its length from the signature takes both.
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
 _PREHASHED = Prehashed(hashes.SHA256())
-_ECDSA = ec.ECDSA(hashes.SHA256())
 
 
 def _holds(check: Callable[[], None]) -> bool:

@@ -39,7 +39,8 @@ ERRORS: list[Callable[[], BaseException]] = [
 KEY, V1, V2 = "key-good", "keyless-v1-good", "keyless-v2-good"
 ENTRIES = [
     ("json", "JSONDecoder.decode", (KEY, V1, V2)),
-    ("base64", "b64decode", (KEY, V1, V2)),
+    ("base64", "b64decode", (V1, V2)),
+    ("binascii", "a2b_base64", (KEY, V1, V2)),
     ("yaml", "load", (KEY, V1, V2)),
     ("cryptography.hazmat.primitives.serialization", "load_der_public_key", (KEY, V1, V2)),
     ("cryptography.hazmat.primitives.serialization", "load_pem_public_key", (KEY,)),
