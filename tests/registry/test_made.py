@@ -258,7 +258,7 @@ def _same_when_slow(
     view: Snapshot, fast: dict[int, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as small:  # as if there were much above, and many levels of it
-        small.setattr(standing, "NEAR", 2)
+        small.setattr(standing, "NEAR", dict.fromkeys(standing.NEAR, 2))
         small.setattr(climb, "_DEEP", 1)
         small.setattr(climb, "AT_ONCE", 3)
         assert fast == {node: standing.view(view, node, None) for node in fast}
