@@ -76,7 +76,11 @@ def test_nobody_vouches_where_nobody_is_believed(whole: tuple[World, Path], tmp_
 def by_the_gate(world: World) -> int:
     """Statements that let something pass, of listed signers, that the gate takes for nobody's."""
     row = t.statement.c.bundle, t.statement.c.predicate_type, t.statement.c.signer, t.subject.c.name
-    query = select(*row).join(t.subject).where(t.statement.c.predicate_type != status.TYPE)
+    query = (
+        select(*row)
+        .join(t.subject, t.subject.c.statement_id == t.statement.c.id)
+        .where(t.statement.c.predicate_type != status.TYPE)
+    )
     supported: dict[str, bool] = {}
     with world.view() as view:
         for bundle, kind, signer, name in view.connection.execute(query):
