@@ -50,11 +50,11 @@ _BUNDLE_TYPES = {
     "application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
     "application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
 }
-# What a link holds. The library that verifies one drops anything else, so a signature would not
-# be over it.
 # What says something by itself, and is signed by nobody: field -> its predicate type.
 _BARE = {"bomFormat": "https://cyclonedx.org/bom", "@graph": "https://spdx.dev/Document/v3"}
 _HINT = "; nobody signed it: `stemma attest REF --predicate FILE --type {}` does"
+# What a link holds. The library that verifies one drops anything else, so a signature would not
+# be over it.
 _LINK_FIELDS = frozenset(
     {"_type", "name", "materials", "products", "byproducts", "command", "environment"}
 )
