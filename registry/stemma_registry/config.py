@@ -122,7 +122,6 @@ class Limits:
     record_files: int = 100_000  # of one dataset that are indexed
     record_asked: int = 100_000  # records that one question may be about
     record_compared: int = 2_000_000  # that are stopped, and looked for in a new index
-    record_compare_tries: int = 3  # where criteria, or indexes, arrive meanwhile
     record_rows: int = 1_000  # places of one record in one file that are listed
     record_near_asked: int = 10_000  # records that are asked about for near matches
     record_near_places: int = 20_000  # pairs with rows of one file that are looked at

@@ -24,9 +24,14 @@ from stemma_registry.incident.report import incident as collect
 from stemma_registry.lineage import status
 from stemma_registry.measures import recorded
 from stemma_registry.records import attaching, comparing
+from stemma_registry.records.answers import Answer
 from stemma_registry.records.attaching import Indexed
+from stemma_registry.records.building import Wish
 from stemma_registry.records.children import Children, children
+from stemma_registry.records.comparing import Sought
+from stemma_registry.records.search import Question
 from stemma_registry.reference import resolve
+from stemma_registry.registry import Snapshot
 from tests.copies import copied
 from tests.records.scene import indexed, question
 from tests.stating import say
@@ -186,42 +191,65 @@ def test_a_stranger_cannot_say_that_a_dataset_was_looked_into(
     assert suspects(world, "data/clean:1") == []
 
 
+MANY = 5  # times in a row that somebody else is quicker
+
+
 def test_records_stopped_while_an_index_is_made_are_looked_for_again(
     world: World, readers: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.release(stopped(world))
-    compare, once = comparing.compare, list[str]()
+    sought, stops, calls = comparing.sought, list[str](), list[int]()
 
-    def slow(*given: object) -> comparing.Compared:
-        found = compare(*given)  # type: ignore[arg-type]
-        if not once:
-            once.append("")
-            once[0] = stop(world)
+    def late(view: Snapshot, wanted: Wish) -> list[Sought]:
+        found = sought(view, wanted)
+        calls.append(len(found))
+        if len(stops) < MANY:
+            stops.append(stop(world))
         return found
 
-    monkeypatch.setattr(comparing, "compare", slow)
-    index(world, readers, "data/csv:1", CSV)
-    assert world.code("data/csv:1") == 11
-    world.release(once[0])
+    monkeypatch.setattr(comparing, "sought", late)
+    done = index(world, readers, "data/csv:1", CSV)
+    assert calls[-1] == calls[0] + MANY
+    assert done.warnings == ("it has records that are stopped: `stemma verify` will say by whom",)
+    for one in stops:
+        assert world.code("data/csv:1") == 11
+        world.release(one)
     assert world.code("data/csv:1") == 0
 
 
-def test_a_dataset_indexed_while_records_are_looked_for_is_looked_into(
+def test_datasets_indexed_while_records_are_looked_for_are_looked_into(
     world: World, readers: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.release(stopped(world))
-    world.push("data/csv:1", CSV)
-    preview, done = recorded.preview, list[Indexed]()
+    names = [f"data/csv:{i}" for i in range(MANY)]
+    index(world, readers, "data/clean:1", CLEAN)
+    for i, name in enumerate(names):
+        world.push(name, CSV | {"y.txt": b"%d" % i})
+    again, left = Question.again, [*names, "data/clean:2", "data/late:1"]
 
-    def slow(*given: object) -> recorded.Found:
-        found = preview(*given)  # type: ignore[arg-type]
-        if not done:
-            done.append(indexed(world, "data/csv:1", CSV, push=False, readers=readers))
-        return found
+    def late(question: Question, view: Snapshot) -> Answer | None:
+        """Somebody indexes another one, after it was asked and before the answer is recorded."""
+        answer = again(question, view)
+        if left:
+            name = left.pop(0)
+            files = CSV if name in names else CLEAN
+            files = files | {"y.txt": b"%d" % (len(names) - len(left))}
+            indexed(world, name, files, push=name not in names, readers=readers)
+        return answer
 
-    monkeypatch.setattr(recorded, "preview", slow)
-    stop(world)
-    assert world.code("data/csv:1") == 11
+    monkeypatch.setattr(Question, "again", late)
+    asked = (question(world.folder, BAD), None)
+    found, statement, _ = recorded.stop(
+        world.registry, world.trust, world.signer("owner"), asked, "a leak", world.now
+    )
+    assert [world.code(name) for name in names] == [11] * MANY
+    labels = {target.label for target in found.preview.targets}
+    assert labels >= {"data/old:1", *names}
+    assert {str(item.version.name) for item in found.preview.affected} >= {"models/m:1", *names}
+    for name in ("data/clean:1", "data/clean:2", "data/late:1"):
+        assert (world.code(name), suspects(world, name)) == (0, [])
+    world.release(str(statement))
+    assert {world.code(name) for name in names} == {0}
 
 
 def test_what_was_not_compared_is_said(

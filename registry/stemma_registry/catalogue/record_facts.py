@@ -121,23 +121,19 @@ def with_files(connection: Connection, nodes: Collection[int], endings: Iterable
     return found
 
 
-def count(connection: Connection) -> int:
-    """How many there are."""
-    wanted = select(func.count()).select_from(t.statement).where(is_record_index())
-    return int(connection.execute(wanted).scalar_one())
-
-
-def nodes(connection: Connection) -> set[int]:
-    """What any of them is about."""
+def nodes(connection: Connection, after: int | None = None) -> set[int]:
+    """What any of them is about; of those that were said after an entry of the ledger."""
     about = (
         select(t.subject.c.node_id)
         .join(t.statement, t.statement.c.id == t.subject.c.statement_id)
         .where(is_record_index())
         .distinct()
     )
+    if after is not None:
+        about = about.where(t.statement.c.n > after)
     return set(connection.execute(about).scalars())
 
 
-def by_node(connection: Connection) -> dict[int, list[Fact]]:
-    """The statements about each node, in ledger order."""
-    return query.facts_of(connection, sorted(nodes(connection)), record_index.TYPE)
+def by_node(connection: Connection, after: int | None = None) -> dict[int, list[Fact]]:
+    """All statements about each of those nodes, in ledger order."""
+    return query.facts_of(connection, sorted(nodes(connection, after)), record_index.TYPE)

@@ -8,8 +8,9 @@ criterion: the hashes of the records, with which every index that is made later 
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +25,6 @@ from stemma_attestations.times import format_time
 from stemma_attestations.trust import Assurance, TrustRoot, described
 from stemma_registry import custody
 from stemma_registry.care.uploads import Uploads
-from stemma_registry.catalogue import record_facts
-from stemma_registry.config import LIMITS
 from stemma_registry.custody import Preview, Target
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
@@ -42,17 +41,40 @@ class Found:
     """What was found, and what a quarantine of it would do. `unsure` datasets are not in it.
 
     Of those only an index by somebody who is not believed says that they have a record, and
-    their bytes could not be read. `of` is what is met later, `sets` the blobs that it names, by
-    the id of the record key, and `indexes` how many there were when it was looked for. Without
-    `of` nothing later is met.
+    their bytes could not be read. `of` is what is met later; without it nothing later is.
     """
 
     answer: Answer
     preview: Preview
     unsure: tuple[str, ...]
     of: Recorded | None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What there was to be found at an entry of the ledger, and the sets that `of` names."""
+
+    answer: Answer
+    targets: tuple[Target, ...]
+    unsure: tuple[str, ...]
+    of: Recorded
     sets: Mapping[str, bytes]
-    indexes: int
+
+    def previewed(self, view: Snapshot, signer: Signer) -> Found:
+        """What stopping it would do; `view` knows the signer."""
+        seen = custody.previewed(view, self.targets, (), signer)
+        more = _warnings(view, signer, self.targets)
+        seen = replace(seen, warnings=(*seen.warnings, *more))
+        return Found(self.answer, seen, self.unsure, self.of if self.sets else None)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What was found, and the statement (its digest) and the event that stop it."""
+
+    look: _Look
+    statement: Digest
+    event: Event
 
 
 def preview(
@@ -68,26 +90,9 @@ def preview(
     Also Refused where no key is here by which others could be compared `later`, and NotFound
     where no dataset has any and none is to be met later.
     """
-    view = replace(view, trust=view.trust.introducing(signer.certified))
+    view = _introduced(view, signer)
     with search.asked(registry, view, source, fields) as question:
-        answer = question.answer()
-        sets = _sets(question) if later else {}
-    targets, unsure = list[Target](), []
-    for dataset in answer.found:
-        matches = [match for match in dataset.matches if _is_sure(match)]
-        if matches:
-            targets += _targets(registry, view, dataset, matches)
-        else:
-            unsure.append(dataset.label)
-    if not (targets or later):
-        raise NotFound(f"no dataset is known to have a record of {source.name:.80}")
-    blobs = tuple((key, Digest.of(raw)) for key, raw in sets.items())
-    of = Recorded(canonical.VERSION, answer.fields, answer.asked, view.n, blobs) if later else None
-    seen = custody.previewed(view, targets, (), signer)
-    more = _warnings(view, signer, targets)
-    seen = replace(seen, warnings=(*seen.warnings, *more))
-    indexes = record_facts.count(view.connection)
-    return Found(answer, seen, tuple(unsure), of, sets, indexes)
+        return _look(question, question.answer(), source, later).previewed(view, signer)
 
 
 def stop(
@@ -101,58 +106,81 @@ def stop(
 ) -> tuple[Found, Digest, int]:
     """Look for the records, and stop what has them now and `later`, or by a plain quarantine.
 
-    Returns the digest of the statement and the ledger entry, too. Between the two a dataset may
-    be indexed, which was not looked into and knows of nothing to be compared with: then it is
-    looked for again. Raises as `preview`, LedgerBroken, Unavailable.
+    Returns the digest of the statement and the ledger entry, too. What is indexed before that
+    entry knows of nothing to be compared with, so it is looked into, however much arrives
+    meanwhile; what is indexed after it was compared. Raises as `preview`, LedgerBroken,
+    Unavailable.
     """
     because = signing.reason(reason)
-    for tries in range(LIMITS.record_compare_tries, 0, -1):
-        with snapshot(registry, trust, now) as view:
-            found = preview(registry, view, *asked, signer, later)
-        if found.of is None:
-            targets = found.preview.targets
-            return found, *custody.quarantine(registry, trust, signer, targets, because, now)
-        done = _append(registry, trust, signer, (found, found.of), because, now, tries == 1)
-        if done is not None:
-            return found, *done
-    raise AssertionError("the last try has an end")
+    with contextlib.ExitStack() as stack:
+        with snapshot(registry, trust, now) as first:
+            view = _introduced(first, signer)
+            question = stack.enter_context(search.asked(registry, view, *asked))
+            look = _look(question, question.answer(), asked[0], later)
+            found = look.previewed(view, signer)
+        if not later:
+            return found, *custody.quarantine(registry, trust, signer, look.targets, because, now)
+        uploads = Uploads.begin(registry.store, registry.catalogue)
+        draft = _drafted(uploads, signer, look, because, now)
+
+        def decide() -> list[Event]:
+            nonlocal draft
+            with snapshot(registry, trust, now) as latest:
+                more = question.again(_introduced(latest, signer))
+                look = _look(question, more, asked[0], later) if more else None
+            if look is not None:
+                draft = _drafted(uploads, signer, look, because, now)
+            return [draft.event]
+
+        entry = record(registry, trust, signer, now, decide, uploads)
+    if entry is None:
+        raise AssertionError("there is always something to record")
+    if draft.look is not look:
+        with snapshot(registry, trust, now) as latest:
+            found = draft.look.previewed(_introduced(latest, signer), signer)
+    return found, draft.statement, entry
 
 
-def _append(
-    registry: Registry,
-    trust: TrustRoot,
-    signer: Signer,
-    what: tuple[Found, Recorded],
-    because: str,
-    now: datetime,
-    last: bool,
-) -> tuple[Digest, int] | None:
-    """Sign and append it; None where more was indexed meanwhile, but for the last time."""
-    found, of = what
+def _introduced(view: Snapshot, signer: Signer) -> Snapshot:
+    return replace(view, trust=view.trust.introducing(signer.certified))
+
+
+def _look(question: Question, answer: Answer, source: Path, later: bool) -> _Look:
+    """What an answer stops. Raises Refused, NotFound."""
+    sets = _sets(question) if later else {}
+    targets, unsure = list[Target](), []
+    for dataset in answer.found:
+        matches = [match for match in dataset.matches if _is_sure(match)]
+        if matches:
+            targets += _targets(question.registry, question.view, dataset, matches)
+        else:
+            unsure.append(dataset.label)
+    if not (targets or later):
+        raise NotFound(f"no dataset is known to have a record of {source.name:.80}")
+    blobs = tuple((key, Digest.of(raw)) for key, raw in sets.items())
+    of = Recorded(canonical.VERSION, answer.fields, answer.asked, answer.entry, blobs)
+    return _Look(answer, tuple(targets), tuple(unsure), of, sets)
+
+
+def _drafted(uploads: Uploads, signer: Signer, look: _Look, because: str, now: datetime) -> _Draft:
+    """Say it and sign it; all that the entry needs is put."""
+    of = look.of
     statement = Statement.build(
         [
             ResourceDescriptor(digests=(criterion.subject(of),)),
-            *(custody.descriptor(target) for target in found.preview.targets),
+            *(custody.descriptor(target) for target in look.targets),
         ],
         predicate.TYPE,
         predicate.build_matching(of, because, format_time(now), secrets.token_hex(16)),
     )
-    uploads = Uploads.begin(registry.store, registry.catalogue)
-    files = [Entry(f"{key}.hashes", len(raw), uploads.put(raw)) for key, raw in found.sets.items()]
+    files = [Entry(f"{key}.hashes", len(raw), uploads.put(raw)) for key, raw in look.sets.items()]
     event = Event(
         STATUS,
         artifacts=(uploads.put(Manifest.of(files).raw),),
         bundles=(uploads.put(signer.sign(statement).raw),),
         keys=tuple(uploads.put(key) for key in signer.keys),
     )
-
-    def decide() -> list[Event]:
-        with snapshot(registry, trust, now) as view:
-            same = record_facts.count(view.connection) == found.indexes
-        return [event] if same or last else []
-
-    entry = record(registry, trust, signer, now, decide, uploads)
-    return None if entry is None else (statement.digest, entry)
+    return _Draft(look, statement.digest, event)
 
 
 def _sets(question: Question) -> dict[str, bytes]:
@@ -171,7 +199,7 @@ def _sets(question: Question) -> dict[str, bytes]:
     return {key: comparing.write(question.hashed(key)) for key in usable}
 
 
-def _warnings(view: Snapshot, signer: Signer, targets: list[Target]) -> list[str]:
+def _warnings(view: Snapshot, signer: Signer, targets: Sequence[Target]) -> list[str]:
     if targets:
         return []
     if not view.trust.lets(signer, predicate.TYPE, None, view.now):

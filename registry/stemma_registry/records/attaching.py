@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.records import canonical, comparing, keys
 from stemma_registry.records.building import Builder, Built, Wish, candidates
 from stemma_registry.records.children import Children, NoExtra, children
-from stemma_registry.records.comparing import Sought
+from stemma_registry.records.comparing import Compared, Sought
 from stemma_registry.reference import Resolved, resolve
 from stemma_registry.registry import Registry, Snapshot, record, settle, snapshot
 from stemma_registry.signing import Signer
@@ -277,6 +277,16 @@ def _said(wanted: Wish, built: Built) -> tuple[RecordIndex, Manifest]:
     return said, manifest
 
 
+@dataclass(frozen=True)
+class _Word:
+    """What is said about an index beside those records that are stopped, and how they met."""
+
+    sought: list[Sought]
+    statement: Statement
+    result: Compared
+    event: Event
+
+
 def _said_and_appended(
     registry: Registry,
     trust: TrustRoot,
@@ -288,69 +298,41 @@ def _said_and_appended(
 ) -> tuple[int | None, Statement, tuple[str, ...]]:
     """Say what the index is and which records that are stopped it has: at its place in the ledger.
 
-    Whoever stops some meanwhile has not looked into it, so they are looked for again.
+    Whoever stops some before that place has not looked into it, so those are looked for, however
+    many arrive while it is being written; who stops some after it does look into it.
     """
     found, subject, wanted = what
     said, manifest = _said(wanted, built)
-    for tries in range(LIMITS.record_compare_tries, 0, -1):
-        with snapshot(registry, trust, now) as view:
-            sought = comparing.sought(view, wanted)
+    uploads.also(set(built.blobs), lambda lost: built.again(registry.store, lost))
+    files, public = uploads.put(manifest.raw), tuple(uploads.put(key) for key in signer.keys)
+
+    def compared(sought: list[Sought]) -> _Word:
         result = comparing.compare(registry.store, built.shards, sought)
         whole = dataclasses.replace(said, compared=result.compared, meets=result.meets)
         statement = Statement.build([subject], record_index.TYPE, record_index.build(whole))
+        signed = uploads.put(signer.sign(statement).raw)
+        event = Event(PUSH, artifacts=(files,), bundles=(signed,), keys=public)
+        return _Word(sought, statement, result, event)
 
-        def check(view: Snapshot, known: list[Sought] = sought, last: bool = tries == 1) -> None:
-            if not last and comparing.sought(view, wanted) != known:
-                raise _Meanwhile
+    with snapshot(registry, trust, now) as view:
+        sought = comparing.sought(view, wanted)
+    word = compared(sought)
 
-        try:
-            entry = _append(
-                registry, trust, signer, (found, statement, manifest), uploads, built, now, check
-            )
-        except _Meanwhile:
-            continue
-        return entry, statement, result.warnings
-    raise AssertionError("the last try has an end")
-
-
-class _Meanwhile(Exception):
-    """More records were stopped."""
-
-
-def _append(
-    registry: Registry,
-    trust: TrustRoot,
-    signer: Signer,
-    what: tuple[Resolved, Statement, Manifest],
-    uploads: Uploads,
-    built: Built,
-    now: datetime,
-    check: Callable[[Snapshot], None],
-) -> int | None:
-    found, statement, manifest = what
-
-    def is_there() -> bool:
+    def decide() -> list[Event]:
+        nonlocal word
         with snapshot(registry, trust, now) as view:
-            check(view)
+            sought = comparing.sought(view, wanted)
             facts = query.facts_of(view.connection, [found.node], record_index.TYPE)
-            for fact in facts.get(found.node, []):
-                if view.trust.is_same(fact.signer, signer) and _is_same(registry, fact, statement):
-                    return True
-        return False
+        if word.sought != sought:
+            word = compared(sought)
+        ours = (f for f in facts.get(found.node, []) if view.trust.is_same(f.signer, signer))
+        there = any(_is_same(registry, fact, word.statement) for fact in ours)
+        return [] if there else [word.event]
 
-    entry = None
-    if not is_there():
-        uploads.also(set(built.blobs), lambda lost: built.again(registry.store, lost))
-        event = Event(
-            PUSH,
-            artifacts=(uploads.put(manifest.raw),),
-            bundles=(uploads.put(signer.sign(statement).raw),),
-            keys=tuple(uploads.put(key) for key in signer.keys),
-        )
-        entry = record(registry, trust, signer, now, lambda: [] if is_there() else [event], uploads)
+    entry = record(registry, trust, signer, now, decide, uploads) if decide() else None
     if entry is None:
         settle(registry)  # that it is there is a promise, too
-    return entry
+    return entry, word.statement, word.result.warnings
 
 
 def _is_same(registry: Registry, fact: Fact, statement: Statement) -> bool:

@@ -23,14 +23,8 @@ from stemma_registry.records import attaching, near
 from stemma_registry.records.answers import Answer, Near, NearDataset, NearMatch, Unsearched
 from stemma_registry.records.building import candidates, fetched
 from stemma_registry.records.readers import Form, Unreadable
-from stemma_registry.records.search import (
-    EVERYTHING,
-    Below,
-    Question,
-    Subject,
-    asked,
-    because,
-)
+from stemma_registry.records.search import EVERYTHING, Below, Question, asked
+from stemma_registry.records.subjects import Subject, because, subjects
 from stemma_registry.registry import Registry, Snapshot
 
 NONE = "it has no near index"
@@ -94,7 +88,7 @@ class _Search:
 
     def answer(self) -> Near:
         found, unsearched = [], []
-        for one in self.question.subjects():
+        for one in subjects(self.question.registry, self.question.view):
             if isinstance(one, Unsearched):
                 unsearched.append(one)
                 continue

@@ -20,7 +20,7 @@ from stemma_attestations.manifest import Manifest
 from stemma_attestations.predicates.record_index import RecordIndex, Run, Shard
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.contract import get_bytes
-from stemma_registry.catalogue import query, record_facts
+from stemma_registry.catalogue import record_facts
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
@@ -31,14 +31,12 @@ from stemma_registry.records.answers import Answer, Dataset, Match, Unsearched
 from stemma_registry.records.building import candidates, fetched
 from stemma_registry.records.children import Children, NoExtra, children
 from stemma_registry.records.readers import Form, Unreadable
-from stemma_registry.reference import labels
-from stemma_registry.reference import worth as binding_worth
+from stemma_registry.records.subjects import because, subjects
 from stemma_registry.registry import Registry, Snapshot
 from stemma_registry.stored import heard
 
 Below = Callable[[Snapshot, int], Trace]
 EVERYTHING: Below = partial(trace, direction=Direction.DOWN)
-SHOWN = 5  # reasons why a dataset is not searched whole
 
 
 def search(
@@ -79,28 +77,6 @@ def asked(
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A dataset that may have records, and what is said about those.
-
-    `believed` are the names under which it is believed to be; None: it has none.
-    """
-
-    node: int
-    digest: Digest
-    label: str
-    names: tuple[str, ...]
-    believed: frozenset[str | None]
-    manifest: Manifest
-    facts: Sequence[Fact]
-
-
-def because(subject: Subject, reasons: Sequence[str]) -> Unsearched:
-    """Why parts of a dataset are not searched."""
-    more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
-    return Unsearched(subject.label, subject.digest, "; ".join(reasons[:SHOWN]) + more)
-
-
-@dataclass(frozen=True)
 class _Hit:
     """What an index says: rows of a file that may have a record, by its place in the question."""
 
@@ -135,6 +111,9 @@ class Question:
     keys: dict[str, keys.RecordKey] = field(default_factory=dict)
     runs: dict[tuple[Run, str], list[tuple[int, list[int], int]]] = field(default_factory=dict)
     believed: set[str] = field(default_factory=set)  # the keys of believed indexes that were asked
+    said: dict[tuple[str, Digest], tuple[Dataset | None, Unsearched | None]] = field(
+        default_factory=dict
+    )  # of each dataset, by label
     room: int = LIMITS.record_others_bytes
 
     def read(self, source: Path) -> None:
@@ -165,48 +144,43 @@ class Question:
 
     def answer(self) -> Answer:
         """Ask every index."""
-        found, unsearched = [], []
-        for one in self.subjects():
+        self._look(None)
+        return self._answer()
+
+    def again(self, view: Snapshot) -> Answer | None:
+        """Ask what was indexed, or came, since it was asked, too; None if nothing was indexed.
+
+        `view` is a newer snapshot, under the same trust root. Raises Unavailable.
+        """
+        before = self.view.n
+        if not record_facts.nodes(view.connection, before):
+            return None
+        self.view = view
+        self._look(before)
+        return self._answer()
+
+    def _look(self, after: int | None) -> None:
+        for one in subjects(self.registry, self.view, after):
+            dataset = None
             if isinstance(one, Unsearched):
-                unsearched.append(one)
+                self.said[one.label, one.digest] = (None, one)
                 continue
             matches, reasons = self._dataset(one.manifest, one.facts, one.believed)
             if matches:
                 down = self.below(self.view, one.node)
-                found.append(Dataset(one.digest, one.label, one.names, tuple(matches), down))
-            if reasons:
-                unsearched.append(because(one, reasons))
+                dataset = Dataset(one.digest, one.label, one.names, tuple(matches), down)
+            self.said[one.label, one.digest] = (dataset, because(one, reasons) if reasons else None)
+
+    def _answer(self) -> Answer:
+        said = [self.said[key] for key in sorted(self.said)]
         return Answer(
             len(self.messages),
             self.unread,
             self.fields,
             self.view.n,
-            tuple(found),
-            tuple(unsearched),
+            tuple(dataset for dataset, _ in said if dataset is not None),
+            tuple(unsearched for _, unsearched in said if unsearched is not None),
         )
-
-    def subjects(self) -> Iterator[Subject | Unsearched]:
-        """Every dataset, by label; Unsearched where it cannot be read."""
-        known = record_facts.by_node(self.view.connection)
-        datasets = {row.artifact_id for row in query.all_versions(self.view.connection, "dataset")}
-        shown = labels(self.view, datasets | known.keys())
-        digests = query.digests(self.view.connection, shown)
-        for node in sorted(shown, key=lambda node: (shown[node], digests[node])):
-            try:
-                raw = get_bytes(self.registry.store, digests[node], LIMITS.manifest_bytes)
-                manifest = Manifest.parse(raw)
-            except (BlobMissing, Damaged, Malformed) as error:
-                if node in datasets:
-                    yield Unsearched(shown[node], digests[node], str(error))
-                continue
-            rows = query.versions_of(self.view.connection, [node]).get(node, [])
-            names = tuple(sorted({str(row.name) for row in rows}))
-            believed: frozenset[str | None] = frozenset(
-                row.name.name for row in rows if binding_worth(self.view, row) is Assurance.ATTESTED
-            )
-            facts = known.get(node, [])
-            some = believed or frozenset({None})
-            yield Subject(node, digests[node], shown[node], names, some, manifest, facts)
 
     def _dataset(
         self, manifest: Manifest, facts: Sequence[Fact], names: Collection[str | None]
