@@ -197,7 +197,10 @@ def _uri(text: str) -> Digest:
     if not _URI.match(text):
         raise BadName(f"not a name that is known here: {text!r:.80}")
     scheme, _, rest = text.partition("://")
-    return Named.make("uri", f"{scheme.lower()}://{_without_secrets(rest)}")
+    place = _without_secrets(rest)
+    if not place:
+        raise BadName(f"a URL that names nothing: {text!r:.80}")
+    return Named.make("uri", f"{scheme.lower()}://{place}")
 
 
 def _without_secrets(rest: str) -> str:

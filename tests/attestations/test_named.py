@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stemma_attestations.digest import Digest, sha256
@@ -90,6 +90,8 @@ def test_the_key_is_of_the_text_and_of_no_other() -> None:
 
 @examples(300)
 @given(st.text(max_size=60), st.sampled_from(["", "hf:", "pkg:", "oci:", "https://", "name:"]))
+@example("?", "https://")
+@example("somebody@#part", "https://")
 def test_whatever_is_written_is_refused_or_stays_what_it_is(text: str, scheme: str) -> None:
     try:
         thing = parse(scheme + text)
