@@ -262,6 +262,7 @@ def _same_when_slow(
         small.setattr(climb, "_DEEP", 1)
         small.setattr(climb, "AT_ONCE", 3)
         assert fast == {node: standing.view(view, node, None) for node in fast}
-    monkeypatch.setattr(halts, "any_above", lambda *_: True)
+    for one in ("any_above", "any_near"):
+        monkeypatch.setattr(halts, one, lambda *_: True)
     monkeypatch.setattr(Between, "of", lambda connection, *_: Between(connection))
     assert fast == {node: standing.view(view, node, None) for node in fast}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,7 +125,8 @@ def test_the_check_says_what_the_walk_says(
             small.setattr(climb, "_DEEP", 1)
             small.setattr(climb, "AT_ONCE", 3)
             assert fast == {node: standing.view(view, node, None) for node in _nodes(view)}
-        monkeypatch.setattr(halts, "any_above", lambda *_: True)
+        for one in ("any_above", "any_near"):
+            monkeypatch.setattr(halts, one, lambda *_: True)
         monkeypatch.setattr(Between, "of", lambda connection, *_: Between(connection))
         slow = {node: standing.view(view, node, None) for node in _nodes(view)}
     assert fast == slow
@@ -278,8 +279,12 @@ def test_a_walk_that_is_too_long_is_left_to_the_slow_one(world: World) -> None:
     with world.view() as view:
         last = query.node_id(view.connection, digest(50))
         assert last is not None
-        assert not halts.any_above(view.connection, last, 100)
-        assert halts.any_above(view.connection, last, 20)
+        for asked in (halts.any_above, halts.any_near):
+            # There is one more than are above: the place that stands for all.
+            assert not asked(view.connection, last, 100)
+            assert not asked(view.connection, last, 52)
+            assert asked(view.connection, last, 51)
+            assert asked(view.connection, last, 20)
 
 
 def test_the_check_ends_at_the_first_quarantine(world: World) -> None:
@@ -299,7 +304,10 @@ def test_the_check_ends_at_the_first_quarantine(world: World) -> None:
             assert "SEARCH halt USING PRIMARY KEY" in plan
             assert "ix_edge_output_id" in plan
             assert "made" not in plan  # there are none
-            assert _steps(connection, near) * 20 < _steps(connection, far)
+            above, nearby = halts.any_above, halts.any_near
+            assert _steps(connection, above, near) * 20 < _steps(connection, above, far)
+            for one in (near, far):  # the quicker question is over when it has seen its few
+                assert _steps(connection, nearby, one, 40) * 20 < _steps(connection, above, far)
         else:
             plan = _plan(connection, f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", near)
             union = next(line for line in plan.splitlines() if "Recursive Union" in line)
@@ -311,7 +319,12 @@ def _plan(connection: Connection, sql: str, node: int) -> str:
     return "\n".join(str(row[-1]) for row in rows)
 
 
-def _steps(connection: Connection, node: int) -> int:
+def _steps(
+    connection: Connection,
+    asked: Callable[[Connection, int, int], bool],
+    node: int,
+    budget: int = LIMITS.ancestors,
+) -> int:
     """How many steps SQLite's machine takes for a check."""
     taken = [0]
 
@@ -322,7 +335,7 @@ def _steps(connection: Connection, node: int) -> int:
     raw = connection.connection.driver_connection
     assert raw is not None
     raw.set_progress_handler(count, 1)
-    halts.any_above(connection, node, LIMITS.ancestors)
+    asked(connection, node, budget)
     raw.set_progress_handler(None, 0)
     return taken[0]
 

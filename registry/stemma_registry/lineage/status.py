@@ -31,8 +31,8 @@ from stemma_registry.lineage.upward import Between
 from stemma_registry.registry import Snapshot
 
 ORDER = tuple(Assurance)
-# So many nodes above an artifact are looked at by a query that ends at the first stop. Where there
-# are more, a walk level by level is faster; not where each level is a question to a server.
+# So many nodes above an artifact are looked at by one query. Where there are more, a walk level by
+# level is faster; not where each level is a question to a server.
 NEAR = {"sqlite": 400, "postgresql": 10_000}
 
 
@@ -139,14 +139,14 @@ def view(snapshot: Snapshot, node: int, name: NameVersion | None) -> StatusView:
     """What the gate needs to know about everything upstream of an artifact."""
     connection, limit = snapshot.connection, LIMITS.ancestors
     near, live, wanted = NEAR[connection.dialect.name], support.live(snapshot.trust), None
-    if not live and not halts.any_above(connection, node, near):
+    if not live and not halts.any_near(connection, node, near):
         return StatusView(entry=snapshot.n, undecided=snapshot.doubt)
     unknown, heard = undecided.everywhere(snapshot), acts.heard(connection, snapshot.trust)
     named = retired.stops(snapshot, name, heard)
     clear = StatusView(entry=snapshot.n, stops=tuple(named), undecided=unknown)
     if live or halts.is_anywhere(connection):
         wanted = sought.of(snapshot, heard)
-        if not halts.any_above(connection, node, near, wanted):
+        if not halts.any_near(connection, node, near, wanted):
             return clear
     above = climb.shape(
         connection, node, limit, lambda: halts.any_above(connection, node, limit, wanted)
