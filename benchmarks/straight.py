@@ -18,7 +18,6 @@ import numpy as np
 
 from benchmarks.graph import IN_A_STATEMENT, RELATIONS, Graph
 from stemma_registry.catalogue import columns
-from stemma_registry.catalogue import tables as t
 
 AT_ONCE = 100_000  # rows
 TIME = "2026-01-01T00:00:00Z"
@@ -86,8 +85,8 @@ def _edges(raw: sqlite3.Connection, shape: Graph, cuts: np.ndarray) -> None:  # 
     codes = [columns.CODES[word] for word in RELATIONS]
     said = np.searchsorted(cuts, np.arange(len(shape.source)), side="right")
     by_name = np.argsort(np.argsort(codes))[shape.relation]
-    order = np.lexsort((by_name, shape.output, shape.source))  # of the table's key
-    names = ", ".join(column.name for column in t.edge.columns if column.name != "mark")
+    order = np.lexsort((by_name, shape.source, shape.output))  # of the table's key
+    names = "input_id, output_id, relation, statement_id, input_name"
     sql = f"INSERT INTO edge ({names}) VALUES (?, ?, ?, ?, ?)"
     for start in range(0, len(order), AT_ONCE):
         at = order[start : start + AT_ONCE]

@@ -42,6 +42,7 @@ def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(
     world.push("acme/b:1", {"x": b"x", "z": b"z"}, "trained-on=acme/a:1")
     ways = {
         "entry by entry": replace(LIMITS, project_seconds=0.0),
+        "an index last": replace(LIMITS, project_seconds=1e-9),
         "packing nodes": replace(LIMITS, nodes_met=0),
         "forgetting nodes": replace(LIMITS, nodes_met=0, nodes_packed=0),
     }

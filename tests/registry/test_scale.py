@@ -302,7 +302,7 @@ def test_the_check_ends_at_the_first_quarantine(world: World) -> None:
             assert "MATERIALIZE" not in plan
             assert "TEMP B-TREE" not in plan
             assert "SEARCH halt USING PRIMARY KEY" in plan
-            assert "ix_edge_output_id" in plan
+            assert "SEARCH edge USING PRIMARY KEY (output_id=?)" in plan
             assert "made" not in plan  # there are none
             above, nearby = halts.any_above, halts.any_near
             assert _steps(connection, above, near) * 20 < _steps(connection, above, far)

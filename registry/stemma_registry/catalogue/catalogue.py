@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stemma_registry.blobs.contract import Store
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import database, schema, standing
+from stemma_registry.catalogue import bare, database, schema, standing
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.again import check_again, noted
+from stemma_registry.catalogue.again import check_again
 from stemma_registry.catalogue.database import Database
 from stemma_registry.catalogue.held import NO_ROOTS, Held, Roots
 from stemma_registry.catalogue.nodes import Nodes
@@ -101,18 +101,18 @@ class Catalogue:
         was projected before, Unavailable.
         """
         with self.reading() as connection:
-            head = _head(connection)
+            here = standing.read(connection)
             fixed = database.is_read_only(connection)
+        head = Head() if here is None else here.head
         self._check_continues(head)
         if fixed:
             return head
         held = Held.of(self.roots)
-        with self.reading() as connection:
-            good = self.is_of(connection, held)
-        if not good:
+        if here is not None and here.roots != held.names:
             with self.writing() as connection:
                 check_again(connection, self.store, held)
         reader, start, seconds = segments.Reader(self.store), head.n, LIMITS.project_seconds
+        is_bare = here is not None and here.bare
         if (entry := reader.after(head)) is not None:
             with seldom_collecting(), _wrapped(self.database), self.engine.connect() as opened:
                 connection, nodes = database.begin_writing(opened), None
@@ -120,10 +120,14 @@ class Catalogue:
                     with connection.begin():
                         database.alone(connection)
                         until = time.monotonic() + seconds
-                        head, nodes = self._project(
-                            connection, reader, entry, held, progress, nodes, until
+                        is_long = start < 0 and seconds > LIMITS.project_seconds
+                        head, nodes, is_bare = self._project(
+                            connection, reader, entry, held, progress, nodes, until, is_long
                         )
                     entry, seconds = reader.after(head), min(2 * seconds, LIMITS.project_most)
+        if is_bare:
+            with self.writing() as connection:
+                bare.clothe(connection)
         if head.n - start > LIMITS.much_projected:
             with _wrapped(self.database):
                 database.gather_statistics(self.engine)
@@ -151,17 +155,23 @@ class Catalogue:
         progress: Progress | None,
         nodes: Nodes | None,
         until: float,
-    ) -> tuple[Head, Nodes | None]:
-        """Project `entry`, and what is at hand behind it, in one transaction; how far it came."""
+        is_long: bool,
+    ) -> tuple[Head, Nodes | None, bool]:
+        """Project `entry`, and what is at hand behind it, in one transaction; how far it came.
+
+        A rebuild that `is_long` does without what can be made last: then True is returned.
+        """
         from stemma_registry.catalogue.project import Projector  # lazily: mostly nothing is new
 
         here = standing.read(connection)
         head = Head() if here is None else here.head
         if entry is None or head.n + 1 != entry.n:
-            return head, None  # another process was here first
+            return head, None, here is not None and here.bare  # another process was here first
         if here is not None and here.roots != held.names:
             # Somebody with other roots was here: all that is there is of one set.
             check_again(connection, self.store, held)
+        if is_long and here is not None and not here.bare:
+            bare.strip(connection)
         nodes = Nodes.still(nodes, connection, here and here.mark)
         projector = Projector(connection, self.store, held, nodes)
         while entry is not None:
@@ -174,7 +184,7 @@ class Catalogue:
             entry = reader.at_hand(head) if time.monotonic() < until else None
             if entry is None:
                 nodes.leave(standing.save(connection, here, head, before, held.names))
-        return head, nodes
+        return head, nodes, here is not None and (here.bare or is_long)
 
     def hurry(self) -> None:
         """Wait for no disk from now on: for an SQLite file that nobody needs after a crash."""
@@ -186,8 +196,9 @@ class Catalogue:
         self.engine.dispose()  # what is open already would go on waiting
 
     def is_of(self, connection: Connection, held: Held) -> bool:
-        """Whether what `connection` sees was held against exactly these trusted roots."""
-        return noted(connection) in (None, held.names)
+        """Whether what `connection` sees is whole, held against exactly these trusted roots."""
+        here = standing.read(connection)
+        return here is None or (here.roots == held.names and not here.bare)
 
     def projected(self, connection: Connection) -> Head:
         """How far the state that `connection` sees is projected."""

@@ -18,7 +18,7 @@ from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.nodes import Nodes
 
 _SUBJECT = ("node_id", "statement_id", "position", "name", "version", "path")
-_EDGE = ("input_id", "output_id", "relation", "statement_id", "input_name", "mark")
+_EDGE = ("output_id", "input_id", "relation", "statement_id", "input_name", "mark")
 _RANK = {mark: rank for rank, mark in enumerate(Mark)}
 _MARKS = {mark: None if mark is Mark.EXACT else str(mark) for mark in Mark}
 _RELATION = 64  # characters
@@ -86,7 +86,7 @@ def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]
     rows: dict[tuple[int, int, str], tuple[str | None, str | None]] = {}
     for at in order:
         (relation, _, said), mark = edges[at].input, edges[at].mark
-        key = (inputs[at], outputs[at], relation[:_RELATION])
+        key = (outputs[at], inputs[at], relation[:_RELATION])
         if key not in rows:
             rows[key] = (names[said], _MARKS[mark])
         elif rows[key][0] != names[said]:
@@ -114,4 +114,4 @@ def _plain_rows(
     if any(edge.mark is not Mark.EXACT for edge in edges):
         return None
     called = [names[item.name] for item in said]
-    return sorted(zip(inputs, outputs, relations, repeat(row), called, repeat(None)))
+    return sorted(zip(outputs, inputs, relations, repeat(row), called, repeat(None)))

@@ -12,11 +12,11 @@ from stemma_attestations.merkle import Frontier
 from stemma_registry.catalogue import bulk
 from stemma_registry.ledger.log import Head
 
-_READ = "SELECT n, entry, peaks, roots, made FROM state"
-# `made` is of the first time.
+_READ = "SELECT n, entry, peaks, roots, made, bare FROM state"
+# `made` is of the first time, and `bare` is said by `bare`.
 _SAVE = (
-    "INSERT INTO state (id, n, entry, peaks, before, roots, made) "
-    "VALUES (1, :n, :entry, :peaks, :before, :roots, :made) "
+    "INSERT INTO state (id, n, entry, peaks, before, roots, made, bare) "
+    "VALUES (1, :n, :entry, :peaks, :before, :roots, :made, FALSE) "
     "ON CONFLICT (id) DO UPDATE SET n = excluded.n, entry = excluded.entry, "
     "peaks = excluded.peaks, before = excluded.before, roots = excluded.roots"
 )
@@ -24,13 +24,17 @@ Mark = tuple[int, bytes | None]  # nobody projected anything while it is the sam
 
 
 class Standing(NamedTuple):
-    """The row; `roots` are the trusted roots that all of it was held against (`Held.names`)."""
+    """The row; `roots` are the trusted roots that all of it was held against (`Held.names`).
+
+    `bare`: an index is still to be made (see `bare`).
+    """
 
     n: int
     entry: str
     peaks: bytes
     roots: str
     made: bytes | None
+    bare: bool
 
     @property
     def head(self) -> Head:
@@ -46,8 +50,8 @@ class Standing(NamedTuple):
 
 def read(connection: Connection) -> Standing | None:
     """Where it stands; None where nothing is projected."""
-    for n, entry, peaks, roots, made in bulk.ask(connection, _READ):
-        return Standing(n, entry, peaks, roots.hex(), made)
+    for n, entry, peaks, roots, made, bare in bulk.ask(connection, _READ):
+        return Standing(n, entry, peaks, roots.hex(), made, bool(bare))
     return None
 
 

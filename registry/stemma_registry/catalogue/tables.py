@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -28,7 +29,7 @@ HEAD, head, is_one_of, in_hex = columns.HEAD, columns.head, columns.is_one_of, c
 CODES = columns.CODES
 
 # The Alembic revision these tables are at. A test holds it against the migrations.
-REVISION = "0015"
+REVISION = "0016"
 
 metadata = MetaData(
     naming_convention={
@@ -54,6 +55,8 @@ state = Table(
     Column("roots", HexBytes, nullable=False),
     # Another one whenever a catalogue begins anew, so that row ids of an old one are known.
     Column("made", HexBytes, nullable=True),
+    # Whether an index is still to be made, after all that is projected at once (see `bare`).
+    Column("bare", Boolean, nullable=False),
 )
 
 # A graph node: a typed key. Schemes: sha256, gitCommit, and those of `named`.
@@ -157,18 +160,28 @@ subject = Table(
 )
 
 # `output` was made from `input`; `input_name` is the NAME the statement gives the input,
-# null where it gives none, or several. `mark` is null for an edge that is said exactly.
+# null where it gives none, or several. `mark` is null for an edge that is said exactly. What is
+# new is mostly an output: so rows are written in their order, and only the index in any other.
 edge = Table(
     "edge",
     metadata,
-    Column("input_id", Id, primary_key=True),
     Column("output_id", Id, primary_key=True),
+    Column("input_id", Id, primary_key=True),
     Column("relation", Coded, primary_key=True),
     Column("statement_id", Id, primary_key=True),
     Column("input_name", Words, nullable=True),
     Column("mark", Coded, nullable=True),
-    Index("ix_edge_output_id", "output_id", "input_id", "relation", "statement_id"),
     sqlite_with_rowid=False,
+)
+# All of it, so that a trace downward reads nothing else. A rebuild makes it last (see `bare`).
+DOWNWARD = Index(
+    "ix_edge_input_id",
+    edge.c.input_id,
+    edge.c.output_id,
+    edge.c.relation,
+    edge.c.statement_id,
+    edge.c.input_name,
+    edge.c.mark,
 )
 
 # A file of an artifact that some edge leads into, whoever said it (see `made`): a walk upward
