@@ -29,7 +29,7 @@ from stemma_registry.ledger.entry import PUSH, STATUS, Event
 from stemma_registry.ledger.log import append
 from stemma_registry.lineage import csr, descent, worth
 from stemma_registry.lineage import status as standing
-from stemma_registry.lineage.trace import Direction, trace
+from stemma_registry.lineage.trace import Direction, TraceNode, trace
 from stemma_registry.lineage.upward import Between
 from stemma_registry.measures import retiring
 from stemma_registry.reference import resolve
@@ -147,19 +147,50 @@ def test_a_walk_in_memory_finds_what_a_trace_finds(
     world.push("acme/files:1", {"a": b"a", "b": b"b"})
     file = tmp_path / "sidecar"
     with world.view() as view:
-        _same(view, file)
+        is_walked_the_same(view, file)
     say(world, [(0, 41, "trained-on"), (41, 3, "derived-from")], "some")
     world.push("acme/more:1", {"a": b"a", "c": b"c"})
     used = hashlib.sha256(b"b").hexdigest()  # a file of an artifact that the file at hand knows
     world.push("acme/made:1", {"d": b"d"}, f"trained-on=sha256:{used}")
     made = file.read_bytes()
     with world.view() as view:
-        _same(view, file)
+        is_walked_the_same(view, file)
     assert file.read_bytes() == made  # what came since was laid over it
     monkeypatch.setattr(descent, "LIMITS", replace(limits, sidecar_share=0.0))
     with world.view() as view:
-        _same(view, file)
+        is_walked_the_same(view, file)
     assert file.read_bytes() != made
+
+
+def test_a_file_may_be_reached_as_a_part_and_as_a_whole_later(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What else contains it came from the start too, though not by way of that part."""
+    pytest.importorskip("numpy")
+    monkeypatch.setattr(descent, "LIMITS", replace(LIMITS, sidecar_nodes=0, sidecar_worth=0))
+    world.push("acme/a:1", {"f": b"f", "a": b"a"})
+    world.push("acme/b:1", {"f": b"f", "b": b"b"})
+    world.push("acme/x:1", None, "derived-from=acme/a:1")
+    file = Digest.of(b"f")
+    world.push("acme/m:1", None, f"trained-on=sha256:{file.value}")
+    with world.view() as view:
+        x, start = (resolve(view, ref) for ref in ("acme/x:1", "acme/a:1"))
+        assert not {one.label for one in _below(view, start.node)} & {"acme/b:1"}
+    about = [ResourceDescriptor("f", digests=(file,))]
+    edge = {
+        "output": {"digest": {"sha256": file.value}},
+        "relation": "derived-from",
+        "input": {"digest": {"sha256": x.digest.value}},
+    }
+    tell(world, Statement.build(about, lineage.TYPE, {"edges": [edge]}), "owner")
+    with world.view() as view:
+        labels = {one.label: one.depth for one in _below(view, start.node)}
+        assert (labels["acme/x:1"], labels["acme/b:1"]) == (1, 3)
+        is_walked_the_same(view, tmp_path / "sidecar")
+
+
+def _below(view: Snapshot, node: int) -> list[TraceNode]:
+    return list(trace(view, node, Direction.DOWN).nodes.values())
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "of another", "text", "gone"])
@@ -171,7 +202,7 @@ def test_a_file_that_is_not_right_is_made_anew(
     history(world, 9)
     file = tmp_path / "sidecar"
     with world.view() as view:
-        _same(view, file)
+        is_walked_the_same(view, file)
     good = file.read_bytes()
     if damage == "of another":
         world.rebuild()
@@ -187,11 +218,11 @@ def test_a_file_that_is_not_right_is_made_anew(
     else:
         file.write_bytes(bad)
     with world.view() as view:
-        _same(view, file)
+        is_walked_the_same(view, file)
     assert file.read_bytes() != bad
 
 
-def _same(view: Snapshot, file: Path) -> None:
+def is_walked_the_same(view: Snapshot, file: Path) -> None:
     for node in _nodes(view):
         ours = list(descent.blocks(view, node, sidecar=file))
         lines = b"".join(block.lines for block in ours).splitlines()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ Row = tuple[int, int, int, str | None, str | None]
 # How a node is nearest: the place of its assurance, what it came from, relation and statement.
 # The least of several counts.
 Edge = tuple[int, int, str, int]
+_NONE = frozenset[int]()
 
 
 class Block(NamedTuple):
@@ -187,28 +189,27 @@ class _Rows:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.parts: set[int] = set()
 
-    def below(self, nodes: Sequence[int]) -> Iterator[list[Row]]:
-        """All edges one step down from these, a portion at a time."""
+    def below(self, nodes: Sequence[int], whole: Sequence[int]) -> Iterator[tuple[list[Row], bool]]:
+        """All edges one step down, a portion at a time, and whether they lead to mere parts.
+
+        Of `whole` what contains them, and of `nodes` what else there is.
+        """
         edges = (
             "SELECT input_id, output_id, statement_id, relation, mark FROM edge WHERE input_id {}"
         )
-        yield from self._all(edges, nodes)
-        whole = [node for node in nodes if node not in self.parts] if self.parts else nodes
+        yield from ((rows, False) for rows in self._all(edges, nodes))
         held = (
             "SELECT DISTINCT blob_id, artifact_id, 0, NULL, NULL FROM manifest_entry "
             "WHERE blob_id {}"
         )
-        yield from self._all(held, whole)
+        yield from ((rows, False) for rows in self._all(held, whole))
         used = (
             "SELECT DISTINCT m.artifact_id, m.blob_id, 0, NULL, NULL FROM manifest_entry m "
             "WHERE m.artifact_id {} "
             "AND EXISTS (SELECT 1 FROM edge WHERE edge.input_id = m.blob_id)"
         )
-        for rows in self._all(used, nodes):
-            self.parts.update(row[1] for row in rows)
-            yield rows
+        yield from ((rows, True) for rows in self._all(used, nodes))
 
     def _all(self, sql: str, nodes: Sequence[int]) -> Iterator[list[Any]]:
         among = bulk.AMONG[self.connection.dialect.name]
@@ -226,6 +227,25 @@ class _Words(dict[str | None, tuple[str, bool]]):
         return found
 
 
+@dataclass(frozen=True)
+class _Front:
+    """What is walked on from: of `whole` also what contains it is asked.
+
+    `closed` was walked on from as a part of an artifact: it may be reached as a whole later.
+    """
+
+    nodes: list[int]
+    whole: list[int]
+    closed: frozenset[int] = _NONE
+
+    def beyond(self, on: set[int], mere: set[int]) -> _Front:
+        """The next: `on` was reached, and `mere` parts."""
+        whole, parts = sorted(on), mere - on
+        if not parts and not self.closed:
+            return _Front(whole, whole)
+        return _Front(sorted((on - self.closed) | parts), whole, (self.closed | parts) - on)
+
+
 def levels(worth: Worth, start: int, depth: int | None) -> Iterator[tuple[int, dict[int, Edge]]]:
     """Each distance with the nodes that are so far away, by the database alone."""
     connection = worth.snapshot.connection
@@ -233,13 +253,14 @@ def levels(worth: Worth, start: int, depth: int | None) -> Iterator[tuple[int, d
     rows, words = _Rows(connection), _Words()
     met, done = (bytearray(max(last or 0, start) + 1) for _ in range(2))
     met[start] = 1
-    frontier, level = [start], 0
-    while frontier and (depth is None or level < depth):
+    front, level = _Front([start], [start]), 0
+    while (front.nodes or front.whole) and (depth is None or level < depth):
         level += 1
-        for node in frontier:
+        for node in front.nodes:
             done[node] = 1
-        found, on = dict[int, Edge](), set[int]()
-        for part in rows.below(frontier):
+        found, on, mere = dict[int, Edge](), set[int](), set[int]()
+        for part, are_parts in rows.below(front.nodes, front.whole):
+            reached, again = (mere, _NONE) if are_parts else (on, front.closed)
             ranks, named = worth.ranks(part, met)
             for source, output, statement, code, mark in part:
                 relation, flows = words[code]
@@ -251,10 +272,10 @@ def levels(worth: Worth, start: int, depth: int | None) -> Iterator[tuple[int, d
                     best = found.get(output)
                     if best is None or edge < best:
                         found[output] = edge
-                if flows and not done[output]:
-                    on.add(output)
+                if flows and (not done[output] or output in again):
+                    reached.add(output)
         for node in found:
             met[node] = 1
         if found:
             yield level, found
-        frontier = sorted(on)
+        front = front.beyond(on, mere)

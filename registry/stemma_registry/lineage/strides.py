@@ -29,13 +29,17 @@ def walk(
     """The lines about everything below a node, nearest first."""
     ground = _Ground(worth, layers, start, stopped)
     frontier, level = np.array([start], np.int64), 0
-    while len(frontier) and (depth is None or level < depth):
+    whole = frontier
+    while (len(frontier) or len(whole)) and (depth is None or level < depth):
         level += 1
-        ground.done[frontier] = True
-        rows = ground.below(frontier)
+        ground.done[frontier], ground.opened[whole] = True, True
+        rows, parts = ground.below(frontier, whole)
         yield from ground.lines(ground.nearest(rows), level)
-        on = np.unique(rows[1][ground.flows[rows[3]]])
-        frontier = on[~ground.done[on]]
+        flows = ground.flows[rows[3]]
+        widely = on = np.unique(rows[1][flows])
+        if parts < len(flows):
+            widely = np.unique(rows[1][:parts][flows[:parts]])
+        frontier, whole = on[~ground.done[on]], widely[~ground.opened[widely]]
 
 
 class _Ground:
@@ -53,30 +57,33 @@ class _Ground:
         self.contains = self.words.index(CONTAINS)
         self.flows = np.array([word == CONTAINS or propagates(word) for word in self.words])
         size = max(len(layer.arrays["first"]) for layer in layers) + 1
-        self.done, self.seen, self.parts = (np.zeros(size, bool) for _ in range(3))
+        # A file that was reached as a part of one artifact may be reached as a whole later.
+        self.done, self.seen, self.opened = (np.zeros(size, bool) for _ in range(3))
         self.seen[start] = True
         self.stopped = np.array(sorted(stopped), np.int64)
 
-    def below(self, frontier: Array) -> Columns:
-        """All edges one step down."""
+    def below(self, frontier: Array, whole: Array) -> tuple[Columns, int]:
+        """All edges one step down, and how many of them, the first, do not lead to mere parts.
+
+        Of `whole` what contains them, and of the frontier what else there is.
+        """
         parts: list[Columns] = []
         for layer, coded in zip(self.layers, self.coded, strict=True):
             source, to, statement, relation, named = layer.below(frontier)
             kinds = coded[relation] if len(coded) else relation.astype(np.int64)
             parts.append((source, to.astype(np.int64), statement, kinds, named))
-        whole = frontier[~self.parts[frontier]]
-        steps: list[tuple[Callable[[Layer], tuple[Array, Array]], bool]] = [
-            (lambda layer: layer.held(whole), False),
-            (lambda layer: layer.used(frontier), True),
+        steps: list[Callable[[Layer], tuple[Array, Array]]] = [
+            lambda layer: layer.held(whole),
+            lambda layer: layer.used(frontier),
         ]
-        for step, is_part in steps:
+        before = 0
+        for step in steps:
+            before = sum(len(columns[0]) for columns in parts)
             for layer in self.layers:
                 source, to = step(layer)
                 zeros, kinds = np.zeros(len(to), np.int32), np.full(len(to), self.contains)
                 parts.append((source, to.astype(np.int64), zeros, kinds, zeros.astype(np.uint8)))
-                if is_part:
-                    self.parts[to] = True
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True)), before
 
     def nearest(self, rows: Columns) -> Columns:
         """The edges to nodes that were not seen before, of each the one that is worth most."""
