@@ -352,6 +352,20 @@ class TrustRoot:
             return Assurance.CLAIMED
         return _whatever(self._at_any_time(signer_id, predicate_type, signed))
 
+    def of_file(
+        self, signer_id: str | None, predicate_type: str, asked: str | None, signed: Times = ()
+    ) -> Assurance:
+        """What a statement about a file, which it gives no name, is worth of what contains it.
+
+        It counts as said about the name that is asked about: whoever may speak about that could
+        say the same of the artifact itself. Where nobody asks about a name, as said about any:
+        there too he could.
+        """
+        worth = self.anywhere(signer_id, predicate_type, signed)
+        if worth is None and asked is None:
+            return Assurance.ATTESTED
+        return worth or self.assurance(signer_id, predicate_type, asked, asked, signed)
+
 
 def _whatever(patterns: frozenset[str]) -> Assurance | None:
     """What the word of somebody who may speak about these is worth, whatever it is about.

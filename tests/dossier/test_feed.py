@@ -93,11 +93,13 @@ def test_a_quarantine_of_afterwards_stops(fed: Fed) -> None:
     assert fed.verify(path, None) == 0
 
 
+@pytest.mark.parametrize("by", ["owner", "some"])
 @pytest.mark.parametrize("file", [b"weights", b"acme/data:1"], ids=["its own", "of its data"])
-def test_a_quarantine_of_what_a_file_came_from_stops(fed: Fed, file: bytes) -> None:
+def test_a_quarantine_of_what_a_file_came_from_stops(fed: Fed, file: bytes, by: str) -> None:
     """The statement is about the file only: it is in the dossier all the same."""
     world = fed.scene.world
-    told(world, [file], digest_of(world, "acme/other:1"))
+    world.trust_also("some", ["acme/data", "acme/model"])
+    told(world, [file], digest_of(world, "acme/other:1"), by=by)
     fed.feed.publish()
     fed.copy()
     path = fed.scene.make(at=utc())

@@ -96,7 +96,7 @@ def test_whichever_came_first(world: World, order: Sequence[str], tmp_path: Path
 
 
 def test_only_a_word_that_is_believed_stops(world: World) -> None:
-    world.trust_also("some", ["acme/**"])
+    world.trust_also("some", ["prod/**"])
     world.trust_also("other", ["**"], ["https://in-toto.io/attestation/test-result/v0.1"])
     world.push("acme/raw:1")
     raw = digest_of(world, "acme/raw:1")
@@ -104,7 +104,7 @@ def test_only_a_word_that_is_believed_stops(world: World) -> None:
     world.push("acme/twin:1", {**FILES, "twin": b""}, kind="model")
     world.push("acme/below:1", {"w": b"w"}, "fine-tuned-from=acme/twin:1", kind="model")
     refs = "acme/model:1", "acme/twin:1", "acme/below:1"
-    for by in ("stranger", "some", "other"):  # who may speak about a name says nothing of none
+    for by in ("stranger", "some", "other"):  # who may speak about another name
         told(world, [b"weights"], raw, by=by)
     assert counts(world, *refs) == [(0, 0)] * 3
     world.quarantine("acme/raw:1")

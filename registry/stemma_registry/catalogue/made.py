@@ -45,6 +45,8 @@ _MADE = Prepared(
     )
 )
 
+_HELD = Prepared(lambda among: select(t.made.c.blob_id).where(among(t.made.c.blob_id)).distinct())
+
 
 def are_there(connection: Connection) -> bool:
     """Whether there may be any: mostly there are none, and a walk is faster where it asks once.
@@ -90,3 +92,10 @@ def files(connection: Connection, artifacts: Collection[int]) -> list[PartRow]:
         return []
     found = _MADE.rows(connection, artifacts)
     return [PartRow(row.artifact_id, row.blob_id, row.path) for row in found]
+
+
+def held(connection: Connection, blobs: Collection[int]) -> set[int]:
+    """Those of what came from something that are files of artifacts."""
+    if not are_there(connection):
+        return set()
+    return {row.blob_id for row in _HELD.rows(connection, blobs)}

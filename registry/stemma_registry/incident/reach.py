@@ -17,7 +17,7 @@ from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS
-from stemma_registry.lineage.status import edge_worth
+from stemma_registry.lineage.status import worths
 from stemma_registry.registry import Snapshot
 
 
@@ -143,8 +143,8 @@ def _in_order(
 def _said(view: Snapshot, frontier: set[int]) -> list[Link]:
     rank = list(Assurance)
     found: dict[tuple[int, int, str], Link] = {}
-    for row in query.edges_from(view.connection, frontier):
-        worth = edge_worth(view, row, None)
+    rows = query.edges_from(view.connection, frontier)
+    for row, worth in zip(rows, worths(view, rows), strict=True):
         key = (row.input_id, row.output_id, row.relation)
         known = found.get(key)
         if known is None or rank.index(worth) < rank.index(known.assurance):

@@ -20,10 +20,11 @@ def survivors(view: Snapshot, found: Reach, steps: Sequence[int]) -> tuple[dict[
     beside = list(found.beside.items())
     kept, cut = dict(beside[: LIMITS.survivors]), len(beside) > LIMITS.survivors
     touched = {*found.starts, *found.affected, *found.suspect, *found.beside}
+    rows = query.edges_into(view.connection, steps)
     others = {
         row.input_id
-        for row in query.edges_into(view.connection, steps)
-        if status.edge_worth(view, row, None) is Assurance.ATTESTED
+        for row, worth in zip(rows, status.worths(view, rows), strict=True)
+        if worth is Assurance.ATTESTED
     } - touched
     known = query.digests(view.connection, others)
     for node in sorted(
@@ -32,8 +33,8 @@ def survivors(view: Snapshot, found: Reach, steps: Sequence[int]) -> tuple[dict[
         room = LIMITS.survivors - len(kept)
         near, more = _made_of(view, node, room)
         cut = cut or more
-        for row in query.edges_into(view.connection, near - touched - kept.keys()):
-            worth = status.edge_worth(view, row, None)
+        rows = query.edges_into(view.connection, near - touched - kept.keys())
+        for row, worth in zip(rows, status.worths(view, rows), strict=True):
             if row.input_id == node and worth is Assurance.ATTESTED:
                 link = Link(row.input_id, row.output_id, row.relation, worth, row.fact)
                 kept.setdefault(row.output_id, link)

@@ -9,7 +9,7 @@ twice: along attested edges (what it reaches *stops*), and along all edges
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from stemma_attestations import releasing
@@ -21,7 +21,7 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts, climb, halts, query
+from stemma_registry.catalogue import acts, climb, halts, made, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -235,11 +235,11 @@ def _parents(
             found.append(parent)
 
     for edge in above.edges_into(asked):
-        for parent, hop in _along(snapshot, edge, asked[edge.output_id], least):
+        for parent, hop in _along(snapshot, edge, asked[edge.output_id], least, edge_worth):
             meet(parent, hop)
     # What a file of it came from. Of others that contain that file this says nothing.
     for edge, part in above.edges_into_files(asked):
-        for parent, hop in _along(snapshot, edge, asked[part.artifact_id], least):
+        for parent, hop in _along(snapshot, edge, asked[part.artifact_id], least, file_worth):
             meet(parent, hop._replace(path=part.path, file=part.blob_id))
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
@@ -251,13 +251,17 @@ def _parents(
 
 
 def _along(
-    snapshot: Snapshot, edge: EdgeRow, states: Iterable[State], least: Assurance
+    snapshot: Snapshot,
+    edge: EdgeRow,
+    states: Iterable[State],
+    least: Assurance,
+    worth_of: Callable[[Snapshot, EdgeRow, str | None], Assurance],
 ) -> Iterator[tuple[State, Hop]]:
     """The hops from these states up an edge, where it carries something and is worth that."""
     if not propagates(edge.relation):
         return
     for state in states:
-        worth = edge_worth(snapshot, edge, state[1])
+        worth = worth_of(snapshot, edge, state[1])
         if ORDER.index(worth) <= ORDER.index(least):
             hop = Hop(state, edge.relation, worth, edge.fact.bundle, edge.fact.signer)
             yield (edge.input_id, edge.input_name), hop
@@ -269,6 +273,29 @@ def edge_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assuranc
     if is_claim(edge.mark, fact.predicate_type):
         return Assurance.CLAIMED
     return snapshot.trust.assurance(fact.signer, fact.predicate_type, fact.name, asked, fact.signed)
+
+
+def file_worth(snapshot: Snapshot, edge: EdgeRow, asked: str | None) -> Assurance:
+    """The same of an edge into a file, for a question about an artifact that contains it."""
+    fact = edge.fact
+    if fact.name is not None or is_claim(edge.mark, fact.predicate_type):
+        return edge_worth(snapshot, edge, asked)
+    return snapshot.trust.of_file(fact.signer, fact.predicate_type, asked, fact.signed)
+
+
+def worths(snapshot: Snapshot, edges: Sequence[EdgeRow]) -> list[Assurance]:
+    """What edges are worth where nobody asks about a name: also those into files of artifacts."""
+    found = [edge_worth(snapshot, edge, None) for edge in edges]
+    open_ = {
+        edge.output_id
+        for edge, worth in zip(edges, found, strict=True)
+        if worth is Assurance.SIGNED and edge.fact.name is None
+    }
+    files = made.held(snapshot.connection, open_) if open_ else ()
+    return [
+        file_worth(snapshot, edge, None) if edge.output_id in files else worth
+        for edge, worth in zip(edges, found, strict=True)
+    ]
 
 
 def _is_lifted(snapshot: Snapshot, row: StatusRow, asked: str | None) -> bool:

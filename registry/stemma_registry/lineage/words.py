@@ -9,7 +9,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.edges import is_claim
 from stemma_attestations.marks import Mark
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import evidence
+from stemma_registry.catalogue import evidence, made
 from stemma_registry.catalogue.evidence import Ends
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage.hops import signer_label
@@ -51,6 +51,7 @@ def of_edges(
     """Every word for the edges that statements say from these nodes, or to them."""
     trust = snapshot.trust
     voices: dict[object, tuple[str, Assurance | None]] = {}
+    unnamed = set[Digest]()  # statements that hang on the name, and give none to something
 
     def word(fact: Fact, mark: Mark) -> Word:
         kind, signer, signed = fact.predicate_type, fact.signer, fact.signed
@@ -62,12 +63,39 @@ def of_edges(
         label, worth = voices[by]
         if worth is None:
             worth = trust.assurance(signer, kind, fact.name, None, signed)
+            if fact.name is None:
+                unnamed.add(fact.bundle)
         return Word._make((worth, label, fact, mark))
 
     found = evidence.edges(snapshot.connection, nodes, word, down=down)
+    if unnamed:
+        _of_files(snapshot, found, unnamed)
     return [
         (ends, (words[0],) if len(words) == 1 else ordered(_once(words))) for ends, words in found
     ]
+
+
+def _of_files(
+    snapshot: Snapshot, found: Iterable[tuple[Ends, list[Word]]], unnamed: Collection[Digest]
+) -> None:
+    """Of edges into files of artifacts, such words are worth what they are worth to those."""
+
+    def hangs(word: Word) -> bool:
+        fact = word.fact
+        return fact.name is None and fact.bundle in unnamed and word.assurance is Assurance.SIGNED
+
+    some = [(output, words) for (_, output, _), words in found if any(map(hangs, words))]
+    files = made.held(snapshot.connection, {output for output, _ in some})
+    for output, words in some:
+        if output in files:
+            words[:] = [
+                word._replace(assurance=_to_holders(snapshot, word.fact)) if hangs(word) else word
+                for word in words
+            ]
+
+
+def _to_holders(snapshot: Snapshot, fact: Fact) -> Assurance:
+    return snapshot.trust.of_file(fact.signer, fact.predicate_type, None, fact.signed)
 
 
 def _once(words: list[Word]) -> Collection[Word]:

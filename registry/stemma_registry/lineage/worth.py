@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection
 from stemma_attestations.digest import Digest
 from stemma_attestations.predicates import imported
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import bulk, query
+from stemma_registry.catalogue import bulk, made, query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.prepared import AT_ONCE
 from stemma_registry.catalogue.rows import Fact
@@ -83,6 +83,7 @@ class Worth:
         """Of statements that hang on the name, each for an output: the best of its names there."""
         wanted = set(pairs)
         best: dict[tuple[int, int], int] = {}
+        unnamed = set[tuple[int, int]]()
         for some in portions({node for _, node in wanted}):
             among = bulk.AMONG[self.snapshot.connection.dialect.name]
             sql = f"SELECT statement_id, node_id, name FROM subject WHERE node_id {among}"  # noqa: S608
@@ -92,7 +93,24 @@ class Worth:
                 if pair in wanted:
                     rank = self._about(self._facts[statement], name)
                     best[pair] = min(rank, best.get(pair, rank))
+                    if name is None:
+                        unnamed.add(pair)
+        self._of_files(unnamed | (wanted - best.keys()), best)
         return [best.get(pair, ORDER.index(Assurance.SIGNED)) for pair in pairs]
+
+    def _of_files(
+        self, unnamed: Collection[tuple[int, int]], best: dict[tuple[int, int], int]
+    ) -> None:
+        """What statements about files of artifacts, which they give no name, are worth to those."""
+        if not unnamed:
+            return
+        files = made.held(self.snapshot.connection, {node for _, node in unnamed})
+        for pair in unnamed:
+            if pair[1] in files:
+                fact = self._facts[pair[0]]
+                said = fact.signer, fact.predicate_type, None, fact.signed
+                rank = ORDER.index(self.snapshot.trust.of_file(*said))
+                best[pair] = min(rank, best.get(pair, rank))
 
     def _about(self, fact: Fact, name: str | None) -> int:
         key = fact.signer, fact.predicate_type, name, fact.signed

@@ -7,7 +7,7 @@ the whole recipe, but for the bytes, which do not change with anybody's trust an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -39,7 +39,7 @@ from stemma_registry.errors import NotFound
 from stemma_registry.gate import TERMS, Subject, Terms
 from stemma_registry.lineage import ancestry, erased
 from stemma_registry.lineage.ancestry import Walk
-from stemma_registry.lineage.status import edge_worth
+from stemma_registry.lineage.status import worths
 from stemma_registry.lineage.trace import ORIGIN, Direction, trace
 from stemma_registry.questions import signer_starts
 from stemma_registry.questions.signer_starts import Said
@@ -236,8 +236,8 @@ def _vouched(facts: Iterable[Fact], view: Snapshot) -> bool:
     return any(signer_starts.worth(view, fact) is Assurance.ATTESTED for fact in facts)
 
 
-def _carried(rows: Iterable[EdgeRow], view: Snapshot) -> bool:
-    return any(edge_worth(view, row, None) is Assurance.ATTESTED for row in rows)
+def _carried(rows: Sequence[EdgeRow], view: Snapshot) -> bool:
+    return Assurance.ATTESTED in worths(view, rows)
 
 
 def coverage(registry: Registry, view: Snapshot, text: str) -> dict[str, int]:

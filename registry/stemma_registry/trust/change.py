@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.grants import distinct
@@ -194,18 +194,27 @@ def _about(kind: str, name: str | None, version: str | None, node: int, view: Sn
 
 
 def _edges(view: Snapshot) -> Iterator[_Claim]:
-    """Each edge under the names that its statement gives the output."""
+    """Each edge under the names that its statement gives the output.
+
+    Where it gives none, and the output is a file, under those of the artifacts that contain it.
+    """
     e, s = t.edge.c, t.subject.c
     named = (s.statement_id == e.statement_id) & (s.node_id == e.output_id)
+    holds = t.version.c.artifact_id == t.made.c.artifact_id
+    held = select(t.made.c.blob_id, t.version.c.name, t.version.c.version)
+    of = held.join(t.version, holds).distinct().subquery("holder")
+    name, version = func.coalesce(s.name, of.c.name), func.coalesce(s.version, of.c.version)
     wanted = (
-        select(*_SIGNED, e.input_id, e.output_id, e.relation, s.name, s.version)
+        select(*_SIGNED, e.input_id, e.output_id, e.relation)
+        .add_columns(name.label("name"), version.label("version"))
         .select_from(t.edge)
         .join(t.statement, t.statement.c.id == e.statement_id)
         .outerjoin(t.subject, named)
+        .outerjoin(of, s.name.is_(None) & (of.c.blob_id == e.output_id))
         # What is a claim, whoever signed it, no trust root changes.
         .where(t.statement.c.signer.is_not(None), e.mark.is_distinct_from(str(Mark.NAMED)))
         .where(t.statement.c.predicate_type != imported.TYPE)
-        .order_by(e.statement_id, e.output_id, e.input_id, e.relation, s.position)
+        .order_by(e.statement_id, e.output_id, e.input_id, e.relation, s.position, name, version)
     )
     for row in _stream(view, wanted):
         output = (row.name, row.version, row.output_id)
