@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Quarantined, Undecided
 from stemma_attestations.policy import Policy
+from stemma_attestations.predicates import slsa
 from stemma_attestations.predicates.dossier import Role
+from stemma_attestations.predicates.link import TYPE as LINK
+from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_registry.blobs.contract import put_bytes
 from stemma_registry.config import Home
 from stemma_registry.dossier import container, standing
+from stemma_registry.foreign.attach import Given, attach
+from stemma_registry.ledger.entry import PUSH, Event
+from stemma_registry.ledger.log import append
 from stemma_registry.measures import waiving
 from stemma_registry.measures.waiving import Wish
 from stemma_registry.policy_source import SHIPPED
@@ -22,8 +31,11 @@ from stemma_registry.status.documents import FOLDER
 from tests.dossier.scene import DossierScene, parse
 from tests.dossier.test_verdicts import HEAD, policy
 from tests.registry.test_edges import digest_of
+from tests.registry.test_edges import link as in_toto
 from tests.registry.test_made import told
+from tests.registry.test_scale import tell
 from tests.status.scene import FeedScene, utc
+from tests.world import World
 
 QUARTER = timedelta(minutes=15)
 RULE = b"- {names: ['**']}\n"
@@ -109,6 +121,64 @@ def test_a_quarantine_of_what_a_file_came_from_stops(fed: Fed, file: bytes, by: 
     fed.copy()
     with pytest.raises(Quarantined, match="acme/other:1 is quarantined"):
         fed.scene.verify(path, max_age=QUARTER, now=utc())
+
+
+def _linked(world: World, product: bytes, by: str) -> None:
+    link = in_toto(world, {"d": b"acme/other:1"}, {"w.bin": product}, by)
+    given = Given([("train.link", link)], [world.signer(by).public])
+    attach(world.registry, world.trust, world.signer("owner"), "acme/model:1", given, world.now)
+
+
+def _linked_before_its_key(world: World, product: bytes, by: str) -> None:
+    """Whoever brought the link first did not bring the key."""
+    link = in_toto(world, {"d": b"acme/other:1"}, {"w.bin": product}, by)
+    put_bytes(world.store, link)
+    for keys in ((), world.signer(by).keys):
+        event = Event(PUSH, (), (Digest.of(link),), tuple(put_bytes(world.store, k) for k in keys))
+        head = world.registry.catalogue.catch_up()
+        append(world.store, head, lambda event=event: [event], world.registry.catalogue.catch_up)
+
+
+def _old(world: World, output: bytes, by: str, kind: str, predicate: object) -> None:
+    about = ResourceDescriptor("out", digests=(Digest.of(output),))
+    tell(world, Statement.build([about], kind, predicate), by)
+
+
+def _built_of_old(world: World, product: bytes, by: str) -> None:
+    other = {"uri": "x", "digest": {"sha256": Digest.of(b"acme/other:1").value}}
+    _old(
+        world,
+        product,
+        by,
+        slsa.TYPE_V02,
+        {"builder": {"id": "x"}, "buildType": "x", "materials": [other]},
+    )
+
+
+def _described(world: World, product: bytes, by: str) -> None:
+    other = {"uri": "x", "digest": {"sha256": Digest.of(b"acme/other:1").value}}
+    _old(world, product, by, LINK, {"name": "train", "materials": [other]})
+
+
+@pytest.mark.parametrize("file", [b"weights", b"acme/data:1"], ids=["its own", "of its data"])
+@pytest.mark.parametrize("say", [_linked, _linked_before_its_key, _built_of_old, _described])
+def test_every_statement_that_says_an_edge_comes_along(
+    fed: Fed, say: Callable[[World, bytes, str], None], file: bytes
+) -> None:
+    """Also of other tools: a link of in-toto has no subjects, by which it could be found."""
+    world = fed.scene.world
+    world.trust_also("some", ["acme/*"])
+    say(world, file, "some")
+    world.push("acme/last:1")  # the last entry comes along whatever is in it
+    fed.feed.publish()
+    fed.copy()
+    path = fed.scene.make(at=utc())
+    assert fed.verify(path) == 0
+    world.quarantine("acme/other:1")
+    assert world.code("acme/model:1") == 11
+    fed.feed.publish()
+    fed.copy()
+    assert fed.verify(path) == 11
 
 
 def test_a_waiver_of_afterwards_lets_it_pass(fed: Fed) -> None:

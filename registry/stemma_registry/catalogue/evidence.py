@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
-from stemma_attestations.digest import written
+from stemma_attestations.digest import Digest, written
 from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
+from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.columns import hexed, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
@@ -46,6 +47,18 @@ _INTO = Prepared(lambda among: _edges(among, t.edge.c.output_id))
 _FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
 # Few say anything about their time.
 _TIMES = Prepared(lambda among: select(t.statement.c.id, *TIMES).where(among(t.statement.c.id)))
+_SAY = Prepared(
+    lambda among: (
+        select(t.edge.c.output_id, t.edge.c.statement_id)
+        .where(among(t.edge.c.output_id))
+        .distinct()
+    )
+)
+_LATE = Prepared(
+    lambda among: select(t.statement.c.bundle, t.statement.c.heard).where(
+        among(t.statement.c.n), t.statement.c.heard.is_not(None)
+    )
+)
 # Of such a row: the ends, what tells a word from others, and by whom it is.
 _ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(10, 12)
 _STATEMENT, _POSITION, _ROOT = 3, 9, 12
@@ -87,6 +100,22 @@ def edges(
                 known[key] = make(*_said(row, *voices[by], times.get(row[_STATEMENT], ())))
             words.append(known[key])
     return found
+
+
+def into(connection: Connection, outputs: Iterable[int]) -> dict[int, list[Fact]]:
+    """The statements that say an edge into each of these, by whatever they are found, in order."""
+    pairs = _SAY.raw(connection, outputs)
+    facts = dict(query.facts_in(connection, {row for _, row in pairs}))
+    found: dict[int, list[Fact]] = {}
+    for output, row in sorted(pairs):
+        found.setdefault(output, []).append(facts[row])
+    return found
+
+
+def keys_after(connection: Connection, facts: Iterable[Fact]) -> dict[Digest, int]:
+    """Those of the statements whose key came in a later entry, each with that entry."""
+    entries = sorted({fact.n for fact in facts})
+    return {written(row.bundle): row.heard for row in _LATE.rows(connection, entries)}
 
 
 def _order(row: Any) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import climb, made, query, record_facts
+from stemma_registry.catalogue import climb, evidence, made, query, record_facts
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.commits import standing
@@ -93,6 +93,13 @@ class Gathering:
             about = query.facts_of(view.connection, (nodes | files) - {node}, kind)
             for one in sorted(about):
                 self._statements(view, about[one])
+        # Not all of them are about what they lead to, or of a type that is looked for.
+        said = evidence.into(view.connection, nodes | files)
+        for one in sorted(said):
+            self._statements(view, said[one])
+        every = [fact for facts in said.values() for fact in facts]
+        late = evidence.keys_after(view.connection, every)
+        self.numbers |= {n for bundle, n in late.items() if bundle in self.roles}
         with_records = record_facts.comparing(view.connection, nodes - {node})
         for one in sorted(with_records):
             self._statements(view, with_records[one])
