@@ -13,7 +13,7 @@ import pytest
 from stemma_attestations.digest import Digest
 from stemma_attestations.errors import Quarantined, Undecided
 from stemma_attestations.policy import Policy
-from stemma_attestations.predicates import slsa
+from stemma_attestations.predicates import mlbom, slsa
 from stemma_attestations.predicates.dossier import Role
 from stemma_attestations.predicates.link import TYPE as LINK
 from stemma_attestations.statement import ResourceDescriptor, Statement
@@ -23,7 +23,7 @@ from stemma_registry.dossier import container, standing
 from stemma_registry.foreign.attach import Given, attach
 from stemma_registry.ledger.entry import PUSH, Event
 from stemma_registry.ledger.log import append
-from stemma_registry.measures import waiving
+from stemma_registry.measures import matching, waiving
 from stemma_registry.measures.waiving import Wish
 from stemma_registry.policy_source import SHIPPED
 from stemma_registry.status import pinning
@@ -175,6 +175,25 @@ def test_every_statement_that_says_an_edge_comes_along(
     path = fed.scene.make(at=utc())
     assert fed.verify(path) == 0
     world.quarantine("acme/other:1")
+    assert world.code("acme/model:1") == 11
+    fed.feed.publish()
+    fed.copy()
+    assert fed.verify(path) == 11
+
+
+@pytest.mark.parametrize("file", [b"weights", b"acme/data:1"], ids=["its own", "of its data"])
+def test_a_bom_of_a_file_comes_along(fed: Fed, file: bytes) -> None:
+    world = fed.scene.world
+    components = [{"type": "library", "name": "evil", "purl": "pkg:pypi/evil@1"}]
+    bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}
+    _old(world, file, "owner", mlbom.TYPE, bom)
+    world.push("acme/last:1")
+    fed.feed.publish()
+    fed.copy()
+    path = fed.scene.make(at=utc())
+    assert fed.verify(path) == 0
+    of, signer = matching.packages("pkg:pypi/evil"), world.signer("owner")
+    matching.stop(world.registry, world.trust, signer, of, "bad", world.now)
     assert world.code("acme/model:1") == 11
     fed.feed.publish()
     fed.copy()

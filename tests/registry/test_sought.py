@@ -75,12 +75,16 @@ def pushed(world: World) -> None:
 
 def listed(world: World, node: int, purl: str, by: str) -> None:
     """A BOM about a node."""
+    lists(world, ResourceDescriptor(str(name(node)), digests=(digest(node),)), purl, by)
+
+
+def lists(world: World, subject: ResourceDescriptor, purl: str, by: str) -> None:
+    """A BOM about anything."""
     said = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "components": [{"type": "library", "name": "x", "purl": purl}],
     }
-    subject = ResourceDescriptor(str(name(node)), digests=(digest(node),))
     tell(world, Statement.build([subject], mlbom.TYPE, said), by, PUSH)
 
 
@@ -117,6 +121,10 @@ def history(world: World, dice: random.Random, acts: int) -> None:
         Distrusted(principal="ada", names=("n0/**",)),
         Distrusted(principal="nobody"),
     ]
+    others = random.Random(acts)
+    for ref in ("n0/a:1", "n1/a:1", "n1/b:1", "n0/b:1"):  # whose file has that for its bytes
+        subject = ResourceDescriptor(others.choice(("f", ref)), digests=(Digest.of(ref.encode()),))
+        lists(world, subject, f"pkg:pypi/evil@{others.randrange(3)}", others.choice(SIGNERS))
     for number in range(acts):
         listed(world, dice.randrange(SIZE), f"pkg:pypi/evil@{number % 3}", dice.choice(SIGNERS))
         act = stopped(world, dice.choice(kinds), dice.choice(SIGNERS), str(number))

@@ -57,6 +57,11 @@ _HAS = """
 EXISTS (SELECT 1 FROM subject b JOIN packaged p ON p.statement_id = b.statement_id
 WHERE b.node_id = met.id AND +p.environment_id {among})
 """
+_HAS_IN_FILE = """
+EXISTS (SELECT 1 FROM made f JOIN subject b ON b.node_id = f.blob_id
+JOIN packaged p ON p.statement_id = b.statement_id
+WHERE f.artifact_id = met.id AND +p.environment_id {among})
+"""
 _LATER = """
 EXISTS (SELECT 1 FROM artifact a JOIN version v ON v.artifact_id = a.id
 WHERE a.id = met.id AND a.n > :since AND v.kind = 'dataset')
@@ -103,7 +108,8 @@ class Sought:
     """What a walk may meet beside the places of the table, because of criteria.
 
     Artifacts to which one of these signers (ids), or any identity, gave a name, and what a BOM
-    of one of these `environment`s is about; datasets that came after entry `since`.
+    of one of these `environment`s is about, or about a file of; datasets that came after entry
+    `since`.
     """
 
     signers: tuple[str, ...] = ()
@@ -167,7 +173,8 @@ def _conditions(connection: Connection, sought: Sought) -> tuple[list[str], dict
     """When a node was `met`: because of the table, and because of what is sought."""
     found, values = [_HALTED], dict[str, Any]()
     if sought.environments:
-        found.append(_HAS.format(among=bulk.AMONG[connection.dialect.name]))
+        has = (_HAS, _HAS_IN_FILE) if made.are_there(connection) else (_HAS,)
+        found += [one.format(among=bulk.AMONG[connection.dialect.name]) for one in has]
         values["listed"] = bulk.listed(connection, list(sought.environments))
     if sought.since is not None:
         found.append(_LATER)

@@ -1,16 +1,17 @@
-"""Files of artifacts that are said to come from something, whoever says it: a small table.
+"""Files of artifacts that are said to come from something, or to hold packages: a small table.
 
-What comes from something is the file, and with it every artifact that contains it. A walk
-upward would have to ask that of each file of each ancestor, and datasets have thousands. Nobody
-is believed here: the walk looks at the edges into such a file as at others (`lineage.status`).
+What is said of such a file is said of every artifact that contains it. A walk upward would have
+to ask that of each file of each ancestor, and datasets have thousands. Nobody is believed here:
+the walk looks at the edges into such a file, and at its BOMs, as at others (`lineage.status`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
+from stemma_attestations.predicates import mlbom
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.nodes import Nodes
@@ -28,7 +29,11 @@ _OUTPUTS = {
 _FILES = """
 INSERT INTO made (artifact_id, blob_id)
 SELECT e.artifact_id, e.blob_id FROM manifest_entry e
-WHERE e.artifact_id = :artifact AND EXISTS (SELECT 1 FROM edge WHERE edge.output_id = e.blob_id)
+WHERE e.artifact_id = :artifact AND (
+ EXISTS (SELECT 1 FROM edge WHERE edge.output_id = e.blob_id) OR EXISTS (
+  SELECT 1 FROM subject b JOIN statement s ON s.id = b.statement_id
+  JOIN packaged p ON p.statement_id = s.id
+  WHERE b.node_id = e.blob_id AND s.predicate_type = :bom))
 ON CONFLICT DO NOTHING
 """
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
@@ -40,10 +45,11 @@ _MADE = Prepared(
             (t.made.c.artifact_id == t.manifest_entry.c.artifact_id)
             & (t.made.c.blob_id == t.manifest_entry.c.blob_id),
         )
-        .where(among(t.made.c.artifact_id))
+        .where(among(t.made.c.artifact_id), exists().where(t.edge.c.output_id == t.made.c.blob_id))
         .order_by(*_PART)
     )
 )
+_SPOKEN = Prepared(lambda among: select(t.made.c.blob_id).where(among(t.made.c.artifact_id)))
 
 _HELD = Prepared(lambda among: select(t.made.c.blob_id).where(among(t.made.c.blob_id)).distinct())
 
@@ -61,8 +67,8 @@ def are_there(connection: Connection) -> bool:
     return there
 
 
-def of_edges(connection: Connection, outputs: Collection[int], nodes: Nodes) -> None:
-    """Note those of the outputs of new edges that are files of artifacts."""
+def of_files(connection: Connection, outputs: Collection[int], nodes: Nodes) -> None:
+    """Note those of the outputs of new edges, or of what a BOM is about, that are files."""
     if nodes.files is None:
         ((highest,),) = bulk.ask(connection, "SELECT max(blob_id) FROM manifest_entry")
         nodes.files = highest or 0
@@ -76,14 +82,14 @@ def of_edges(connection: Connection, outputs: Collection[int], nodes: Nodes) -> 
 def of_artifact(
     connection: Connection, artifact: int, blobs: Sequence[int], nodes: Nodes, *, new: bool
 ) -> None:
-    """Note the files of a new artifact that came from something; its files are there.
+    """Note such files of a new artifact; its files are there.
 
-    None did where all of them are `new`.
+    There are none where all of them are `new`.
     """
     if nodes.files is not None:
         nodes.files = max(nodes.files, *blobs, 0)
     if not new:
-        bulk.run(connection, _FILES, artifact=artifact)
+        bulk.run(connection, _FILES, artifact=artifact, bom=t.CODES[mlbom.TYPE])
 
 
 def files(connection: Connection, artifacts: Collection[int]) -> list[PartRow]:
@@ -94,8 +100,15 @@ def files(connection: Connection, artifacts: Collection[int]) -> list[PartRow]:
     return [PartRow(row.artifact_id, row.blob_id, row.path) for row in found]
 
 
+def spoken_of(connection: Connection, artifacts: Collection[int]) -> set[int]:
+    """The files of these that anything is said of: also those with a BOM that lists packages."""
+    if not are_there(connection):
+        return set()
+    return {row.blob_id for row in _SPOKEN.rows(connection, artifacts)}
+
+
 def held(connection: Connection, blobs: Collection[int]) -> set[int]:
-    """Those of what came from something that are files of artifacts."""
+    """Those of what something is said of that are files of artifacts."""
     if not are_there(connection):
         return set()
     return {row.blob_id for row in _HELD.rows(connection, blobs)}

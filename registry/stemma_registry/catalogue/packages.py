@@ -44,21 +44,22 @@ class Listed:
 
 def project(
     connection: Connection, row: int, bom: Mapping[str, Any], known: dict[str, int]
-) -> None:
-    """Write down which packages a BOM lists; `row` is its statement's.
+) -> bool:
+    """Write down which packages a BOM lists, if any; `row` is its statement's.
 
     `known` are lists that have their row, which no other transaction takes away.
     """
     purls = _purls(bom)
     if not purls:
-        return
+        return False
     digest = _listed(orjson.dumps(purls))
     if digest in known:
         _hold(connection, row, known[digest])
-        return
+        return True
     if len(known) >= _KNOWN:
         known.clear()
     known[digest] = hold(connection, row, digest, lambda: _readable(purls))
+    return True
 
 
 def hold(connection: Connection, row: int, digest: str, listed: Callable[[], set[Package]]) -> int:

@@ -51,6 +51,10 @@ _LED = (
     "EXISTS (SELECT 1 FROM {schema}.edge k "
     "WHERE k.output_id = x.blob_id AND k.statement_id <= {last})"
 )
+_LISTED = (
+    "EXISTS (SELECT 1 FROM {schema}.subject b JOIN {schema}.packaged p "
+    "ON p.statement_id = b.statement_id WHERE b.node_id = x.blob_id AND b.statement_id <= {last})"
+)
 _SAID = "EXISTS (SELECT 1 FROM {schema}.%s k WHERE k.%s = x.id AND k.statement_id <= {last})"
 _KNOWN = (
     "EXISTS (SELECT 1 FROM {schema}.artifact k WHERE k.id = x.id AND k.n <= {n})",
@@ -66,7 +70,7 @@ _OWN = {
     "statement": "n <= {n}",
     "artifact": "n <= {n}",
     "manifest_entry": _ARTIFACT,
-    "made": f"{_ARTIFACT} AND {_LED}",
+    "made": f"{_ARTIFACT} AND ({_LED} OR {_LISTED})",
     # A name is bound when both the statement and the artifact are there.
     "version": f"statement_id <= {{last}} AND {_ARTIFACT}",
     # What a statement is about by the files that it lists is known when those are there.

@@ -16,7 +16,7 @@ from sqlalchemy import Table as SqlTable
 
 from stemma_attestations import edges as said_edges
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest
+from stemma_attestations.digest import NODES, Digest
 from stemma_attestations.errors import (
     BadBundle,
     BadKey,
@@ -271,11 +271,17 @@ class Projector:
             elif statement.predicate_type in aliases.TYPES:
                 aliases.of_statement(self.connection, row, statement, self.nodes.one)
             elif statement.predicate_type == mlbom.TYPE:
-                packages.project(self.connection, row, statement.predicate, self.nodes.environments)
+                self._bom(row, statement)
             elif statement.predicate_type == record_index.TYPE:
                 record_facts.project(self.connection, row, statement.predicate)
         except BadStatement:
             return
+
+    def _bom(self, row: int, statement: Statement) -> None:
+        known = self.nodes.environments
+        if packages.project(self.connection, row, statement.predicate, known):
+            about = [one for s in statement.subjects if (one := s.first(*NODES))]
+            made.of_files(self.connection, self.nodes.of(about), self.nodes)
 
     def _provenance(self, row: int, statement: Statement) -> None:
         view = guarded(partial(provenance.parse, statement.predicate), BadStatement)

@@ -73,7 +73,7 @@ def write_edges(connection: Connection, row: int, edges: Iterable[Edge], nodes: 
     rows = edge_rows(row, every, inputs, outputs)
     bulk.write(connection, t.edge, _EDGE, rows)
     if outputs:
-        made.of_edges(connection, outputs, nodes)
+        made.of_files(connection, outputs, nodes)
 
 
 def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]) -> list[EdgeRow]:

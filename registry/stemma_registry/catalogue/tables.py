@@ -184,8 +184,8 @@ DOWNWARD = Index(
     edge.c.mark,
 )
 
-# A file of an artifact that some edge leads into, whoever said it (see `made`): a walk upward
-# goes on from the artifact to what that file came from.
+# A file of an artifact that some edge leads into, or that a BOM lists packages of, whoever said
+# it (see `made`): a walk upward goes on from the artifact to what that file came from.
 made = Table(
     "made",
     metadata,

@@ -88,7 +88,7 @@ class Gathering:
             self.numbers.add(row.n)
         self._statements(view, query.facts_about(view.connection, node))
         # What is said of a file of one leads on from there, too.
-        files = {part.blob_id for part in made.files(view.connection, nodes)}
+        files = made.spoken_of(view.connection, nodes)
         for kind in _UPSTREAM:
             about = query.facts_of(view.connection, (nodes | files) - {node}, kind)
             for one in sorted(about):

@@ -16,7 +16,7 @@ from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Packaged, Recorded
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import acts, packages, query
+from stemma_registry.catalogue import acts, made, packages, query
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.lineage import indexed
@@ -36,7 +36,12 @@ def among(snapshot: Snapshot, nodes: Collection[int]) -> list[StatusRow]:
 def above(
     snapshot: Snapshot, heard: Iterable[CriterionRow], nodes: Collection[int] | None
 ) -> list[StatusRow]:
-    """What those of `heard` (see `acts`) meet of these nodes; of all there is, where None."""
+    """What those of `heard` (see `acts`) meet of these nodes and of their files.
+
+    Of all there is, where None.
+    """
+    if nodes is not None:
+        nodes = made.spoken_of(snapshot.connection, nodes).union(nodes)
     return _rows(snapshot, _meeting(heard), nodes)
 
 

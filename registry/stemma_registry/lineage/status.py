@@ -73,22 +73,29 @@ class Quarantines:
         met: list[tuple[StatusRow, str | None]] = [(r, None) for r in self.targets.get(node, [])]
         met += self.inside.get(node, [])
         return [
-            Hit(row, state, file, quarantine_worth(snapshot, row, asked))
+            Hit(row, state, file, quarantine_worth(snapshot, row, asked, held=file is not None))
             for row, file in met
             if not _is_lifted(snapshot, row, asked)
         ]
 
 
-def quarantine_worth(snapshot: Snapshot, row: StatusRow, asked: str | None) -> Assurance:
+def quarantine_worth(
+    snapshot: Snapshot, row: StatusRow, asked: str | None, *, held: bool = False
+) -> Assurance:
     """The assurance of a quarantine for a question about the name `asked`.
 
     Of a criterion, that of the word by which it meets its target, where that is worth less.
+    Where what is asked about only holds the target, a word that gives it no name is about that.
     """
     fact, trust, seen = row.fact, snapshot.trust, row.evidence
     worth = trust.assurance(fact.signer, status_predicate.TYPE, fact.name, asked, fact.signed)
     if seen is None:
         return worth
-    other = trust.assurance(seen.signer, seen.predicate_type, seen.name, asked, seen.signed)
+    said = seen.signer, seen.predicate_type
+    if held and seen.name is None:
+        other = trust.of_file(*said, asked, seen.signed)
+    else:
+        other = trust.assurance(*said, seen.name, asked, seen.signed)
     return max(worth, other, key=ORDER.index)
 
 
