@@ -83,22 +83,20 @@ def _plainly(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any] | None:
 
 def _is_odd(value: Any, max_depth: int) -> bool:
     """Whether it is deeper than that, or has a number that is refused (`is_disguised_integer`)."""
-    level = [value]  # what has something in it
+    level = [value]
     for _ in range(max_depth):
-        # One expression for all but the texts, which are nearly all there is.
-        below = [
-            item
-            for one in level
-            for item in (one.values() if type(one) is dict else one)
-            if type(item) is not str
-        ]
-        level = [one for one in below if type(one) is dict or type(one) is list]
-        if len(level) != len(below) and any(
-            type(one) is float and is_disguised_integer(one) for one in below
-        ):
-            return True
-        if not level:
+        below: list[Any] = []
+        for one in level:
+            for item in one.values() if type(one) is dict else one:
+                if type(item) is not str:  # as nearly all are
+                    kind = type(item)
+                    if kind is dict or kind is list:
+                        below.append(item)
+                    elif kind is float and is_disguised_integer(item):
+                        return True
+        if not below:
             return False
+        level = below
     return True
 
 

@@ -18,6 +18,7 @@ TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_SUBJECTS = 100_000
 MAX_BYTES = 64 * 1024 * 1024  # a BOM of some 300,000 files
+COLUMNS = 4  # things that are alike from which reading them column by column is faster
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,7 @@ def _parse_subjects(obj: object) -> tuple[ResourceDescriptor, ...]:
         raise BadStatement("a statement has at least one subject")
     if len(obj) > MAX_SUBJECTS:
         raise BadStatement(f"{len(obj)} subjects, at most {MAX_SUBJECTS} are read")
-    plain = _plain_subjects(obj)
-    if plain is not None:
+    if len(obj) >= COLUMNS and (plain := _plain_subjects(obj)) is not None:
         return plain
     subjects = tuple(ResourceDescriptor.parse(item) for item in obj)
     if not all(subject.digests for subject in subjects):

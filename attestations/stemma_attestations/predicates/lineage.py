@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from stemma_attestations.digest import NODES, Digest, sha256s
 from stemma_attestations.errors import BadDigest, BadStatement
 from stemma_attestations.predicates.provenance import Input, check_input
-from stemma_attestations.statement import ResourceDescriptor, Statement
+from stemma_attestations.statement import COLUMNS, ResourceDescriptor, Statement
 
 TYPE = "urn:stemma:lineage:v0.1"
 
@@ -49,7 +49,7 @@ def parse(statement: Statement) -> tuple[Edge, ...]:
     if not isinstance(items, list):
         raise BadStatement("a lineage predicate has a list of edges")
     about = {digest.value: digest for s in statement.subjects if (digest := s.digest("sha256"))}
-    found = _plain(items, about)
+    found = _plain(items, about) if len(items) >= COLUMNS else None
     return tuple(_parse_edge(item, about) for item in items) if found is None else found
 
 
