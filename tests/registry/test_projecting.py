@@ -135,7 +135,7 @@ def test_nodes_are_found_where_they_are_packed(
         assert [known.there(one) for one in many] == ids
         assert known.of(many) == ids
         assert known.there(digest(99)) is None
-        assert known.found(digest(98)) == (max(ids) + 1, False)
+        assert known.one(digest(98)) == max(ids) + 1
 
 
 def _alike(number: int) -> str:

@@ -84,13 +84,14 @@ def write(
     cursor = _cursor(connection)
     try:
         if len(rows) == 1:
-            values = zip(rows[0], converts, strict=True)
-            cursor.execute(sql, [value if to is None else to(value) for value, to in values])
+            values = list(rows[0])
+            for at, to in converts:
+                values[at] = to(values[at])
+            cursor.execute(sql, values)
             return
-        written = [
-            values if to is None else _converted(values, to)
-            for values, to in zip(zip(*rows, strict=True), converts, strict=True)
-        ]
+        written = list(zip(*rows, strict=True))
+        for at, to in converts:
+            written[at] = _converted(written[at], to)
         if _copies(connection, len(rows)):
             with cursor.copy(copied) as copy:
                 for row in zip(*written, strict=True):
@@ -173,11 +174,10 @@ def _copies(connection: Connection, count: int) -> bool:
 @lru_cache(maxsize=256)
 def _written(
     dialect: Dialect, table: SqlTable, columns: tuple[str, ...]
-) -> tuple[tuple[Convert | None, ...], str, str]:
-    """How each column's values are written, and the statements for a few rows and for many."""
-    converts = tuple(
-        _convert(table.c[name].type, dialect, table.c[name].nullable) for name in columns
-    )
+) -> tuple[tuple[tuple[int, Convert], ...], str, str]:
+    """How values are written, by column where not as they are, and statements for few and many."""
+    found = (_convert(table.c[name].type, dialect, table.c[name].nullable) for name in columns)
+    converts = tuple((at, to) for at, to in enumerate(found) if to is not None)
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" if dialect.name == "sqlite" else "%s" for _ in columns)
     sql = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - ours
@@ -202,19 +202,20 @@ def _bytes_of(digits: str | None) -> bytes | None:
     return None if digits is None else bytes.fromhex(digits)
 
 
-def _converted(values: Sequence[Any], to: Convert) -> Sequence[Any]:
+def _converted(values: Sequence[Any], to: Convert) -> tuple[Any, ...]:
     """A column; what stands in it again and again is converted once."""
     some = set(values[:_SAMPLE])
     if len(some) > _SAMPLE // 2:
-        return list(map(to, values))
+        return tuple(map(to, values))
     known = {value: to(value) for value in set(values)}
-    return list(map(known.__getitem__, values))
+    return tuple(map(known.__getitem__, values))
 
 
 def _cursor(connection: Connection) -> Any:
     driver: Any = connection.connection.dbapi_connection
-    # A server sends values as they are, not as digits to be read.
-    return driver.cursor() if _is_sqlite(connection) else driver.cursor(binary=True)
+    if connection.dialect.name == "sqlite":
+        return driver.cursor()
+    return driver.cursor(binary=True)  # a server sends values as they are, not as digits to be read
 
 
 def _errors(connection: Connection) -> Any:

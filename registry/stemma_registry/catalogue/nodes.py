@@ -62,11 +62,6 @@ class Nodes:
         known = self.met.get(_key(digest))
         return self.of([digest])[0] if known is None else known
 
-    def found(self, digest: Digest) -> tuple[int, bool]:
-        """The id of a node, and whether it was there: of one that is made now nothing is said."""
-        before = self.new
-        return self.one(digest), before == self.new
-
     def there(self, digest: Digest) -> int | None:
         """The id of a node, if there is one."""
         key = _key(digest)

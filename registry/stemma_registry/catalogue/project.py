@@ -139,19 +139,22 @@ class Projector:
         return keys
 
     def _artifact(self, digest: Digest, entry: LedgerEntry) -> None:
-        node, was_there = self.nodes.found(digest)
-        if was_there and self._is_artifact(node):
+        known = self.nodes.there(digest)
+        if known is not None and self._is_artifact(known):
             return
         try:
             manifest = Manifest.parse(self._blob(digest, entry))
         except Malformed:
             self._keep(digest)
+            self.nodes.one(digest)
             return  # not a manifest: the node stays, nothing can be served from it
-        whole = (node, manifest.size, len(manifest.entries), entry.n)
-        bulk.write(self.connection, t.artifact, _ARTIFACT, [whole])
         before = self.nodes.new
         blobs = self.nodes.of([item.sha256 for item in manifest.entries])
         new = self.nodes.new - before == len(set(blobs))
+        # Behind its files, whose ids say what cannot be one (see `made`).
+        node = self.nodes.one(digest)
+        whole = (node, manifest.size, len(manifest.entries), entry.n)
+        bulk.write(self.connection, t.artifact, _ARTIFACT, [whole])
         files = [
             (node, item.path, blob, item.size)
             for item, blob in zip(manifest.entries, blobs, strict=True)
@@ -160,7 +163,7 @@ class Projector:
         self.artifacts.add(node)
         made.of_artifact(self.connection, node, blobs, self.nodes, new=new)
         halts.of_artifact(self.connection, node)
-        if was_there:
+        if known is not None:
             self._named_before(node, entry)
         read = partial(self._blob, entry=entry)
         aliases.of_artifact(self.connection, node, manifest, self.nodes.there, read)

@@ -68,12 +68,13 @@ def write_subjects(connection: Connection, row: int, statement: Statement, nodes
 def write_edges(connection: Connection, row: int, edges: Iterable[Edge], nodes: Nodes) -> None:
     """Each edge once, by the best of its marks."""
     every = said_edges.both_ways(edges)
+    if not every:
+        return
     inputs = nodes.of([edge.input.digest for edge in every])
     outputs = nodes.of([edge.output for edge in every])
     rows = edge_rows(row, every, inputs, outputs)
     bulk.write(connection, t.edge, _EDGE, rows)
-    if outputs:
-        made.of_files(connection, outputs, nodes)
+    made.of_files(connection, outputs, nodes)
 
 
 def edge_rows(row: int, edges: list[Edge], inputs: list[int], outputs: list[int]) -> list[EdgeRow]:
