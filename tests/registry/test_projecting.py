@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -54,6 +55,23 @@ def test_a_catalogue_made_anew_has_the_rows_of_one_that_grew(
         with world.view() as view, fresh.reading() as other:
             assert list(differences(view.connection, other)) == []
         fresh.close()
+
+
+def test_nothing_is_asked_about_an_artifact_that_comes_with_its_provenance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is higher than that of any file: it is none of them (`made`)."""
+    asked, run = list[str](), bulk.run
+
+    def noted(connection: Connection, sql: str, **values: Any) -> None:
+        asked.append(sql)
+        run(connection, sql, **values)
+
+    monkeypatch.setattr(bulk, "run", noted)
+    world.push("acme/base:1", {"x": b"x"})
+    world.push("acme/tuned:1", {"y": b"y"}, "fine-tuned-from=acme/base:1")
+    assert any("INTO state" in sql for sql in asked)
+    assert not any("INTO made" in sql for sql in asked)
 
 
 def test_what_has_no_foreign_keys_refers_to_what_is_there(world: World) -> None:
