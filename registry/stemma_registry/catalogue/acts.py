@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, true
 
@@ -201,29 +201,6 @@ def is_heard(trust: TrustRoot, fact: Fact) -> bool:
     """Whether somebody may speak as custody about any name at all."""
     signer = fact.signer
     return signer is not None and bool(trust.patterns(signer, status.TYPE, None, fact.signed))
-
-
-class Present(NamedTuple):
-    """Whether anybody signed a waiver, a criterion, an erasure, or a quarantine of some nodes."""
-
-    waivers: bool
-    criteria: bool
-    erasures: bool
-    halts: bool
-
-
-_PRESENT = (
-    "SELECT EXISTS (SELECT 1 FROM waiver), EXISTS (SELECT 1 FROM criterion), "  # noqa: S608 - ours
-    f"EXISTS (SELECT 1 FROM status WHERE action = '{status.ERASE}'), "
-    "EXISTS (SELECT 1 FROM halt WHERE node_id {})"
-)
-
-
-def present(connection: Connection, nodes: Iterable[int]) -> Present:
-    """What there is that may mark one of these nodes, itself or by a file of it."""
-    asked = _PRESENT.format(bulk.AMONG[connection.dialect.name])
-    ((*found,),) = bulk.ask(connection, asked, listed=bulk.listed(connection, sorted(nodes)))
-    return Present(*map(bool, found))
 
 
 def _waivers(about: Any, on: Any) -> Select[Any]:

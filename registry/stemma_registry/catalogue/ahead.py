@@ -1,23 +1,27 @@
 """What a walk will ask for, fetched before it does: the nodes around its start, nearest first.
 
 Asking at each step costs more than what the steps find, which is a few rows each. So one
-recursive query says which nodes a walk may come to, and each kind of row is fetched for all of
-them at once. Nothing rests on that: of a node that was not foreseen the rows are asked for when
-the walk is there, and those of one that was foreseen in vain are never looked at.
+recursive query says which nodes a walk may come to, and all that statements say of them; only
+where there may be files among them are the rows of these asked for, for all at once. Nothing rests
+on that: of a node that was not foreseen the rows are asked for when the walk is there, and those
+of one that was foreseen in vain are never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from stemma_attestations.relations import RELATIONS, propagates
-from stemma_registry.catalogue import bulk
+from stemma_registry.catalogue import bulk, evidence
 from stemma_registry.catalogue.columns import CODES
 
 NODES = 2_000  # so far a walk looks ahead
+NOWHERE = -1  # the end of a walk that has none
 Row = TypeVar("Row")
 
 # What is only shown leads no further.
@@ -41,7 +45,18 @@ _STEPS = {
 }
 
 
-_MET = "SELECT id, part FROM met LIMIT :most"
+# What is said of all of them: how many there are, what of that there is, and which they are.
+_OF_ALL = (
+    "SELECT count(*), max(CASE part WHEN 1 THEN 1 ELSE 0 END) "
+    "+ max(CASE part WHEN 2 THEN 2 ELSE 0 END) "
+    "+ CASE WHEN :end >= 0 AND EXISTS (SELECT 1 FROM manifest_entry WHERE blob_id = :end) "
+    "THEN 4 ELSE 0 END "
+    "+ CASE WHEN :end >= 0 AND EXISTS (SELECT 1 FROM edge WHERE input_id {among}) "
+    "THEN 8 ELSE 0 END, "
+    "{nothing}, {ids} FROM near"
+)
+_IDS = {"sqlite": "json_group_array(id)", "postgresql": "array_agg(id)"}
+_NOTHING = ", ".join(["NULL"] * (evidence.COLUMNS - 2))
 
 
 def _sqlite(steps: Iterable[tuple[str, str, str]]) -> str:
@@ -50,7 +65,8 @@ def _sqlite(steps: Iterable[tuple[str, str, str]]) -> str:
         for to, rows, which in steps
     )
     first = "SELECT value, 0 FROM json_each(:listed)"
-    return f"WITH RECURSIVE met(id, part) AS ({first}{arms}) {_MET}"
+    # It would make all of what it names twice, where a server takes as many as are asked for.
+    return f"WITH RECURSIVE met(id, part) AS ({first}{arms} LIMIT :most)"
 
 
 def _postgresql(steps: Iterable[tuple[str, str, str]]) -> str:
@@ -62,46 +78,68 @@ def _postgresql(steps: Iterable[tuple[str, str, str]]) -> str:
     first = "SELECT one, 0 FROM unnest((SELECT CAST(:listed AS bigint[]))) AS one"
     # It takes one recursive part, and no more.
     more = f"SELECT far.id, far.part FROM met CROSS JOIN LATERAL ({arms}) AS far(id, part)"  # noqa: S608
-    return f"WITH RECURSIVE met(id, part) AS ({first} UNION {more}) {_MET}"
+    return f"WITH RECURSIVE met(id, part) AS ({first} UNION {more})"
 
 
-_QUERIES = {
+_MET = {
     (name, down): spell(steps)
     for name, spell in (("sqlite", _sqlite), ("postgresql", _postgresql))
     for down, steps in _STEPS.items()
 }
+_known: dict[tuple[str, bool], str] = {}
+
+
+def _asked(connection: Connection, down: bool) -> str:
+    """All nodes that a walk may come to, what is said of them together, and all that they say."""
+    name = connection.dialect.name
+    if (name, down) not in _known:
+        of_all = _OF_ALL.format(among=bulk.AMONG[name], nothing=_NOTHING, ids=_IDS[name])
+        near = "near(id, part) AS MATERIALIZED (SELECT id, part FROM met LIMIT :most)"
+        said = evidence.of_near(connection, down=down)
+        _known[name, down] = f"{_MET[name, down]}, {near} {of_all} UNION ALL {said}"
+    return _known[name, down]
 
 
 class Near(NamedTuple):
-    """The nodes that a walk may come to; whether any of them may be held, or be reached as a file.
+    """The nodes that a walk may come to, not beyond an `end`, where there is one.
 
-    Not beyond an `end`, where there is one.
+    Whether any of them may be `held`, or be reached as a file (`inside`). Where there is an end,
+    whether it may be a file (`file`), and whether anything came from the start (`used`; None: that
+    was not asked). `said` are the edges from them, or into them (see `evidence.rows`).
     """
 
     nodes: frozenset[int] = frozenset()
     held: bool = True
     inside: bool = True
+    file: bool = True
+    used: bool | None = None
+    said: Sequence[evidence.Row] = ()
 
 
-def around(connection: Connection, start: Collection[int], *, down: bool, end: int = 0) -> Near:
+def around(
+    connection: Connection, start: Collection[int], *, down: bool, end: int = NOWHERE
+) -> Near:
     """The nodes that a walk may come to, at most `NODES`: not beyond `end`.
 
     None where it starts from none, or from so many that one step of it is worth its question.
     """
     if not 0 < len(start) <= NODES:
         return Near()
-    asked = _QUERIES[connection.dialect.name, down]
     listed = bulk.listed(connection, sorted(start))
-    rows = bulk.ask(connection, asked, listed=listed, end=end, most=NODES)
-    nodes, how = map(frozenset[int], zip(*rows, strict=True))
-    cut = len(rows) == NODES
-    return Near(nodes, cut or 2 in how, cut or 1 in how)
+    rows = bulk.ask(connection, _asked(connection, down), listed=listed, end=end, most=NODES)
+    at = next(at for at, row in enumerate(rows) if row[-1] is not None)
+    count, there, *_, ids = rows.pop(at)
+    nodes = frozenset[int](json.loads(ids) if isinstance(ids, str) else ids)
+    cut = count == NODES
+    held, inside, file, used = (bool(there & one) for one in (2, 1, 4, 8))
+    known = end != NOWHERE
+    return Near(nodes, cut or held, cut or inside, file or not known, used if known else None, rows)
 
 
 class Ahead(Generic[Row]):
     """Rows by the nodes that they are asked of, fetched at once for those that are foreseen.
 
-    Not where it is known that these have `none`.
+    Not where those rows are `known`.
     """
 
     def __init__(
@@ -109,20 +147,20 @@ class Ahead(Generic[Row]):
         ask: Callable[[Collection[int]], Iterable[Row]],
         of: Callable[[Row], int],
         foreseen: frozenset[int],
-        *,
-        none: bool = False,
+        known: Iterable[Row] | None = None,
     ) -> None:
         self._ask = ask
         self._foreseen = foreseen
         self._rows: dict[int, list[Row]] = {}
-        for row in ask(foreseen) if foreseen and not none else ():
+        if known is None:
+            known = ask(foreseen) if foreseen else ()
+        for row in known:
             self._rows.setdefault(of(row), []).append(row)
 
-    def of(self, nodes: Collection[int]) -> list[Row]:
+    def of(self, nodes: AbstractSet[int]) -> list[Row]:
         """The rows of these nodes."""
         known = self._rows
         found = [row for node in nodes if node in known for row in known[node]] if known else []
-        others = [node for node in nodes if node not in self._foreseen]
-        if others:
+        if others := nodes - self._foreseen:
             found += self._ask(others)
         return found

@@ -6,10 +6,10 @@ driver gives them, and what is the same in several of them is looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, null, select
 
 from stemma_attestations.digest import Digest, written
 from stemma_attestations.marks import Mark
@@ -23,9 +23,13 @@ from stemma_registry.catalogue.rows import Fact
 
 Ends = tuple[int, int, str]  # input, output, relation
 T = TypeVar("T")
+Row = Any  # a tuple of the driver's
+Hear = Callable[[str, str | None, Times, Mark], Callable[[Fact], T]]
+# A bundle, the kind of statement, its signer, entry and times, and what makes something of it.
+Voice = tuple[Digest, str, str | None, int, Times, Callable[[Fact], T]]
 
 
-def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
+def _edges(among: Among, end: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:
     named = and_(
         t.subject.c.statement_id == t.edge.c.statement_id,
         t.subject.c.node_id == t.edge.c.output_id,
@@ -36,6 +40,7 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
             *(t.edge.c.statement_id, t.edge.c.mark, t.subject.c.name, t.subject.c.version),
             *(t.statement.c.bundle, t.statement.c.n, t.subject.c.position),
             *(t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.root),
+            *more,
         )
         .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
         .outerjoin(t.subject, named)
@@ -45,6 +50,15 @@ def _edges(among: Among, end: ColumnElement[Any]) -> Select[Any]:
 
 _INTO = Prepared(lambda among: _edges(among, t.edge.c.output_id))
 _FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
+# The same of what a walk may come to (see `ahead`), and a place for what is said of all of that.
+_NEAR = {"sqlite": "IN (SELECT id FROM near)", "postgresql": "= ANY(ARRAY(SELECT id FROM near))"}
+_NEAR_INTO = Prepared(
+    lambda among: _edges(among, t.edge.c.output_id, null().label("every")), among=_NEAR
+)
+_NEAR_FROM = Prepared(
+    lambda among: _edges(among, t.edge.c.input_id, null().label("every")), among=_NEAR
+)
+COLUMNS = 13  # of such a row, without that place
 # Few say anything about their time.
 _TIMES = Prepared(lambda among: select(t.statement.c.id, *TIMES).where(among(t.statement.c.id)))
 _SAY = Prepared(
@@ -59,46 +73,63 @@ _LATE = Prepared(
         among(t.statement.c.n), t.statement.c.heard.is_not(None)
     )
 )
-# Of such a row: the ends, what tells a word from others, and by whom it is.
-_ENDS, _WORD, _BY = slice(0, 3), slice(3, 7), slice(10, 12)
+# Of such a row, behind the ends: what tells a word from others, and by whom it is.
+_WORD, _BY = slice(3, 7), slice(10, 12)
 _STATEMENT, _POSITION, _ROOT = 3, 9, 12
 
 
-def edges(
-    connection: Connection, nodes: Iterable[int], make: Callable[[Fact, Mark], T], *, down: bool
-) -> list[tuple[Ends, list[T]]]:
-    """The edges that statements say from these nodes, or into them, with what `make` makes of each.
+class _Relations(dict[str, str]):
+    """What a coded relation means: of the few that there are, each once."""
+
+    def __missing__(self, code: str) -> str:
+        self[code] = found = word(code)
+        return found
+
+
+def rows(connection: Connection, nodes: Iterable[int], *, down: bool) -> list[Row]:
+    """The edges that statements say from these nodes, or into them, as the driver gives them.
+
+    Raises as `Prepared.raw` does.
+    """
+    return (_FROM if down else _INTO).raw(connection, nodes)
+
+
+def of_near(connection: Connection, *, down: bool) -> str:
+    """What asks for the same from all of the nodes `near`, or into them, with one more column."""
+    return (_NEAR_FROM if down else _NEAR_INTO).sql(connection)
+
+
+def edges(connection: Connection, every: Sequence[Row], hear: Hear[T]) -> dict[Ends, list[T]]:
+    """The edges of such rows, with what is made of each statement that says one.
 
     Of one edge in ledger order; where a statement calls the output several names, one for each.
-    Raises as `Prepared.rows` does.
+    `hear` is told a kind of statement, its signer, its times and how it says an edge, and gives
+    what makes something of those. Raises as `Prepared.rows` does.
     """
-    every = (_FROM if down else _INTO).raw(connection, nodes)
     dated = [row[_STATEMENT] for row in every if row[_ROOT] is not None]
     times = {row.id: times_of(row) for row in _TIMES.rows(connection, dated)} if dated else {}
-    grouped: dict[Ends, list[Any]] = {}
+    # There are many, and few are like another: what is the same in several is looked at once.
+    relations, known, found = _Relations(), dict[Any, list[T]](), dict[Ends, list[T]]()
+    voices, again, new = _Voices(times, hear), set[Ends](), tuple.__new__
     for row in every:
-        ends = row[_ENDS]
-        if ends in grouped:
-            grouped[ends].append(row)
+        said = row[_WORD]
+        if said not in known:
+            statement, mark, name, version = said
+            voice = voices.get((statement, mark)) or voices.of(row)
+            bundle, kind, signer, n, signed, make = voice
+            fact = new(Fact, (bundle, kind, signer, n, name, version, signed))
+            known[said] = [make(fact)]
+        ends = row[0], row[1], relations[row[2]]
+        if ends in found:
+            again.add(ends)
         else:
-            grouped[ends] = [row]
-    relations, voices, known = dict[str, str](), dict[Any, tuple[str, str | None]](), dict[Any, T]()
-    found: list[tuple[Ends, list[T]]] = []
-    for (source, output, relation), rows in grouped.items():
-        if relation not in relations:
-            relations[relation] = word(relation)
-        if len(rows) > 1:
-            rows.sort(key=_order)
-        words: list[T] = []
-        found.append(((source, output, relations[relation]), words))
-        for row in rows:
-            key = row[_WORD]
-            if key not in known:
-                by = row[_BY]
-                if by not in voices:
-                    voices[by] = _voice(*by)
-                known[key] = make(*_said(row, *voices[by], times.get(row[_STATEMENT], ())))
-            words.append(known[key])
+            found[ends] = known[said]
+    if again:
+        found |= {ends: [] for ends in again}
+        some = [(row[0], row[1], relations[row[2]], row) for row in every]
+        some = [one for one in some if one[:3] in again]
+        for source, output, relation, row in sorted(some, key=lambda one: _order(one[3])):
+            found[source, output, relation] += known[row[_WORD]]
     return found
 
 
@@ -118,16 +149,26 @@ def keys_after(connection: Connection, facts: Iterable[Fact]) -> dict[Digest, in
     return {written(row.bundle): row.heard for row in _LATE.rows(connection, entries)}
 
 
-def _order(row: Any) -> tuple[int, int]:
+def _order(row: Row) -> tuple[int, int]:
     return row[_STATEMENT], row[_POSITION] or 0
 
 
-def _voice(kind: str, signer: Any) -> tuple[str, str | None]:
-    """Of what sort it is, and who signs."""
-    return word(kind), None if signer is None else hexed(signer)
+class _Voices(dict[tuple[int, str | None], Voice[T]]):
+    """By statement, and how it says an edge: what all facts of it have in common."""
 
+    def __init__(self, times: Mapping[int, Times], hear: Hear[T]) -> None:
+        self._times, self._hear = times, hear
+        self._heard: dict[tuple[Any, ...], Callable[[Fact], T]] = {}
 
-def _said(row: Any, kind: str, signer: str | None, times: Times) -> tuple[Fact, Mark]:
-    _, mark, name, version, bundle, n = row[_STATEMENT:_POSITION]
-    fact = Fact._make((written(hexed(bundle)), kind, signer, n, name, version, times))
-    return fact, Mark.EXACT if mark is None else Mark(word(mark))
+    def of(self, row: Row) -> Voice[T]:
+        """The one of such a row."""
+        statement, code, _, _, bundle, n = row[_STATEMENT:_POSITION]
+        kind, signer = row[_BY]
+        signed = self._times.get(statement, ())
+        kind, signer = word(kind), None if signer is None else hexed(signer)
+        by = kind, signer, signed, Mark.EXACT if code is None else Mark(word(code))
+        if by not in self._heard:
+            self._heard[by] = self._hear(*by)
+        digest = written(hexed(bundle))
+        self[statement, code] = found = digest, kind, signer, n, signed, self._heard[by]
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -23,7 +23,13 @@ def names_of(
     connection: Connection, ids: Iterable[int]
 ) -> tuple[dict[int, Name], dict[int, list[VersionRow]]]:
     """The names of those nodes that one statement names, and what names each of the others."""
-    rows = _NAMES.raw(connection, ids)
+    return known(connection, _NAMES.raw(connection, ids))
+
+
+def known(
+    connection: Connection, rows: Sequence[tuple[int, str, str, str]]
+) -> tuple[dict[int, Name], dict[int, list[VersionRow]]]:
+    """The same of nodes whose names are known: node, name, version and kind."""
     found: dict[int, Name] = {node: (f"{name}:{number}", kind) for node, name, number, kind in rows}
     if len(found) == len(rows):
         return found, {}

@@ -8,7 +8,7 @@ query's columns, and their values are what the columns' types make of them, as e
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,12 +43,23 @@ class Prepared:
     """A query; `make` builds it from what says that a column's value is among those listed.
 
     Other values are written `literal_column(":name")` in it. `postgresql` builds what that is
-    asked instead, where its planner would do something else than is meant.
+    asked instead, where its planner would do something else than is meant. `among` is how that is
+    written in each database, if not by what is listed.
     """
 
-    def __init__(self, make: Make, postgresql: Make | None = None) -> None:
+    def __init__(
+        self,
+        make: Make,
+        postgresql: Make | None = None,
+        among: Mapping[str, str] = bulk.AMONG,
+    ) -> None:
         self._makes = {"sqlite": make, "postgresql": postgresql or make}
+        self._among = among
         self._known: dict[str, Compiled] = {}
+
+    def sql(self, connection: Connection) -> str:
+        """What is asked, to be made part of more."""
+        return self._compiled(connection)[0]
 
     def one(self, connection: Connection, **values: Any) -> list[Any]:
         """The rows of a query that has values of its own, and no list. Raises as `rows` does."""
@@ -77,7 +88,7 @@ class Prepared:
         return self._known[name]
 
     def _compile(self, name: str) -> Compiled:
-        sign, _, values = bulk.AMONG[name].partition(" ")
+        sign, _, values = self._among[name].partition(" ")
 
         def among(column: ColumnElement[Any]) -> ColumnElement[bool]:
             return column.op(sign, is_comparison=True)(literal_column(values))

@@ -6,7 +6,7 @@ and below the databases' limits on parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select, true
@@ -82,23 +82,25 @@ _DIGESTS = Prepared(
     lambda among: select(t.node.c.id, t.node.c.scheme, t.node.c.value).where(among(t.node.c.id))
 )
 
+_TEXTS = Prepared(lambda among: select(t.named).where(among(t.named.c.node_id)))
+
 
 def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
     """The digests of nodes; of those that are known by a name only, the names."""
-    rows = _DIGESTS.raw(connection, ids)
+    return known(connection, _DIGESTS.raw(connection, ids))
+
+
+def known(connection: Connection, rows: Sequence[tuple[int, str, bytes]]) -> dict[int, Digest]:
+    """The same of nodes whose rows are known: id, scheme and value as the database has them."""
     found = {node: written(hexed(value)) for node, scheme, value in rows if scheme == _SHA256}
     if len(found) == len(rows):
         return found
     others = {node: (word(code), hexed(value)) for node, code, value in rows if node not in found}
     found |= {node: Digest(*key) for node, key in others.items() if key[0] in LENGTHS}
     by_name = {node: key for node, key in others.items() if node not in found}
-    texts = _all(
-        connection,
-        by_name,
-        lambda part: select(t.named).where(t.named.c.node_id.in_(part)),
-        lambda row: (row.node_id, row.text),
-    )
-    said = dict(texts)  # where one is missing, what is there is no name, and says so
+    said = dict(
+        _TEXTS.rows(connection, by_name)
+    )  # where one is missing, what is there is no name, and says so
     return {**found, **{node: Named(*key, said.get(node, "")) for node, key in by_name.items()}}
 
 

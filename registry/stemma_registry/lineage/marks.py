@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import acts
-from stemma_registry.catalogue.acts import Present
+from stemma_registry.catalogue.dressing import Present
 from stemma_registry.lineage import matched, support, waivers
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.registry import Snapshot

@@ -20,6 +20,7 @@ from stemma_attestations.errors import Undecided
 from stemma_attestations.relations import CONTAINS, propagates
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue.ahead import Ahead, around
+from stemma_registry.catalogue.rows import PartRow
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage.trace import (
     ANY,
@@ -31,6 +32,7 @@ from stemma_registry.lineage.trace import (
     Trace,
     TraceEdge,
     finish,
+    of_rows,
     said,
 )
 from stemma_registry.registry import Snapshot
@@ -77,11 +79,16 @@ class _Climb:
         connection = snapshot.connection
         near = around(connection, {target}, down=False, end=self.begin)
         words = partial(said, snapshot, down=False, only=only)
-        self.said = Ahead(words, attrgetter("output"), near.nodes)
-        holders = partial(query.containers, connection)
-        self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
+        known = of_rows(snapshot, near.said, only)
+        self.said = Ahead(words, attrgetter("output"), near.nodes, known)
+        holders, none = partial(query.containers, connection), list[PartRow]()
+        self.holders = Ahead(
+            holders, attrgetter("blob_id"), near.nodes, None if near.held else none
+        )
         made = partial(query.made_parts, connection, blob=self.begin)
-        self.made = Ahead(made, attrgetter("artifact_id"), near.nodes)
+        may_be = near.inside or near.file
+        self.made = Ahead(made, attrgetter("artifact_id"), near.nodes, None if may_be else none)
+        self.used = query.is_input(connection, target) if near.used is None else near.used
         self.first: dict[int, list[TraceEdge]] = {}
         if isinstance(start, Origin):
             for edge in start.first:
@@ -92,7 +99,7 @@ class _Climb:
     def graph(self) -> _Graph:
         """What lies between the start and the target."""
         frontier = self._meet([(self.target, False)])
-        if query.is_input(self.snapshot.connection, self.target):
+        if self.used:
             frontier |= self._meet([(self.target, True)])
         if self.begin != self.target:
             while frontier:

@@ -18,19 +18,20 @@ from stemma_attestations.marks import Mark
 from stemma_attestations.relations import CONTAINS, SAME_AS, propagates
 from stemma_attestations.trust import Assurance
 from stemma_registry.blobs.streams import Progress
-from stemma_registry.catalogue import acts, made, naming, query
+from stemma_registry.catalogue import dressing, evidence, made, query
 from stemma_registry.catalogue.ahead import Ahead, around
-from stemma_registry.catalogue.rows import VersionRow
+from stemma_registry.catalogue.evidence import Row
+from stemma_registry.catalogue.rows import PartRow, VersionRow
 from stemma_registry.lineage import marks, words
 from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
+from stemma_registry.lineage.ordering import by_digest, by_ends
 from stemma_registry.lineage.words import Word
 from stemma_registry.reference import best_version, called, label
 from stemma_registry.registry import Snapshot
 
 ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
 _ORDER, _MARKS = tuple(Assurance), tuple(Mark)
-_BY_DIGEST = attrgetter("algorithm", "value")
 
 
 class Direction(StrEnum):
@@ -181,7 +182,7 @@ def trace(
     frontier: set[State] = {(node, False) for node in ends or {begin}}
     _spread(walk, depths, frontier, level, depth, progress)
     shown = _nearest(snapshot, begin, depths, limit)
-    part = finish(snapshot, start, direction, shown, walk.edges.values())
+    part = finish(snapshot, start, direction, shown, walk.edges)
     return replace(part, left_out=len(depths) - len(shown))
 
 
@@ -203,7 +204,7 @@ def from_held(
     _spread(walk, depths, {(node, False) for node in depths}, 1, None)
     shown = _nearest(snapshot, held.id, {held.id: 0, **depths}, limit)
     del shown[held.id]
-    found = finish(snapshot, held.id, Direction.DOWN, shown, walk.edges.values())
+    found = finish(snapshot, held.id, Direction.DOWN, shown, walk.edges)
     nodes = {held.id: held, **found.nodes}
     kept = [edge for edge in first if edge.output in nodes]
     order = sorted(kept, key=lambda edge: found.nodes[edge.output].digest)
@@ -253,13 +254,18 @@ class Walk:
         near = around(connection, start, down=down)
         ends = attrgetter("input" if down else "output")
         self.down = down
-        self.said = Ahead(partial(said, snapshot, down=down, only=only), ends, near.nodes)
-        holders = partial(query.containers, connection)
-        self.holders = Ahead(holders, attrgetter("blob_id"), near.nodes, none=not near.held)
+        spoken = partial(said, snapshot, down=down, only=only)
+        known = of_rows(snapshot, near.said, only)
+        self.said = Ahead(spoken, ends, near.nodes, known)
+        holders, none = partial(query.containers, connection), list[PartRow]()
+        self.holders = Ahead(
+            holders, attrgetter("blob_id"), near.nodes, None if near.held else none
+        )
         parts = partial(query.consumed_parts if down else made.files, connection)
         of = attrgetter("artifact_id")
-        self.inside = Ahead(parts, of, near.nodes, none=not near.inside)
-        self.edges: dict[tuple[int, int, str, str | None], TraceEdge] = {}
+        self.inside = Ahead(parts, of, near.nodes, None if near.inside else none)
+        self.spoken: list[TraceEdge] = []
+        self.kept: dict[tuple[int, int, str, str | None], TraceEdge] = {}
         self.asked: set[int] = set()  # nodes whose edges are known
 
     def step(self, frontier: set[State]) -> dict[State, bool]:
@@ -267,10 +273,9 @@ class Walk:
         found: dict[State, bool] = {}
         nodes = {node for node, _ in frontier} - self.asked
         self.asked |= nodes
-        edges, down = self.edges, self.down
-        for edge in self.said.of(nodes):
-            source, output, relation, _, path = edge
-            edges[source, output, relation, path] = edge
+        said, down = self.said.of(nodes), self.down
+        self.spoken += said
+        for source, output, relation, *_ in said:
             state = (output if down else source, False)
             if propagates(relation):
                 found[state] = True
@@ -293,13 +298,26 @@ class Walk:
 
     def keep(self, edge: TraceEdge) -> None:
         """Note an edge that was taken."""
-        self.edges[(edge.input, edge.output, edge.relation, edge.path)] = edge
+        self.kept[(edge.input, edge.output, edge.relation, edge.path)] = edge
+
+    @property
+    def edges(self) -> Iterable[TraceEdge]:
+        """All that were taken, each once."""
+        return (*self.spoken, *self.kept.values())
 
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    found = words.of_edges(snapshot, nodes, down=down)
-    edges = [TraceEdge._make((*ends, spoken, None)) for ends, spoken in found]
+    return of_rows(snapshot, evidence.rows(snapshot.connection, nodes, down=down), only)
+
+
+def of_rows(snapshot: Snapshot, rows: Sequence[Row], only: Only) -> list[TraceEdge]:
+    """Those of such rows (`evidence.rows`)."""
+    found, new = words.of_edges(snapshot, rows), tuple.__new__
+    edges = [
+        new(TraceEdge, (source, output, relation, spoken, None))
+        for (source, output, relation), spoken in found.items()
+    ]
     return edges if only == ANY else [edge for edge in edges if only.lets(edge)]
 
 
@@ -315,27 +333,27 @@ def finish(
 
     `back` is whether what is the mirror of another edge is shown too: some way may take it.
     """
-    connection = snapshot.connection
-    digests = query.digests(connection, depths)
-    named, versions = naming.names_of(connection, depths)
-    there = acts.present(connection, depths)
+    digests, named, versions, there = dressing.of(snapshot.connection, depths)
     stopped = marks.of(snapshot, depths.keys(), there)
     erased = by_node(snapshot) if there.erasures else {}
     if isinstance(start, Origin):
         digests[ORIGIN] = Digest.of(start.text.encode())
-    order = sorted(depths, key=lambda node: _BY_DIGEST(digests[node]))
-    place = {node: number for number, node in enumerate(order)}
-    nodes = {}
-    for node in sorted(order, key=depths.__getitem__):
-        digest, why = digests[node], tuple(sorted(stopped[node])) if node in stopped else ()
+    order, nodes, new = by_digest(digests, depths), dict[int, TraceNode](), tuple.__new__
+    for node in sorted(order, key=depths.__getitem__):  # there are many
+        digest = digests[node]
         if node in named:
             name, kind = named[node]
             names: _Names = name, kind, (name,)
+        elif node in versions:
+            names = _names(snapshot, digest, versions[node])
         else:
-            names = _names(snapshot, digest, versions.get(node, ()))
-        halted, gone = bool(why) and why != (marks.WAIVED,), tuple(erased.get(node, ()))
-        shown = node, digest, *names, depths[node], halted, gone, (), (), why
-        nodes[node] = TraceNode._make(shown)  # there are many
+            names = label(snapshot, digest, ()), None, ()
+        shown = node, digest, *names, depths[node], False, (), (), (), ()
+        nodes[node] = new(TraceNode, shown)
+    for node in nodes.keys() & (stopped.keys() | erased.keys()):
+        why, gone = tuple(sorted(stopped.get(node, ()))), tuple(erased.get(node, ()))
+        halted = bool(why) and why != (marks.WAIVED,)
+        nodes[node] = nodes[node]._replace(quarantined=halted, erased=gone, marks=why)
     if isinstance(start, Origin):
         nodes[ORIGIN] = nodes[ORIGIN]._replace(label=start.text, kind=start.kind)
     kept = [
@@ -345,20 +363,18 @@ def finish(
         and edge.output in nodes
         and (edge.relation != SAME_AS or back or not _leads_back(edge, depths, direction))
     ]
-    kept.sort(key=lambda e: (place[e.input], place[e.output], e.relation, e.path or ""))
     begin = ORIGIN if isinstance(start, Origin) else start
-    return Trace(begin, direction, nodes, tuple(kept), snapshot.n)
+    return Trace(begin, direction, nodes, tuple(by_ends(kept, order)), snapshot.n)
 
 
 _Names = tuple[str, str | None, tuple[str, ...]]  # its label, its kind, and all of them
 
 
 def _names(snapshot: Snapshot, digest: Digest, rows: Sequence[VersionRow]) -> _Names:
-    """Of a node that has several names, or none."""
-    best = best_version(snapshot, rows) if rows else None
-    names = tuple(sorted({str(row.name) for row in rows})) if rows else ()
-    shown = label(snapshot, digest, list(map(called, rows)) if rows else ())
-    return shown, best.kind if best else None, names
+    """Of a node that has several names."""
+    best = best_version(snapshot, rows)
+    names = tuple(sorted({str(row.name) for row in rows}))
+    return label(snapshot, digest, list(map(called, rows))), best.kind if best else None, names
 
 
 def _leads_back(edge: TraceEdge, depths: Mapping[int, int], direction: Direction) -> bool:

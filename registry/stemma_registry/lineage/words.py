@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.edges import is_claim
 from stemma_attestations.marks import Mark
+from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance
 from stemma_registry.catalogue import evidence, made
-from stemma_registry.catalogue.evidence import Ends
+from stemma_registry.catalogue.evidence import Ends, Row
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.lineage.hops import signer_label
 from stemma_registry.registry import Snapshot
@@ -45,59 +46,60 @@ def ordered(words: Iterable[Word]) -> tuple[Word, ...]:
     return tuple(sorted(every, key=rank))
 
 
-def of_edges(
-    snapshot: Snapshot, nodes: Iterable[int], *, down: bool
-) -> list[tuple[Ends, tuple[Word, ...]]]:
-    """Every word for the edges that statements say from these nodes, or to them."""
-    trust = snapshot.trust
-    voices: dict[object, tuple[str, Assurance | None]] = {}
+def of_edges(snapshot: Snapshot, rows: Sequence[Row]) -> dict[Ends, tuple[Word, ...]]:
+    """Every word for the edges of these rows (`evidence.rows`)."""
+    trust, new = snapshot.trust, tuple.__new__
     unnamed = set[Digest]()  # statements that hang on the name, and give none to something
 
-    def word(fact: Fact, mark: Mark) -> Word:
-        kind, signer, signed = fact.predicate_type, fact.signer, fact.signed
-        by = signer, kind, mark, signed
-        if by not in voices:  # of whom there are few, mostly trusted for every name
-            claim = is_claim(mark, kind)
-            worth = Assurance.CLAIMED if claim else trust.anywhere(signer, kind, signed)
-            voices[by] = signer_label(snapshot, signer), worth
-        label, worth = voices[by]
-        if worth is None:
-            worth = trust.assurance(signer, kind, fact.name, None, signed)
+    def hear(
+        kind: str, signer: str | None, signed: Times, mark: Mark
+    ) -> Callable[[Fact], tuple[Word]]:
+        # Of whom there are few, mostly trusted for every name.
+        label, claim = signer_label(snapshot, signer), is_claim(mark, kind)
+        worth = Assurance.CLAIMED if claim else trust.anywhere(signer, kind, signed)
+        if worth is not None:
+            return lambda fact: (new(Word, (worth, label, fact, mark)),)
+
+        def word(fact: Fact) -> tuple[Word]:
+            found = trust.assurance(signer, kind, fact.name, None, signed)
             if fact.name is None:
                 unnamed.add(fact.bundle)
-        return Word._make((worth, label, fact, mark))
+            return (Word(found, label, fact, mark),)
 
-    found = evidence.edges(snapshot.connection, nodes, word, down=down)
+        return word
+
+    found = evidence.edges(snapshot.connection, rows, hear)
     if unnamed:
-        _of_files(snapshot, found, unnamed)
-    return [
-        (ends, (words[0],) if len(words) == 1 else ordered(_once(words))) for ends, words in found
-    ]
+        found |= _of_files(snapshot, found, unnamed)
+    return {
+        ends: said[0] if len(said) == 1 else ordered(_once(word for (word,) in said))
+        for ends, said in found.items()
+    }
 
 
 def _of_files(
-    snapshot: Snapshot, found: Iterable[tuple[Ends, list[Word]]], unnamed: Collection[Digest]
-) -> None:
+    snapshot: Snapshot, found: Mapping[Ends, list[tuple[Word]]], unnamed: Collection[Digest]
+) -> dict[Ends, list[tuple[Word]]]:
     """Of edges into files of artifacts, such words are worth what they are worth to those."""
 
     def hangs(word: Word) -> bool:
         fact = word.fact
         return fact.name is None and fact.bundle in unnamed and word.assurance is Assurance.SIGNED
 
-    some = [(output, words) for (_, output, _), words in found if any(map(hangs, words))]
-    files = made.held(snapshot.connection, {output for output, _ in some})
-    for output, words in some:
-        if output in files:
-            words[:] = [
-                word._replace(assurance=_to_holders(snapshot, word.fact)) if hangs(word) else word
-                for word in words
-            ]
+    def weighed(word: Word) -> Word:
+        fact = word.fact
+        if not hangs(word):
+            return word
+        worth = snapshot.trust.of_file(fact.signer, fact.predicate_type, None, fact.signed)
+        return word._replace(assurance=worth)
+
+    some = [ends for ends, said in found.items() if any(hangs(word) for (word,) in said)]
+    files = made.held(snapshot.connection, {output for _, output, _ in some})
+    return {
+        ends: [(weighed(word),) for (word,) in found[ends]] for ends in some if ends[1] in files
+    }
 
 
-def _to_holders(snapshot: Snapshot, fact: Fact) -> Assurance:
-    return snapshot.trust.of_file(fact.signer, fact.predicate_type, None, fact.signed)
-
-
-def _once(words: list[Word]) -> Collection[Word]:
+def _once(words: Iterable[Word]) -> Collection[Word]:
     """Each statement once: it may name one output several times."""
     return {word.fact.bundle: word for word in words}.values()
