@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from tests import postgres
+from tests import migrated, postgres
 from tests.once import Once
 from tests.programs import nothing_may_be_skipped
 
 if TYPE_CHECKING:
     from tests.sigstore.stack import LocalSigstore
+
+migrated.install()
 
 
 @pytest.fixture(autouse=True)

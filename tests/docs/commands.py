@@ -98,7 +98,9 @@ def _warm_up() -> None:
     import stemma_migrations
     import stemma_registry
     from stemma_cli.main import main
+    from tests import migrated
 
+    migrated.install()
     for package in (stemma_attestations, stemma_registry, stemma_cli, stemma_migrations):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(".env"):  # Alembic's own, which it runs by path
