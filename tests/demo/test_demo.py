@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.console import write_shim
 from tests.once import Once
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +23,10 @@ def told(once: Once) -> tuple[Path, str]:
     def run() -> tuple[Path, str]:
         folder = once.folder("the demo")
         output = folder / "out"
-        command = [sys.executable, str(ROOT / "examples/incident/run.py"), "--output", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=folder)
+        write_shim(folder / "stemma")
+        command = [sys.executable, "-m", "tests.demo.forked", str(folder / "stemma")]
+        command += ["--output", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=ROOT)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
         return output, done.stdout
 

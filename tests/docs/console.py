@@ -210,9 +210,7 @@ class Shell:
         more = prepare(self.home) if prepare else {}
         programs = folder / "bin"
         programs.mkdir()
-        shim = SHIM.format(python=sys.executable, door=str(_door()))
-        (programs / "stemma").write_text(shim, encoding="utf-8")
-        (programs / "stemma").chmod(0o755)
+        write_shim(programs / "stemma")
         path = (str(programs), str(Path(sys.executable).parent), os.environ["PATH"])
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-s"],
@@ -263,6 +261,12 @@ class Shell:
         for stream in (self._bash.stdin, self._bash.stdout):
             if stream is not None:
                 stream.close()
+
+
+def write_shim(program: Path) -> None:
+    """Make `program` a `stemma` whose imports are done, in processes of its own all the same."""
+    program.write_text(SHIM.format(python=sys.executable, door=str(_door())), encoding="utf-8")
+    program.chmod(0o755)
 
 
 @functools.cache
