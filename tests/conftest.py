@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -55,6 +56,20 @@ def sigstore() -> Iterator[LocalSigstore]:
     stack = LocalSigstore()
     yield stack
     stack.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are collected, and none is garbage: nothing looks whether it is.
+
+    What is there then stays, so that no later collection goes through it again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def _skips_nothing(report: pytest.TestReport | pytest.CollectReport) -> None:
