@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Home:
     pem, public = signing.new_key("ecdsa-p256", None)
     signing.write_key(home.key, pem, public)
     trust_file.add(home.trust, "owner", public)
-    initialise(str(home.registry), home)
+    initialise(str(home.registry), home).close()
     return home
 
 
@@ -198,7 +198,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_bucket_that_does_what_stemma_needs(home: Home, bucket: str) -> None:
-    initialise(bucket, home)
+    initialise(bucket, home).close()
     found = checks(home, bucket)
     failures = {name: check for name, check in found.items() if check.outcome is Outcome.FAILED}
     assert failures == {}
@@ -260,7 +260,7 @@ class Careless:
 def test_a_server_that_ignores_conditions_and_checksums(
     home: Home, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    initialise(bucket, home)
+    initialise(bucket, home).close()
     normal = doctor_s3.S3Store.at
 
     def at(location: str, wanted: object) -> object:
