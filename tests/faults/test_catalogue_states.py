@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -18,6 +19,8 @@ from alembic import command
 from stemma_migrations import run
 from stemma_registry.blobs.local import LocalStore
 from stemma_registry.catalogue.catalogue import Catalogue
+from stemma_registry.config import Home
+from stemma_registry.ledger import heads
 from tests.faults.scene import PUSH_NEW, QUARANTINE, Scene, one_line
 from tests.faults.test_damage import drop_catalogue
 from tests.faults.tracer import REACHED, points, sample, traced
@@ -71,14 +74,28 @@ STATES: Mapping[str, State] = {
 }
 
 
-@pytest.fixture
-def settled(scene: Scene) -> Scene:
-    """A push from data/raw:1, and then its quarantine, both by somebody else's catalogue."""
+@pytest.fixture(scope="module")
+def once_settled(template: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """What `settled` is a copy of."""
+    scene = template.copy(tmp_path_factory.mktemp("settled") / "scene")
     scene.run(*LIST).expect(0)
     with contextlib.closing(sqlite3.connect(scene.catalogue)) as connection:
         connection.execute("VACUUM INTO ?", [str(scene.folder / "saved.sqlite3")])
     scene.run(*PUSH_NEW).expect(0)
     scene.run(*QUARANTINE).expect(0)
+    return scene
+
+
+@pytest.fixture
+def settled(once_settled: Scene, tmp_path: Path) -> Scene:
+    """A push from data/raw:1, and then its quarantine, both by somebody else's catalogue."""
+    scene = once_settled.copy(tmp_path / "scene")
+    seen, here = (
+        heads._seen_path(Home(one.seat.home).heads, LocalStore(one.registry))
+        for one in (once_settled, scene)
+    )
+    here.parent.mkdir()
+    shutil.copyfile(seen, here)
     return scene
 
 
