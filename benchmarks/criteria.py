@@ -23,7 +23,7 @@ from benchmarks.lineage import Place
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates.criterion import Criterion, Distrusted, Retired
 from stemma_registry import custody, signing
-from stemma_registry.catalogue import climb, query
+from stemma_registry.catalogue import halts, query
 from stemma_registry.config import LIMITS
 from stemma_registry.lineage import status
 from stemma_registry.measures import lifting
@@ -96,7 +96,7 @@ def _quarantine(registry: Registry, place: Place) -> None:
         above = Counter[int]()
         wide = _widest(view, place)
         for node, _ in wide:
-            above.update(climb.upstream(view.connection, node, LIMITS.ancestors))
+            above.update(halts.upstream(view.connection, node, LIMITS.ancestors))
         shared = sorted(node for node, count in above.items() if count > len(wide) // 2)
         chosen = random.Random(place.shape.seed).sample(shared, 2)
         digests = query.digests(view.connection, chosen).values()

@@ -17,7 +17,7 @@ from stemma_attestations.predicates.criterion import Distrusted, Retired
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import format_time
 from stemma_registry import gate
-from stemma_registry.catalogue import climb
+from stemma_registry.catalogue import halts
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.gate import Terms
 from stemma_registry.lineage import support
@@ -387,6 +387,6 @@ def test_lost_support_is_one_question(family: World) -> None:
         names = {row.fact.about for row in rows}
         assert names == {"data/base:1", "models/m:1"}
         start = gate.resolve(view, "models/fine:1").node
-        nodes = climb.upstream(view.connection, start, 1_000)
+        nodes = halts.upstream(view.connection, start, 1_000)
         above = support.lost_above(view, nodes)
         assert {row.fact.about for row in above} == names

@@ -20,7 +20,7 @@ from stemma_attestations.predicates import lineage
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_migrations import run
 from stemma_registry import gate
-from stemma_registry.catalogue import bulk, climb, query, tables
+from stemma_registry.catalogue import bulk, halts, query, tables
 from stemma_registry.catalogue.catalogue import Catalogue
 from stemma_registry.catalogue.compare import differences
 from stemma_registry.catalogue.database import Database, gather_statistics
@@ -81,7 +81,7 @@ def test_it_answers_as_sqlite_does(world: World, embedded: Registry, seed: int) 
                 down = trace(view, found.node, Direction.DOWN)
                 shown = [(n.digest, n.label, n.depth, n.quarantined) for n in down.nodes.values()]
                 above = query.digests(
-                    view.connection, climb.upstream(view.connection, found.node, 10**6)
+                    view.connection, halts.upstream(view.connection, found.node, 10**6)
                 )
                 answers.append((stops, shown, len(down.edges), sorted(above.values())))
             assert answers[0] == answers[1], name

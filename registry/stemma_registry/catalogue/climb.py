@@ -8,14 +8,14 @@ from functools import cache
 from itertools import count
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, Text, literal, select, true, type_coerce
+from sqlalchemy import Connection, Select, Text, select, type_coerce
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import bulk, made
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.columns import Id, word
+from stemma_registry.catalogue.columns import word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.query import batches
@@ -73,31 +73,6 @@ def above(connection: Connection, nodes: Collection[int], limit: int) -> set[int
     return set(connection.execute(select(found.c.id).limit(limit)).scalars())
 
 
-def upstream(connection: Connection, start: int, limit: int) -> set[int]:
-    """Everything above a node along any edge, also one into a file of an artifact.
-
-    And the artifacts that inputs are files of. More than any walk can reach, by one query that
-    stops behind `limit` nodes.
-    """
-    above = select(literal(start, Id).label("id")).cte("above", recursive=True)
-    inputs = select(t.edge.c.input_id.label("id")).where(t.edge.c.output_id == above.c.id)
-    owners = select(t.manifest_entry.c.artifact_id.label("id")).where(
-        t.manifest_entry.c.blob_id == above.c.id
-    )
-    by_file = (
-        select(t.edge.c.input_id.label("id"))
-        .join(t.made, t.made.c.blob_id == t.edge.c.output_id)
-        .where(t.made.c.artifact_id == above.c.id)
-    )
-    if connection.dialect.name == "postgresql":  # which takes one recursive part, and no more
-        more = owners.correlate(above), by_file.correlate(above)
-        both = inputs.correlate(above).union_all(*more).lateral("both")
-        above = above.union(select(both.c.id).select_from(above.join(both, true())))
-    else:
-        above = above.union(inputs, owners, by_file)
-    return set(connection.execute(select(above.c.id).limit(limit)).scalars())
-
-
 def _along(near: Near, edge: str, file: str, wanted: str) -> dict[tuple[str, bool], str]:
     """What asks along edges, files, and edges into files, each for these columns.
 
@@ -114,33 +89,19 @@ def _along(near: Near, edge: str, file: str, wanted: str) -> dict[tuple[str, boo
         ("sqlite", False): plain,
         ("sqlite", True): (
             f"{plain} UNION ALL SELECT {wanted} "  # noqa: S608 - ours
-            f"FROM json_each(:listed) AS near CROSS JOIN {joined}"
+            f"FROM json_each(:listed) AS near CROSS JOIN {joined.format(near='near.value')}"
         ),
         ("postgresql", True): (
             f"SELECT {edge} FROM edge WHERE {by_edge} {_PLACED} "  # noqa: S608 - ours
             f"UNION ALL SELECT {file} FROM manifest_entry WHERE {by_file} {_PLACED} "
-            f"UNION ALL SELECT {wanted} FROM made JOIN edge ON edge.output_id = made.blob_id "
+            f"UNION ALL SELECT {wanted} FROM {made.BOTH} "
             f"WHERE {by_made} {_PLACED}"
         ),
     }
 
 
-_UP = (
-    "output_id",
-    "blob_id",
-    (
-        "made ON made.artifact_id = near.value CROSS JOIN edge ON edge.output_id = made.blob_id",
-        "made.artifact_id",
-    ),
-)
-_DOWN = (
-    "input_id",
-    "artifact_id",
-    (
-        "edge ON edge.input_id = near.value CROSS JOIN made ON made.blob_id = edge.output_id",
-        "edge.input_id",
-    ),
-)
+_UP = ("output_id", "blob_id", made.UP)
+_DOWN = ("input_id", "artifact_id", made.DOWN)
 _ABOVE = _along(_UP, "input_id", "artifact_id", "edge.input_id")
 _BELOW = _along(_DOWN, "output_id", "blob_id", "made.artifact_id")
 _WAYS = _along(
@@ -155,7 +116,7 @@ def _kind(connection: Connection) -> tuple[str, bool]:
 def shape(
     connection: Connection, start: int, limit: int, deep: Callable[[], bool] = lambda: True
 ) -> set[int] | None:
-    """All that `upstream` finds; None where that is more than `limit`.
+    """All that `halts.upstream` finds; None where that is more than `limit`.
 
     A level at a time, which is faster than a recursive query where levels are wide. Where
     there are many, `deep` is asked once whether to go on, and nothing is found if it says no.

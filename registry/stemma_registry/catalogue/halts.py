@@ -77,20 +77,18 @@ WITH RECURSIVE above(id) AS (
  UNION SELECT e.artifact_id FROM above CROSS JOIN manifest_entry e ON e.blob_id = above.id
  {made}
  {most}) """
-_MADE = """UNION SELECT edge.input_id FROM above CROSS JOIN made ON made.artifact_id = above.id
-  CROSS JOIN edge ON edge.output_id = made.blob_id"""
+_MADE = f"UNION SELECT edge.input_id FROM above CROSS JOIN {made.UP[0]}".format(near="above.id")  # noqa: S608
 # One recursive part, and no more.
-_POSTGRESQL = """
+_POSTGRESQL = f"""
 WITH RECURSIVE above(id) AS (
  SELECT * FROM (VALUES (CAST(:first AS bigint)), (CAST(:node AS bigint))) AS first
  UNION SELECT up.id FROM above CROSS JOIN LATERAL (
   SELECT edge.input_id AS id FROM edge WHERE edge.output_id = above.id
   UNION ALL SELECT e.artifact_id FROM manifest_entry e WHERE e.blob_id = above.id
-  UNION ALL SELECT edge.input_id FROM made JOIN edge ON edge.output_id = made.blob_id
-   WHERE made.artifact_id = above.id) AS up
-) """
+  UNION ALL SELECT edge.input_id FROM {made.BOTH} WHERE {made.UP[1]} = above.id) AS up
+) """  # noqa: S608 - ours
 # By whether there are files that came from something (see `made`).
-QUERIES = {
+_QUERIES = {
     ("sqlite", False): _SQLITE.format(made="", most=""),
     ("sqlite", True): _SQLITE.format(made=_MADE, most=""),
     ("postgresql", True): _POSTGRESQL,
@@ -98,8 +96,8 @@ QUERIES = {
 # Where few are looked at, SQLite counts them afterwards: to number rows as they come takes as
 # long as the walk.
 _FEW = {
-    made: _SQLITE.format(made=_MADE if made else "", most="LIMIT :budget + 1")
-    for made in (False, True)
+    is_made: _SQLITE.format(made=_MADE if is_made else "", most="LIMIT :budget + 1")
+    for is_made in (False, True)
 }
 
 
@@ -165,8 +163,22 @@ def question(connection: Connection, sought: Sought) -> tuple[str, dict[str, Any
     """What `any_above` asks, and its values but for `first`, `node` and `budget`."""
     conditions, values = _conditions(connection, sought)
     met = " OR ".join(conditions)
-    walk = QUERIES[connection.dialect.name, made.are_there(connection)]
-    return f"{walk} {_END} OR {met} LIMIT 1", values
+    return f"{_above(connection)} {_END} OR {met} LIMIT 1", values
+
+
+def _above(connection: Connection) -> str:
+    """What begins a query with `above`: all that is above `:first` and `:node`, and these."""
+    return _QUERIES[connection.dialect.name, made.are_there(connection)]
+
+
+def upstream(connection: Connection, start: int, limit: int) -> set[int]:
+    """Everything above a node along any edge, also one into a file of an artifact.
+
+    And the artifacts that inputs are files of. More than any walk can reach, by one query that
+    stops behind `limit` nodes.
+    """
+    asked = f"{_above(connection)} SELECT id FROM above LIMIT :limit"  # noqa: S608
+    return {node for (node,) in bulk.ask(connection, asked, first=start, node=start, limit=limit)}
 
 
 def _conditions(connection: Connection, sought: Sought) -> tuple[list[str], dict[str, Any]]:

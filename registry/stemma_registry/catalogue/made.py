@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, exists, literal_column, select
 
 from stemma_attestations.predicates import mlbom
 from stemma_registry.catalogue import bulk
@@ -36,6 +36,17 @@ WHERE e.artifact_id = :artifact AND (
   WHERE b.node_id = e.blob_id AND s.predicate_type = :bom))
 ON CONFLICT DO NOTHING
 """
+# From artifacts to what leads into their files, in the order in which SQLite is to go: up from
+# what `{near}` is, and down to them.
+UP = (
+    "made ON made.artifact_id = {near} CROSS JOIN edge ON edge.output_id = made.blob_id",
+    "made.artifact_id",
+)
+DOWN = (
+    "edge ON edge.input_id = {near} CROSS JOIN made ON made.blob_id = edge.output_id",
+    "edge.input_id",
+)
+BOTH = "made JOIN edge ON edge.output_id = made.blob_id"  # as PostgreSQL finds by itself
 _PART = (t.manifest_entry.c.artifact_id, t.manifest_entry.c.blob_id, t.manifest_entry.c.path)
 _MADE = Prepared(
     lambda among: (
@@ -47,6 +58,12 @@ _MADE = Prepared(
         )
         .where(among(t.made.c.artifact_id), exists().where(t.edge.c.output_id == t.made.c.blob_id))
         .order_by(*_PART)
+    )
+)
+_THIS = Prepared(
+    lambda among: select(*_PART).where(
+        among(t.manifest_entry.c.artifact_id),
+        t.manifest_entry.c.blob_id == literal_column(":blob"),
     )
 )
 _SPOKEN = Prepared(lambda among: select(t.made.c.blob_id).where(among(t.made.c.artifact_id)))
@@ -92,12 +109,15 @@ def of_artifact(
         bulk.run(connection, _FILES, artifact=artifact, bom=t.CODES[mlbom.TYPE])
 
 
-def files(connection: Connection, artifacts: Collection[int]) -> list[PartRow]:
-    """The files of these that came from something themselves, by artifact."""
-    if not are_there(connection):
-        return []
-    found = _MADE.rows(connection, artifacts)
-    return [PartRow(row.artifact_id, row.blob_id, row.path) for row in found]
+def files(
+    connection: Connection, artifacts: Collection[int], also: int | None = None
+) -> list[PartRow]:
+    """The files of these that came from something, by artifact, and where `also` is one."""
+    found = _MADE.rows(connection, artifacts) if are_there(connection) else []
+    if also is not None:
+        found += _THIS.rows(connection, artifacts, blob=also)
+    parts = [PartRow(row.artifact_id, row.blob_id, row.path) for row in found]
+    return parts if also is None else list(dict.fromkeys(parts))
 
 
 def spoken_of(connection: Connection, artifacts: Collection[int]) -> set[int]:

@@ -31,8 +31,9 @@ class Nodes:
     """
 
     connection: Connection
-    every: bool = False  # those by SHA-256 that are met or packed are all that there are
-    every_other: bool = False  # so are the others that are met
+    # Of which sorts those that are met or packed are all that there are: those by SHA-256 (True,
+    # as `_is_plain` says), and the others.
+    every: set[bool] = field(default_factory=set)
     left: Mark | None = None  # where the catalogue stood when the last transaction ended
     given: dict[str, int] = field(default_factory=dict)  # the last ids (see `bulk.ids`)
     new: int = 0  # nodes that were not there
@@ -50,8 +51,8 @@ class Nodes:
         """At the beginning of a transaction: `known`, if all of it is as it was left."""
         if known is not None and now is not None and known.left == now:
             return known
-        none = not bulk.ask(connection, "SELECT 1 FROM node LIMIT 1")
-        return cls(connection, every=none, every_other=none)
+        some = bulk.ask(connection, "SELECT 1 FROM node LIMIT 1")
+        return cls(connection, every=set() if some else {True, False})
 
     def leave(self, now: Mark) -> None:
         """At the end of a transaction that saved how far it came."""
@@ -88,13 +89,13 @@ class Nodes:
         """Make room for those that are met next."""
         plain = {key: i for key, i in self.met.items() if _is_plain(key)}
         if len(plain) < len(self.met):
-            self.every_other = False
+            self.every.discard(False)
         self.met.clear()
         if len(self.packed) < LIMITS.nodes_packed:
             with contextlib.suppress(ImportError):
                 self.packed.add(plain)
                 return
-        self.every = False
+        self.every.discard(True)
 
     def _recall(self, new: Mapping[str, Digest]) -> None:
         """Meet those of `new` that have their node."""
@@ -106,13 +107,12 @@ class Nodes:
                     self.met[key] = i
                 elif i < 0:
                     doubtful.add(key)
-        if self.every and self.every_other and not doubtful:
+        if len(self.every) == 2 and not doubtful:
             return
         asked = [
             one
             for key, one in new.items()
-            if key not in self.met
-            and (key in doubtful or not (self.every if _is_plain(key) else self.every_other))
+            if key not in self.met and (key in doubtful or _is_plain(key) not in self.every)
         ]
         asked.sort(key=_ORDER)
         for start in range(0, len(asked), _AT_ONCE):

@@ -317,20 +317,6 @@ def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[
     return _all(connection, artifact_ids, _CONSUMED, _part)
 
 
-_MADE = Prepared(
-    lambda among: select(*_PART).where(
-        among(t.manifest_entry.c.artifact_id),
-        exists().where(t.edge.c.output_id == t.manifest_entry.c.blob_id)
-        | (t.manifest_entry.c.blob_id == literal_column(":blob")),
-    )
-)
-
-
-def made_parts(connection: Connection, artifact_ids: Iterable[int], blob: int) -> list[PartRow]:
-    """The files of artifacts that were made from something themselves, and `blob`."""
-    return [_part(row) for row in _MADE.rows(connection, artifact_ids, blob=blob)]
-
-
 def _statuses(about: Any, on: Any) -> Select[Any]:
     said, names = t.status.c, (about.c.name, about.c.version)
     return (

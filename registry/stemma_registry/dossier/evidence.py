@@ -21,7 +21,7 @@ from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import climb, evidence, made, query, record_facts
+from stemma_registry.catalogue import evidence, halts, made, query, record_facts
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.commits import standing
@@ -79,7 +79,7 @@ class Gathering:
         With `sources` also what is signed about commits.
         Raises Refused for too much of it, Undecided for what is lost.
         """
-        nodes = climb.upstream(view.connection, node, LIMITS.dossier_nodes + 1)
+        nodes = halts.upstream(view.connection, node, LIMITS.dossier_nodes + 1)
         if len(nodes) > LIMITS.dossier_nodes:
             raise Refused(f"more than {LIMITS.dossier_nodes} ancestors; the limit is a named one")
         digests = query.digests(view.connection, nodes)

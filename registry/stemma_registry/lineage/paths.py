@@ -18,7 +18,7 @@ from operator import attrgetter
 
 from stemma_attestations.errors import Undecided
 from stemma_attestations.relations import CONTAINS, propagates
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import made, query
 from stemma_registry.catalogue.ahead import Ahead, around
 from stemma_registry.catalogue.rows import PartRow
 from stemma_registry.config import LIMITS
@@ -85,9 +85,9 @@ class _Climb:
         self.holders = Ahead(
             holders, attrgetter("blob_id"), near.nodes, None if near.held else none
         )
-        made = partial(query.made_parts, connection, blob=self.begin)
+        files = partial(made.files, connection, also=self.begin)
         may_be = near.inside or near.file
-        self.made = Ahead(made, attrgetter("artifact_id"), near.nodes, None if may_be else none)
+        self.made = Ahead(files, attrgetter("artifact_id"), near.nodes, None if may_be else none)
         self.used = query.is_input(connection, target) if near.used is None else near.used
         self.first: dict[int, list[TraceEdge]] = {}
         if isinstance(start, Origin):

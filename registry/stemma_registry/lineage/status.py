@@ -62,7 +62,7 @@ class Quarantines:
         """False where no edge whatever leads from one of these to the node."""
         if not self.targets:
             return False
-        above = climb.upstream(snapshot.connection, node, LIMITS.ancestors)
+        above = halts.upstream(snapshot.connection, node, LIMITS.ancestors)
         if len(above) >= LIMITS.ancestors:
             return True
         return not above.isdisjoint(self.targets) or not above.isdisjoint(self.inside)
