@@ -42,7 +42,11 @@ def differences(connection: Connection, metadata: MetaData) -> list[str]:
         # Alembic passes over indexes of expressions on SQLite, and says so; see below.
         warnings.filterwarnings("ignore", message=".*expression-based index")
         found: list[Any] = list(compare_metadata(context, metadata))
-    return [*(str(item) for item in found), *_indexes(connection, metadata)]
+    return [
+        *(str(item) for item in found),
+        *_indexes(connection, metadata),
+        *_rowids(connection, metadata),
+    ]
 
 
 def _is_declared(_item: object, name: str | None, kind: str, *_others: object) -> bool:
@@ -63,3 +67,14 @@ def _indexes(connection: Connection, metadata: MetaData) -> Iterator[str]:
             if found != " ".join(declared.split()):
                 yield f"index {index.name}: {found}, not {declared}"
     yield from (f"index {name}: {sql}, not declared" for name, sql in made.items())
+
+
+def _rowids(connection: Connection, metadata: MetaData) -> Iterator[str]:
+    """The tables of a SQLite database that lie by a row id where `metadata` says not, or not so."""
+    if connection.dialect.name != "sqlite":
+        return
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    for name, sql in connection.execute(query):
+        table, without = metadata.tables.get(name), sql.rstrip().upper().endswith("WITHOUT ROWID")
+        if table is not None and without is table.dialect_options["sqlite"]["with_rowid"]:
+            yield f"table {name}: {'no row ids' if without else 'row ids'}, which is not declared"

@@ -14,7 +14,7 @@ from stemma_migrations import run
 from stemma_registry.blobs.memory import MemoryStore
 from stemma_registry.catalogue import schema
 from stemma_registry.catalogue.catalogue import Catalogue
-from stemma_registry.catalogue.tables import REVISION
+from stemma_registry.catalogue.tables import REVISION, metadata
 from tests import migrated
 
 
@@ -59,3 +59,17 @@ def test_the_tests_go_by_it_all_or_nothing(tmp_path: Path, monkeypatch: pytest.M
     with closing(Catalogue.open(place, store)) as catalogue:
         assert catalogue.revision() == REVISION
         assert catalogue.schema_differences() == []
+
+
+def test_a_table_that_lies_by_row_ids_and_should_not_is_a_difference() -> None:
+    with create_engine("sqlite://").connect() as connection:
+        migrated.upgrade(connection)
+        assert run.differences(connection, metadata) == []
+        found = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'lifted'"))
+        declared = found.scalar_one()
+        assert "WITHOUT ROWID" in declared
+        connection.execute(text("DROP TABLE lifted"))
+        connection.execute(text(declared.replace("WITHOUT ROWID", "")))
+        assert run.differences(connection, metadata) == [
+            "table lifted: row ids, which is not declared"
+        ]

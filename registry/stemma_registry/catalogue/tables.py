@@ -274,7 +274,6 @@ deployment = Table(
     Column("since", BigInteger, nullable=False),
     Column("issued", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=True, index=True),
-    sqlite_with_rowid=False,
 )
 
 # What was said to be at a stage of NAME; who may say so, and whether it still holds, is computed
@@ -323,7 +322,6 @@ environment_package = Table(
     Column("environment_id", Id, ForeignKey("environment.id"), primary_key=True),
     Column("package_id", Id, ForeignKey("package.id"), primary_key=True),
     Index("ix_environment_package_package_id", "package_id", "environment_id"),
-    sqlite_with_rowid=False,
 )
 
 # The packages that a BOM lists of its subjects; of a record index, what of that is stopped it has.
@@ -332,7 +330,6 @@ packaged = Table(
     metadata,
     Column("statement_id", Id, ForeignKey("statement.id"), primary_key=True),
     Column("environment_id", Id, ForeignKey("environment.id"), nullable=False, index=True),
-    sqlite_with_rowid=False,
 )
 
 # A tensor by its digest and size in bytes: both, since nobody held the size against the bytes.
