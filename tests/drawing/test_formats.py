@@ -8,8 +8,10 @@ import hashlib
 import html.parser
 import io
 import json
+import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -214,3 +216,30 @@ def test_a_trace_of_one_node(draw: Callable[[Trace], object]) -> None:
     trace = heavy(2)
     alone = Trace(1, Direction.DOWN, {1: trace.nodes[1]}, (), 3)
     assert draw(alone)
+
+
+def _made_anew(trace: Trace, dice: random.Random) -> Trace:
+    """The same of a catalogue whose rows came in another order."""
+    ids = dict(zip(trace.nodes, dice.sample(range(10**6), len(trace.nodes)), strict=True))
+    edges = tuple(e._replace(input=ids[e.input], output=ids[e.output]) for e in trace.edges)
+    nodes = {ids[i]: node._replace(id=ids[i]) for i, node in trace.nodes.items()}
+    return replace(trace, start=ids[trace.start], nodes=nodes, edges=edges)
+
+
+@pytest.mark.parametrize("trace", both())
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda trace: [*documents.lines(trace)],
+        lambda trace: [*rows.rows(trace)],
+        lambda trace: [*graphs.dot(trace, with_places=True)],
+        lambda trace: [*graphs.mermaid(trace, with_places=True)],
+        bom.build,
+        page.page,
+    ],
+    ids=["jsonl", "csv", "dot", "mermaid", "cyclonedx", "html"],
+)
+def test_row_ids_are_nothing_that_is_written(
+    trace: Trace, written: Callable[[Trace], object]
+) -> None:
+    assert written(_made_anew(trace, random.Random(1))) == written(trace)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, exists, literal_column, select
 
-from stemma_attestations.predicates import mlbom
 from stemma_registry.catalogue import bulk
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.nodes import Nodes
@@ -106,6 +105,8 @@ def of_artifact(
     if nodes.files is not None:
         nodes.files = max(nodes.files, *blobs, 0)
     if not new:
+        from stemma_attestations.predicates import mlbom  # lazily: a projection has it, no question
+
         bulk.run(connection, _FILES, artifact=artifact, bom=t.CODES[mlbom.TYPE])
 
 

@@ -24,30 +24,37 @@ def dot(trace: Trace, with_places: bool = False) -> Iterator[str]:
     """Lines of DOT. https://graphviz.org/doc/info/lang.html"""
     yield "digraph lineage {"
     yield "  rankdir=LR; node [shape=box];"
+    at = _called(trace)
     for node in trace.nodes.values():
         label = _dot_label((node.label, node.kind or "", *_runs(node, with_places)))
         marks = ", color=red, peripheries=2" if node.quarantined else ""
-        yield f"  n{node.id} [label={label}{marks}];"
+        yield f"  {at[node.id]} [label={label}{marks}];"
     for edge in trace.edges:
         style = "solid" if edge.assurance in ("attested", "contains") else "dashed"
         label = _dot_label((relation(edge),))
-        yield f"  n{edge.input} -> n{edge.output} [label={label}, style={style}];"
+        yield f"  {at[edge.input]} -> {at[edge.output]} [label={label}, style={style}];"
     yield "}"
 
 
 def mermaid(trace: Trace, with_places: bool = False) -> Iterator[str]:
     """Lines of a Mermaid flowchart. https://mermaid.js.org/syntax/flowchart.html"""
     yield "flowchart LR"
+    at = _called(trace)
     for node in trace.nodes.values():
         lines = [_entities(line) for line in (node.label, *_runs(node, with_places))]
-        yield f'  n{node.id}["{"<br>".join(lines)}"]'
+        yield f'  {at[node.id]}["{"<br>".join(lines)}"]'
     for edge in trace.edges:
         arrow = "-->" if edge.assurance in ("attested", "contains") else "-.->"
-        yield f'  n{edge.input} {arrow}|"{_entities(relation(edge))}"| n{edge.output}'
-    stopped = [f"n{node.id}" for node in trace.nodes.values() if node.quarantined]
+        yield f'  {at[edge.input]} {arrow}|"{_entities(relation(edge))}"| {at[edge.output]}'
+    stopped = [at[node.id] for node in trace.nodes.values() if node.quarantined]
     if stopped:
         yield "  classDef stopped stroke:#c00,stroke-width:3px"
         yield f"  class {','.join(stopped)} stopped"
+
+
+def _called(trace: Trace) -> dict[int, str]:
+    """What nodes are called, by their place: a catalogue made anew has other row ids."""
+    return {node: f"n{place}" for place, node in enumerate(trace.nodes, 1)}
 
 
 def relation(edge: TraceEdge) -> str:
