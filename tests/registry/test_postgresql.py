@@ -113,6 +113,18 @@ def test_statistics_are_gathered_of_its_own_tables_alone(world: World) -> None:
     assert found == [True, False]
 
 
+def test_what_was_just_written_is_seen_by_all(world: World) -> None:
+    """A commit that waits for no disk is none to a server that tidies up before it is on one."""
+    for one in range(20):
+        say(world, [(one, one + 1, "trained-on")])
+    world.registry.catalogue.catch_up()
+    gather_statistics(world.registry.catalogue.engine)
+    seen = "SELECT relpages > 0 AND relallvisible = relpages FROM pg_class WHERE oid = {}"
+    with world.registry.catalogue.reading() as connection:
+        for name in ("edge", "subject", "node"):
+            assert connection.execute(text(seen.format(f"to_regclass('{name}')"))).scalar(), name
+
+
 def test_no_question_reads_a_table_as_a_whole(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

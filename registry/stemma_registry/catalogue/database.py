@@ -134,11 +134,16 @@ def gather_statistics(engine: Engine) -> None:
         "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
         "WHERE schemaname = current_schema()"
     )
-    with engine.connect() as opened:
-        connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.begin() as connection:
+        # What nobody waited for is seen by all once it is on the disk: this waits, for all before.
+        connection.execute(text("SET LOCAL synchronous_commit = on"))
         tables = connection.execute(text(query)).scalar()
-        if tables:  # somebody else who does the same has done it
-            connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {tables}"))
+        if tables:
+            connection.execute(text(f"ANALYZE (SKIP_LOCKED) {tables}"))
+    with engine.connect() as opened:
+        if tables:  # what is locked, somebody else does who is there for the same
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text(f"VACUUM (SKIP_LOCKED) {tables}"))
 
 
 def _key(connection: Connection) -> int:
