@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, inspect, select
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from stemma_registry.catalogue import bare, catalogue, query, standing
 from stemma_registry.catalogue import tables as t
@@ -62,6 +63,11 @@ def test_a_rebuild_makes_the_index_of_inputs_last(
         assert not view.connection.execute(select(t.state.c.bare)).scalar()
         assert len(query.edges_from(view.connection, [1, 2, 3, 4, 5, 6, 7])) == 6
     assert world.registry.catalogue.schema_differences() == []
+    with world.registry.catalogue.writing() as connection:
+        connection.execute(DropIndex(t.DOWNWARD))
+    assert t.DOWNWARD.name in str(world.registry.catalogue.schema_differences())
+    with world.registry.catalogue.writing() as connection:
+        connection.execute(CreateIndex(t.DOWNWARD))
     seen.clear()
     say(world, [(6, 7, "trained-on")])
     world.registry.catalogue.catch_up()
@@ -93,6 +99,7 @@ def test_whoever_comes_after_a_rebuild_was_killed_makes_the_index(
         assert here is not None
         assert here.bare == (not _has_index(connection)) == made.database.embedded
         assert not here.bare or not made.is_of(connection, Held.of(made.roots))
+    assert made.schema_differences() == []
     with world.view() as view:
         assert _has_index(view.connection)
         node = query.node_id(view.connection, digest(0))

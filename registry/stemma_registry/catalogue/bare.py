@@ -25,8 +25,13 @@ def strip(connection: Connection) -> None:
         bulk.run(connection, "UPDATE state SET bare = TRUE")
 
 
+def is_due(connection: Connection) -> bool:
+    """Whether something is still to be made."""
+    return bool(bulk.ask(connection, "SELECT 1 FROM state WHERE bare"))
+
+
 def clothe(connection: Connection) -> None:
     """Make what is missing, if nobody was faster; in a transaction that writes."""
-    if bulk.ask(connection, "SELECT 1 FROM state WHERE bare"):
+    if is_due(connection):
         connection.execute(CreateIndex(t.DOWNWARD))
         bulk.run(connection, "UPDATE state SET bare = FALSE")
