@@ -79,8 +79,10 @@ def blob_of(world: World, data: bytes = ROWS) -> Digest:
 def test_an_index_is_made_once_and_survives_a_rebuild(world: World) -> None:
     first = indexed(world, "data/a:1", {"x.jsonl": ROWS})
     assert (first.files, first.records, first.note) == (1, 2, None)
+    before = set(world.store.blobs())
     again = indexed(world, "data/a:1", {}, push=False)
     assert again.entry is None
+    assert set(world.store.blobs()) == before  # nor is anything signed, which leaves a bundle
     assert again.statement == first.statement
     world.rebuild()
     assert places(ask(world, BAD)) == {"data/a:1": {"x.jsonl": (2,)}}

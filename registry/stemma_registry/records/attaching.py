@@ -284,7 +284,6 @@ class _Word:
     sought: list[Sought]
     statement: Statement
     result: Compared
-    event: Event
 
 
 def _said_and_appended(
@@ -304,15 +303,23 @@ def _said_and_appended(
     found, subject, wanted = what
     said, manifest = _said(wanted, built)
     uploads.also(set(built.blobs), lambda lost: built.again(registry.store, lost))
-    files, public = uploads.put(manifest.raw), tuple(uploads.put(key) for key in signer.keys)
+    signed: dict[Digest, Event] = {}
 
     def compared(sought: list[Sought]) -> _Word:
         result = comparing.compare(registry.store, built.shards, sought)
         whole = dataclasses.replace(said, compared=result.compared, meets=result.meets)
         statement = Statement.build([subject], record_index.TYPE, record_index.build(whole))
-        signed = uploads.put(signer.sign(statement).raw)
-        event = Event(PUSH, artifacts=(files,), bundles=(signed,), keys=public)
-        return _Word(sought, statement, result, event)
+        return _Word(sought, statement, result)
+
+    def event(statement: Statement) -> Event:
+        if statement.digest not in signed:  # once: somebody may have to log in for it
+            signed[statement.digest] = Event(
+                PUSH,
+                artifacts=(uploads.put(manifest.raw),),
+                bundles=(uploads.put(signer.sign(statement).raw),),
+                keys=tuple(uploads.put(key) for key in signer.keys),
+            )
+        return signed[statement.digest]
 
     with snapshot(registry, trust, now) as view:
         sought = comparing.sought(view, wanted)
@@ -327,7 +334,7 @@ def _said_and_appended(
             word = compared(sought)
         ours = (f for f in facts.get(found.node, []) if view.trust.is_same(f.signer, signer))
         there = any(_is_same(registry, fact, word.statement) for fact in ours)
-        return [] if there else [word.event]
+        return [] if there else [event(word.statement)]
 
     entry = record(registry, trust, signer, now, decide, uploads) if decide() else None
     if entry is None:
