@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +192,15 @@ exporting.export(LocalStore(Path(sys.argv[1])), Home(Path(sys.argv[2])), NOBODY,
 """
 
 
+def _ended(group: int) -> None:
+    """Return when all of a group of processes are gone, or after ten seconds."""
+    until = time.monotonic() + 10
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.02)
+
+
 def test_killed_and_run_again(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     world = World(tmp_path, LocalStore(tmp_path / "store"))
@@ -201,12 +212,15 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     asked = [sys.executable, "-c", KILLED, str(tmp_path / "store"), str(tmp_path / "h")]
     for number in (5, 23):
         folder = tmp_path / f"cut-{number}"
-        process = subprocess.Popen([*asked, str(folder)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*asked, str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert process.stdout is not None
         while int(process.stdout.readline()) < number:
             pass
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
+        _ended(process.pid)  # who exports while its git still writes is told to try again
         there = git(folder, "log", "--format=%T", "--all").split()
         assert len(there) % 7 == 0  # git may still have been at work, but at whole entries only
         assert exported(world, folder).commit == git(tmp_path / "right", "rev-parse", "ledger")
