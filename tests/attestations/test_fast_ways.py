@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stemma_attestations import bundle, canonical, json_strict, statement
 from stemma_attestations.bundle import Bundle
-from stemma_attestations.digest import Digest, parse_digest_set, sha256s
+from stemma_attestations.digest import Digest, all_written, parse_digest_set, sha256s
 from stemma_attestations.envelope import unbase64
 from stemma_attestations.errors import BadDigest, BadEnvelope, BadJSON, BadName, BadStatement
 from stemma_attestations.keys import PublicKey
@@ -256,6 +256,14 @@ def test_subjects_as_we_write_them_are_read_in_the_short_way() -> None:
 def test_digests_are_read_together_as_one_by_one(values: list[str]) -> None:
     alone = _refused(lambda: {value: Digest("sha256", value) for value in values}, BadDigest)
     assert _refused(lambda: sha256s(values), BadDigest) == alone
+
+
+@examples(100)
+@given(st.lists(st.binary(max_size=2) | st.binary(min_size=32, max_size=32), max_size=4))
+def test_digests_that_were_written_are_read_together_as_one_by_one(values: list[bytes]) -> None:
+    digits = [value.hex() for value in values]
+    alone = _refused(lambda: [Digest("sha256", value) for value in digits], BadDigest)
+    assert _refused(lambda: all_written(digits), BadDigest) == alone
 
 
 @examples(300)

@@ -161,6 +161,6 @@ class Ahead(Generic[Row]):
         """The rows of these nodes."""
         known = self._rows
         found = [row for node in nodes if node in known for row in known[node]] if known else []
-        if others := nodes - self._foreseen:
-            found += self._ask(others)
+        if not nodes <= self._foreseen:
+            found += self._ask(nodes - self._foreseen)
         return found

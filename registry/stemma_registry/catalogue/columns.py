@@ -6,7 +6,7 @@ and texts in the order of their code points, without the one character that Post
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -51,6 +51,14 @@ def hexed(value: object) -> str:
     if type(value) is bytes or isinstance(value, bytes | bytearray | memoryview):
         return value.hex()
     raise _rotten(value)
+
+
+def all_hexed(values: Sequence[object]) -> list[str]:
+    """The same of a whole column."""
+    try:
+        return list(map(bytes.hex, values))  # type: ignore[arg-type] # as nearly all are
+    except TypeError:
+        return list(map(hexed, values))
 
 
 def _rotten(value: object) -> Rotten:

@@ -7,16 +7,17 @@ driver gives them, and what is the same in several of them is looked at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, null, select
 
-from stemma_attestations.digest import Digest, written
+from stemma_attestations.digest import Digest, all_written, written
 from stemma_attestations.marks import Mark
 from stemma_attestations.times import Times
 from stemma_registry.catalogue import query
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.columns import hexed, word
+from stemma_registry.catalogue.columns import all_hexed, hexed, word
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
 from stemma_registry.catalogue.prepared import Among, Prepared
 from stemma_registry.catalogue.rows import Fact
@@ -25,8 +26,7 @@ Ends = tuple[int, int, str]  # input, output, relation
 T = TypeVar("T")
 Row = Any  # a tuple of the driver's
 Hear = Callable[[str, str | None, Times, Mark], Callable[[Fact], T]]
-# A bundle, the kind of statement, its signer, entry and times, and what makes something of it.
-Voice = tuple[Digest, str, str | None, int, Times, Callable[[Fact], T]]
+Voice = tuple[str, str | None, Callable[[Fact], T]]  # a kind, its signer, what makes something
 
 
 def _edges(among: Among, end: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:
@@ -73,8 +73,7 @@ _LATE = Prepared(
         among(t.statement.c.n), t.statement.c.heard.is_not(None)
     )
 )
-# Of such a row, behind the ends: what tells a word from others, and by whom it is.
-_WORD, _BY = slice(3, 7), slice(10, 12)
+_WORD = itemgetter(3, 4, 5, 6)  # of such a row, behind the ends: what tells a word from others
 _STATEMENT, _POSITION, _ROOT = 3, 9, 12
 
 
@@ -106,31 +105,46 @@ def edges(connection: Connection, every: Sequence[Row], hear: Hear[T]) -> dict[E
     `hear` is told a kind of statement, its signer, its times and how it says an edge, and gives
     what makes something of those. Raises as `Prepared.rows` does.
     """
+    if not every:
+        return {}
     dated = [row[_STATEMENT] for row in every if row[_ROOT] is not None]
     times = {row.id: times_of(row) for row in _TIMES.rows(connection, dated)} if dated else {}
-    # There are many, and few are like another: what is the same in several is looked at once.
-    relations, known, found = _Relations(), dict[Any, list[T]](), dict[Ends, list[T]]()
-    voices, again, new = _Voices(times, hear), set[Ends](), tuple.__new__
-    for row in every:
-        said = row[_WORD]
-        if said not in known:
-            statement, mark, name, version = said
-            voice = voices.get((statement, mark)) or voices.of(row)
-            bundle, kind, signer, n, signed, make = voice
-            fact = new(Fact, (bundle, kind, signer, n, name, version, signed))
-            known[said] = [make(fact)]
-        ends = row[0], row[1], relations[row[2]]
-        if ends in found:
-            again.add(ends)
-        else:
-            found[ends] = known[said]
-    if again:
-        found |= {ends: [] for ends in again}
-        some = [(row[0], row[1], relations[row[2]], row) for row in every]
-        some = [one for one in some if one[:3] in again]
-        for source, output, relation, row in sorted(some, key=lambda one: _order(one[3])):
-            found[source, output, relation] += known[row[_WORD]]
+    # There are many: they are taken by columns, and what is the same in several is made once.
+    keys = list(map(_WORD, every))
+    once = dict(zip(keys, every, strict=True))
+    known = dict(zip(once, _heard(list(once.values()), times, hear), strict=True))
+    relations = _Relations()
+    ends = [(row[0], row[1], relations[row[2]]) for row in every]
+    found = {one: [known[key]] for one, key in zip(ends, keys, strict=True)}
+    if len(found) < len(ends):
+        found = {one: [] for one in ends}
+        for at in sorted(range(len(ends)), key=lambda at: _order(every[at])):
+            found[ends[at]].append(known[keys[at]])
     return found
+
+
+def _heard(every: Sequence[Row], times: Mapping[int, Times], hear: Hear[T]) -> list[T]:
+    """What is made of each of these rows, which say something different each."""
+    _, _, _, statements, marks, names, versions, bundles, entries, _, kinds, signers, *_ = zip(
+        *every, strict=True
+    )
+    signed = [times.get(one, ()) for one in statements] if times else [()] * len(every)
+    by = list(zip(kinds, signers, signed, marks, strict=True))
+    voices = {one: _voice(one, hear) for one in dict.fromkeys(by)}
+    said = [voices[one] for one in by]
+    kinds, signers, makes = zip(*said, strict=True)
+    digests, new = all_written(all_hexed(bundles)), tuple.__new__
+    values = zip(digests, kinds, signers, entries, names, versions, signed, strict=True)
+    facts = [new(Fact, value) for value in values]
+    return [make(fact) for make, fact in zip(makes, facts, strict=True)]
+
+
+def _voice(by: tuple[Any, ...], hear: Hear[T]) -> Voice[T]:
+    """Of rows that have these values in common."""
+    code, key, signed, mark = by
+    kind, signer = word(code), None if key is None else hexed(key)
+    how = Mark.EXACT if mark is None else Mark(word(mark))
+    return kind, signer, hear(kind, signer, signed, how)
 
 
 def into(connection: Connection, outputs: Iterable[int]) -> dict[int, list[Fact]]:
@@ -151,24 +165,3 @@ def keys_after(connection: Connection, facts: Iterable[Fact]) -> dict[Digest, in
 
 def _order(row: Row) -> tuple[int, int]:
     return row[_STATEMENT], row[_POSITION] or 0
-
-
-class _Voices(dict[tuple[int, str | None], Voice[T]]):
-    """By statement, and how it says an edge: what all facts of it have in common."""
-
-    def __init__(self, times: Mapping[int, Times], hear: Hear[T]) -> None:
-        self._times, self._hear = times, hear
-        self._heard: dict[tuple[Any, ...], Callable[[Fact], T]] = {}
-
-    def of(self, row: Row) -> Voice[T]:
-        """The one of such a row."""
-        statement, code, _, _, bundle, n = row[_STATEMENT:_POSITION]
-        kind, signer = row[_BY]
-        signed = self._times.get(statement, ())
-        kind, signer = word(kind), None if signer is None else hexed(signer)
-        by = kind, signer, signed, Mark.EXACT if code is None else Mark(word(code))
-        if by not in self._heard:
-            self._heard[by] = self._hear(*by)
-        digest = written(hexed(bundle))
-        self[statement, code] = found = digest, kind, signer, n, signed, self._heard[by]
-        return found

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select, true
 
-from stemma_attestations.digest import LENGTHS, Digest, written
+from stemma_attestations.digest import LENGTHS, Digest, all_written
 from stemma_attestations.marks import Mark
 from stemma_attestations.named import Named
 from stemma_attestations.names import NameVersion
 from stemma_registry.catalogue import bulk, facts
 from stemma_registry.catalogue import tables as t
-from stemma_registry.catalogue.columns import hexed, word
+from stemma_registry.catalogue.columns import all_hexed, hexed, word
 from stemma_registry.catalogue.facts import FACT
 from stemma_registry.catalogue.prepared import AT_ONCE, Prepared
 from stemma_registry.catalogue.rows import (
@@ -92,8 +92,10 @@ def digests(connection: Connection, ids: Iterable[int]) -> dict[int, Digest]:
 
 def known(connection: Connection, rows: Sequence[tuple[int, str, bytes]]) -> dict[int, Digest]:
     """The same of nodes whose rows are known: id, scheme and value as the database has them."""
-    found = {node: written(hexed(value)) for node, scheme, value in rows if scheme == _SHA256}
-    if len(found) == len(rows):
+    common = [row for row in rows if row[1] == _SHA256]
+    values = all_written(all_hexed([row[2] for row in common]))
+    found = {row[0]: digest for row, digest in zip(common, values, strict=True)}
+    if len(common) == len(rows):
         return found
     others = {node: (word(code), hexed(value)) for node, code, value in rows if node not in found}
     found |= {node: Digest(*key) for node, key in others.items() if key[0] in LENGTHS}
