@@ -17,24 +17,20 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
-from benchmarks import graph, heavy
+from benchmarks import graph, heavy, pushes
 from benchmarks.graph import Graph
 from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import custody, signing
-from stemma_registry.blobs.contract import get_bytes, put_bytes
-from stemma_registry.blobs.memory import MemoryStore
-from stemma_registry.catalogue import bulk, catalogue, query
-from stemma_registry.config import LIMITS, Home
+from stemma_registry.catalogue import bulk, query
+from stemma_registry.config import Home
 from stemma_registry.lineage import paths, status, trace
-from stemma_registry.publish import Push, publish
 from stemma_registry.registry import (
     Registry,
     Snapshot,
@@ -46,7 +42,6 @@ from stemma_registry.registry import (
 from stemma_registry.signing import Signer
 from stemma_registry.trust import file as trust_file
 
-PUSHES = 200
 STOPPED = 20  # quarantines that are there, of nodes with little below them
 # Both databases understand these; `:node` is where they start.
 CHECK = """
@@ -98,7 +93,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         work = chosen.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         place = filled(work, graph.make(chosen.edges, chosen.seed))
-        _pushes(work)
+        pushes.measure(work, say)
         _measure(place, place.home, "SQLite", chosen.runs)
         if not chosen.no_postgresql:
             from tests import postgres
@@ -125,38 +120,6 @@ def filled(work: Path, shape: Graph) -> Place:
         say(f"written and signed in {time.perf_counter() - begin:.0f} s")
         registry.close()
     return place
-
-
-def _pushes(folder: Path) -> None:
-    """Real pushes, three statements each, projected one by one, each durable before the next."""
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        root = Path(name)
-        home = Home(root / "home")
-        pem, public = signing.new_key("ecdsa-p256", None)
-        signing.write_key(home.key, pem, public)
-        trust = trust_file.add(home.trust, "bench", public)
-        signer = signing.load_signer(f"key:{home.key}", lambda: None)
-        registry = initialise(str(root / "registry"), home)
-        inputs: tuple[tuple[str, str], ...] = ()
-        for i in range(PUSHES):
-            (root / f"d{i}").mkdir()
-            (root / f"d{i}/weights").write_text(str(i))
-            job = Push(root / f"d{i}", NameVersion.parse(f"m{i}:1"), "model", inputs, {}, root)
-            publish(registry, trust, signer, job, datetime.now(UTC))
-            inputs = (("fine-tuned-from", f"m{i}:1"),)
-        # What the store gives is read beforehand: it is the catalogue that is timed.
-        store = MemoryStore()
-        for digest in registry.store.blobs():
-            put_bytes(store, get_bytes(registry.store, digest, LIMITS.manifest_bytes))
-        for key in registry.store.keys("ledger/"):
-            store.create(key, registry.store.read(key))
-        with patch.object(catalogue, "LIMITS", replace(LIMITS, project_seconds=0.0)):
-            fresh = catalogue.Catalogue.open(root / "fresh.sqlite3", store)
-            cpu, took = time.process_time(), _seconds(fresh.catch_up)
-            cpu = time.process_time() - cpu
-        say(f"pushes one by one: {PUSHES / took:,.0f}/s ({PUSHES / cpu:,.0f} a second of CPU)")
-        fresh.close()
-        registry.close()
 
 
 def _measure(place: Place, home: Home, label: str, runs: int) -> None:

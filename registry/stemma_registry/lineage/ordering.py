@@ -26,7 +26,7 @@ def by_ends(edges: Sequence[Edge], order: Sequence[int]) -> list[Edge]:
     Those that have both in common by what they say.
     """
     place, many = {node: number for number, node in enumerate(order)}, len(order)
-    keys = [place[source] * many + place[output] for source, output, *_ in edges]
+    keys = [place[source] * many + place[output] for source, output, _, _, _ in edges]
     if len(set(keys)) == len(keys):  # as mostly
         return [edge for _, edge in sorted(zip(keys, edges, strict=True))]
     both = sorted(

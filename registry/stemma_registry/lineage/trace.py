@@ -275,7 +275,7 @@ class Walk:
         self.asked |= nodes
         said, down = self.said.of(nodes), self.down
         self.spoken += said
-        for source, output, relation, *_ in said:
+        for source, output, relation, _, _ in said:
             state = (output if down else source, False)
             if propagates(relation):
                 found[state] = True
