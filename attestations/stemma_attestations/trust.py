@@ -341,6 +341,12 @@ class TrustRoot:
         both = asked is None or asked == name or _covers(patterns, asked)
         return Assurance.ATTESTED if both else Assurance.SIGNED
 
+    @cached_property
+    def goes_by_name(self) -> bool:
+        """Whether anybody's word may hang on the name that it is about (see `anywhere`)."""
+        grants = (grant for signer in self.signers for grant in signer.grants)
+        return any(set(grant.names) - {"**"} for grant in grants)
+
     def anywhere(
         self, signer_id: str | None, predicate_type: str, signed: Times = ()
     ) -> Assurance | None:

@@ -132,6 +132,11 @@ def label(snapshot: Snapshot, digest: Digest, names: Sequence[Called]) -> str:
     if names:
         best = _best(snapshot, names)
         return f"{best.name}:{best.version}"
+    return unnamed(digest)
+
+
+def unnamed(digest: Digest) -> str:
+    """The same, of one that has none."""
     return f"git:{digest.value[:12]}" if digest.algorithm == "gitCommit" else digest.short
 
 

@@ -67,15 +67,26 @@ def test_what_is_foreseen_is_what_is_met(tmp_path: Path) -> None:
     with world.view() as view:
         node = {i: query.node_id(view.connection, digest(i)) or 0 for i in range(5)}
         made = query.node_id(view.connection, Digest.of(b"c")) or 0
-        assert ahead.around(view.connection, {made}, down=True)[1:3] == (True, False)
-        assert ahead.around(view.connection, {node[0]}, down=True)[1:3] == (False, True)
-        assert ahead.around(view.connection, {node[4]}, down=True)[1:3] == (False, False)
-        down = ahead.around(view.connection, {node[0]}, down=True).nodes
+        assert ahead.around(view.connection, {made}, down=True, named=False)[1:3] == (True, False)
+        assert ahead.around(view.connection, {node[0]}, down=True, named=False)[1:3] == (
+            False,
+            True,
+        )
+        assert ahead.around(view.connection, {node[4]}, down=True, named=False)[1:3] == (
+            False,
+            False,
+        )
+        down = ahead.around(view.connection, {node[0]}, down=True, named=False).nodes
         met = trace(view, node[0], Direction.DOWN).nodes.keys()
         assert down < met
         assert met - down == {node[3]}
-        assert ahead.around(view.connection, {node[4]}, down=False).nodes == {node[4], node[3]}
-        assert ahead.around(view.connection, {node[2]}, down=False, end=node[1]).nodes == {
+        assert ahead.around(view.connection, {node[4]}, down=False, named=False).nodes == {
+            node[4],
+            node[3],
+        }
+        assert ahead.around(
+            view.connection, {node[2]}, down=False, named=False, end=node[1]
+        ).nodes == {
             node[1],
             node[2],
         }
@@ -95,10 +106,10 @@ def test_where_there_is_an_end_it_is_known_whether_that_is_a_file(tmp_path: Path
             (one, zero, (False, True)),
             (one, file, (True, True)),
         ):
-            near = ahead.around(connection, {target}, down=False, end=end)
+            near = ahead.around(connection, {target}, down=False, named=False, end=end)
             assert (near.file, near.used) == answer
             assert near.used == query.is_input(connection, target)
-        near = ahead.around(connection, {one}, down=False)
+        near = ahead.around(connection, {one}, down=False, named=False)
         assert (near.file, near.used) == (True, None)
 
 
@@ -109,8 +120,8 @@ def test_it_looks_no_further_than_that(on_either: World, monkeypatch: pytest.Mon
     with on_either.view() as view:
         connection = view.connection
         start = query.node_id(connection, digest(0)) or 0
-        assert len(ahead.around(connection, {start}, down=True).nodes) == 20
-        sql, values = ahead._asked(connection, down=True), {"end": -1, "most": 20}
+        assert len(ahead.around(connection, {start}, down=True, named=False).nodes) == 20
+        sql, values = ahead._asked(connection, down=True, named=False), {"end": -1, "most": 20}
         listed = bulk.listed(connection, [start])
         if connection.dialect.name == "sqlite":
             taken: list[int] = []
@@ -229,7 +240,7 @@ def test_evidence_is_what_each_edge_says(on_either: World) -> None:
                 signer = signer_label(view, row.fact.signer)
                 word = Word(edge_worth(view, row, None), signer, row.fact, row.mark)
                 spoken.setdefault(ends, set()).add(word)
-            rows = evidence.rows(connection, nodes, down=down)
+            rows = evidence.rows(connection, nodes, down=down, named=True)
             made = evidence.edges(connection, rows, _hear)
             # A server gives the names of one output in whatever order.
             assert {ends: set(some) for ends, some in made.items()} == {

@@ -190,7 +190,7 @@ def trace(
     came from them.
     """
     from stemma_cli import trace_formats
-    from stemma_registry.lineage import whereabouts
+    from stemma_registry.lineage import called, whereabouts
 
     asked = Asked(**options)
     asked.check()
@@ -220,6 +220,8 @@ def trace(
             _coverage(registry, view, subject, form)
             return
         found, paths = _found(registry, view, subject, asked)
+        if form in ("html", "json", "jsonl"):
+            found, paths = called.with_names(view, found, paths)
         if form == "html" and asked.stage is None:  # the page can be asked for each
             found = whereabouts.with_stages(found, view)
         _outside(view, subject, asked)

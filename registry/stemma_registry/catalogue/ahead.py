@@ -86,18 +86,18 @@ _MET = {
     for name, spell in (("sqlite", _sqlite), ("postgresql", _postgresql))
     for down, steps in _STEPS.items()
 }
-_known: dict[tuple[str, bool], str] = {}
+_known: dict[tuple[str, bool, bool], str] = {}
 
 
-def _asked(connection: Connection, down: bool) -> str:
+def _asked(connection: Connection, down: bool, named: bool) -> str:
     """All nodes that a walk may come to, what is said of them together, and all that they say."""
     name = connection.dialect.name
-    if (name, down) not in _known:
+    if (name, down, named) not in _known:
         of_all = _OF_ALL.format(among=bulk.AMONG[name], nothing=_NOTHING, ids=_IDS[name])
         near = "near(id, part) AS MATERIALIZED (SELECT id, part FROM met LIMIT :most)"
-        said = evidence.of_near(connection, down=down)
-        _known[name, down] = f"{_MET[name, down]}, {near} {of_all} UNION ALL {said}"
-    return _known[name, down]
+        said = evidence.of_near(connection, down=down, named=named)
+        _known[name, down, named] = f"{_MET[name, down]}, {near} {of_all} UNION ALL {said}"
+    return _known[name, down, named]
 
 
 class Near(NamedTuple):
@@ -117,16 +117,19 @@ class Near(NamedTuple):
 
 
 def around(
-    connection: Connection, start: Collection[int], *, down: bool, end: int = NOWHERE
+    connection: Connection, start: Collection[int], *, down: bool, named: bool, end: int = NOWHERE
 ) -> Near:
     """The nodes that a walk may come to, at most `NODES`: not beyond `end`.
+
+    `named`: with what statements call the outputs of edges.
 
     None where it starts from none, or from so many that one step of it is worth its question.
     """
     if not 0 < len(start) <= NODES:
         return Near()
     listed = bulk.listed(connection, sorted(start))
-    rows = bulk.ask(connection, _asked(connection, down), listed=listed, end=end, most=NODES)
+    asked = _asked(connection, down, named)
+    rows = bulk.ask(connection, asked, listed=listed, end=end, most=NODES)
     at = next(at for at, row in enumerate(rows) if row[-1] is not None)
     count, there, *_, ids = rows.pop(at)
     nodes = frozenset[int](json.loads(ids) if isinstance(ids, str) else ids)

@@ -7,6 +7,7 @@ driver gives them, and what is the same in several of them is looked at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -29,35 +30,37 @@ Hear = Callable[[str, str | None, Times, Mark], Callable[[Fact], T]]
 Voice = tuple[str, str | None, Callable[[Fact], T]]  # a kind, its signer, what makes something
 
 
-def _edges(among: Among, end: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:
-    named = and_(
-        t.subject.c.statement_id == t.edge.c.statement_id,
-        t.subject.c.node_id == t.edge.c.output_id,
-    )
-    return (
-        select(
-            *(t.edge.c.input_id, t.edge.c.output_id, t.edge.c.relation),
-            *(t.edge.c.statement_id, t.edge.c.mark, t.subject.c.name, t.subject.c.version),
-            *(t.statement.c.bundle, t.statement.c.n, t.subject.c.position),
-            *(t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.root),
-            *more,
-        )
-        .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
-        .outerjoin(t.subject, named)
-        .where(among(end))
-    )
+def _edges(among: Among, *, down: bool, named: bool, near: bool) -> Select[Any]:
+    called: tuple[ColumnElement[Any], ...] = (t.subject.c.name, t.subject.c.version)
+    position: ColumnElement[Any] = t.subject.c.position
+    if not named:  # it lies elsewhere than the rest: that would be a page for each
+        called, position = (null().label("name"), null().label("version")), null().label("position")
+    found = select(
+        *(t.edge.c.input_id, t.edge.c.output_id, t.edge.c.relation),
+        *(t.edge.c.statement_id, t.edge.c.mark, *called),
+        *(t.statement.c.bundle, t.statement.c.n, position),
+        *(t.statement.c.predicate_type, t.statement.c.signer, t.statement.c.root),
+        *((null().label("every"),) if near else ()),
+    ).join(t.statement, t.statement.c.id == t.edge.c.statement_id)
+    if named:
+        found = found.outerjoin(t.subject, _CALLED)
+    return found.where(among(t.edge.c.input_id if down else t.edge.c.output_id))
 
 
-_INTO = Prepared(lambda among: _edges(among, t.edge.c.output_id))
-_FROM = Prepared(lambda among: _edges(among, t.edge.c.input_id))
+_CALLED = and_(
+    t.subject.c.statement_id == t.edge.c.statement_id, t.subject.c.node_id == t.edge.c.output_id
+)
+_WAYS = [(down, named) for down in (False, True) for named in (False, True)]
+_ASKED = {
+    (down, named): Prepared(partial(_edges, down=down, named=named, near=False))
+    for down, named in _WAYS
+}
 # The same of what a walk may come to (see `ahead`), and a place for what is said of all of that.
 _NEAR = {"sqlite": "IN (SELECT id FROM near)", "postgresql": "= ANY(ARRAY(SELECT id FROM near))"}
-_NEAR_INTO = Prepared(
-    lambda among: _edges(among, t.edge.c.output_id, null().label("every")), among=_NEAR
-)
-_NEAR_FROM = Prepared(
-    lambda among: _edges(among, t.edge.c.input_id, null().label("every")), among=_NEAR
-)
+_OF_NEAR = {
+    (down, named): Prepared(partial(_edges, down=down, named=named, near=True), among=_NEAR)
+    for down, named in _WAYS
+}
 COLUMNS = 13  # of such a row, without that place
 # Few say anything about their time.
 _TIMES = Prepared(lambda among: select(t.statement.c.id, *TIMES).where(among(t.statement.c.id)))
@@ -66,6 +69,15 @@ _SAY = Prepared(
         select(t.edge.c.output_id, t.edge.c.statement_id)
         .where(among(t.edge.c.output_id))
         .distinct()
+    )
+)
+_NAMES = Prepared(
+    lambda among: (
+        select(t.edge.c.output_id, t.statement.c.bundle, t.subject.c.name, t.subject.c.version)
+        .join(t.statement, t.statement.c.id == t.edge.c.statement_id)
+        .join(t.subject, _CALLED)
+        .where(among(t.edge.c.output_id), t.subject.c.name.is_not(None))
+        .order_by(t.edge.c.statement_id, t.subject.c.position)
     )
 )
 _LATE = Prepared(
@@ -85,17 +97,17 @@ class _Relations(dict[str, str]):
         return found
 
 
-def rows(connection: Connection, nodes: Iterable[int], *, down: bool) -> list[Row]:
+def rows(connection: Connection, nodes: Iterable[int], *, down: bool, named: bool) -> list[Row]:
     """The edges that statements say from these nodes, or into them, as the driver gives them.
 
-    Raises as `Prepared.raw` does.
+    `named`: with what each calls its output. Raises as `Prepared.raw` does.
     """
-    return (_FROM if down else _INTO).raw(connection, nodes)
+    return _ASKED[down, named].raw(connection, nodes)
 
 
-def of_near(connection: Connection, *, down: bool) -> str:
+def of_near(connection: Connection, *, down: bool, named: bool) -> str:
     """What asks for the same from all of the nodes `near`, or into them, with one more column."""
-    return (_NEAR_FROM if down else _NEAR_INTO).sql(connection)
+    return _OF_NEAR[down, named].sql(connection)
 
 
 def edges(connection: Connection, every: Sequence[Row], hear: Hear[T]) -> dict[Ends, list[T]]:
@@ -145,6 +157,16 @@ def _voice(by: tuple[Any, ...], hear: Hear[T]) -> Voice[T]:
     kind, signer = word(code), None if key is None else hexed(key)
     how = Mark.EXACT if mark is None else Mark(word(mark))
     return kind, signer, hear(kind, signer, signed, how)
+
+
+def names(
+    connection: Connection, outputs: Iterable[int]
+) -> dict[tuple[int, Digest], tuple[str, str | None]]:
+    """What each statement that says an edge into one of these calls it first, by its bundle."""
+    found = dict[tuple[int, Digest], tuple[str, str | None]]()
+    for row in _NAMES.rows(connection, outputs):
+        found.setdefault((row.output_id, written(row.bundle)), (row.name, row.version))
+    return found
 
 
 def into(connection: Connection, outputs: Iterable[int]) -> dict[int, list[Fact]]:

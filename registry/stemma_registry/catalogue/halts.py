@@ -93,12 +93,14 @@ _QUERIES = {
     ("sqlite", True): _SQLITE.format(made=_MADE, most=""),
     ("postgresql", True): _POSTGRESQL,
 }
+_COUNTED = "SELECT count(*), total({met}) FROM above AS met"
 # Where few are looked at, SQLite counts them afterwards: to number rows as they come takes as
 # long as the walk.
 _FEW = {
-    is_made: _SQLITE.format(made=_MADE if is_made else "", most="LIMIT :budget + 1")
+    is_made: _SQLITE.format(made=_MADE if is_made else "", most="LIMIT :budget + 1") + _COUNTED
     for is_made in (False, True)
 }
+_FEW_HALTED = {is_made: few.format(met=_HALTED) for is_made, few in _FEW.items()}
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,12 @@ def any_near(connection: Connection, node: int, budget: int, sought: Sought | No
     """The same, quicker for a small `budget`: on SQLite it is not left at the first that is met."""
     if connection.dialect.name != "sqlite":
         return any_above(connection, node, budget, sought)
-    first = EVERYWHERE if sought is None else node
-    conditions, values = _conditions(connection, sought or Sought())
-    met = " OR ".join(conditions)
-    walk = _FEW[made.are_there(connection)]
-    asked = f"{walk} SELECT count(*), total({met}) FROM above AS met"  # noqa: S608 - ours
-    ((count, halted),) = bulk.ask(
-        connection, asked, first=first, node=node, budget=budget, **values
-    )
+    is_made, values = made.are_there(connection), {"first": EVERYWHERE}
+    asked = _FEW_HALTED[is_made]
+    if sought is not None:
+        conditions, values = _conditions(connection, sought)
+        asked, values["first"] = _FEW[is_made].format(met=" OR ".join(conditions)), node
+    ((count, halted),) = bulk.ask(connection, asked, node=node, budget=budget, **values)
     return bool(halted) or count > budget
 
 

@@ -77,7 +77,8 @@ class _Climb:
         self.snapshot, self.target = snapshot, target
         self.begin = ORIGIN if isinstance(start, Origin) else start
         connection = snapshot.connection
-        near = around(connection, {target}, down=False, end=self.begin)
+        named = snapshot.trust.goes_by_name
+        near = around(connection, {target}, down=False, named=named, end=self.begin)
         words = partial(said, snapshot, down=False, only=only)
         known = of_rows(snapshot, near.said, only)
         self.said = Ahead(words, attrgetter("output"), near.nodes, known)

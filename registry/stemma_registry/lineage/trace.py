@@ -27,7 +27,7 @@ from stemma_registry.lineage.deployments import Deployed
 from stemma_registry.lineage.erased import by_node
 from stemma_registry.lineage.ordering import by_digest, by_ends
 from stemma_registry.lineage.words import Word
-from stemma_registry.reference import best_version, called, label
+from stemma_registry.reference import best_version, called, label, unnamed
 from stemma_registry.registry import Snapshot
 
 ORIGIN = 0  # the node of a start that is none in the graph; those begin with 1
@@ -45,7 +45,8 @@ class TraceEdge(NamedTuple):
     """`output` came from `input`.
 
     `words` are strongest first, and empty for containment, which follows from
-    bytes; then `path` is the file inside.
+    bytes; then `path` is the file inside. What they call the output is known where that
+    matters to what they are worth; `called.with_names` tells it of all.
     """
 
     input: int
@@ -251,7 +252,7 @@ class Walk:
         self, snapshot: Snapshot, direction: Direction, only: Only, start: Collection[int]
     ) -> None:
         connection, down = snapshot.connection, direction is Direction.DOWN
-        near = around(connection, start, down=down)
+        near = around(connection, start, down=down, named=snapshot.trust.goes_by_name)
         ends = attrgetter("input" if down else "output")
         self.down = down
         spoken = partial(said, snapshot, down=down, only=only)
@@ -308,7 +309,9 @@ class Walk:
 
 def said(snapshot: Snapshot, nodes: Iterable[int], *, down: bool, only: Only) -> list[TraceEdge]:
     """The edges that statements say from these nodes, or to them, each with every word for it."""
-    return of_rows(snapshot, evidence.rows(snapshot.connection, nodes, down=down), only)
+    named = snapshot.trust.goes_by_name
+    rows = evidence.rows(snapshot.connection, nodes, down=down, named=named)
+    return of_rows(snapshot, rows, only)
 
 
 def of_rows(snapshot: Snapshot, rows: Sequence[Row], only: Only) -> list[TraceEdge]:
@@ -347,7 +350,7 @@ def finish(
         elif node in versions:
             names = _names(snapshot, digest, versions[node])
         else:
-            names = label(snapshot, digest, ()), None, ()
+            names = unnamed(digest), None, ()
         shown = node, digest, *names, depths[node], False, (), (), (), ()
         nodes[node] = new(TraceNode, shown)
     for node in nodes.keys() & (stopped.keys() | erased.keys()):

@@ -72,7 +72,7 @@ def of_edges(snapshot: Snapshot, rows: Sequence[Row]) -> dict[Ends, tuple[Word, 
     if unnamed:
         found |= _of_files(snapshot, found, unnamed)
     return {
-        ends: said[0] if len(said) == 1 else ordered(_once(word for (word,) in said))
+        ends: said[0] if len(said) == 1 else _once(ordered(word for (word,) in said))
         for ends, said in found.items()
     }
 
@@ -100,6 +100,9 @@ def _of_files(
     }
 
 
-def _once(words: Iterable[Word]) -> Collection[Word]:
-    """Each statement once: it may name one output several times."""
-    return {word.fact.bundle: word for word in words}.values()
+def _once(words: Iterable[Word]) -> tuple[Word, ...]:
+    """Each statement once, by its strongest word: it may name one output several times."""
+    found = dict[Digest, Word]()
+    for word in words:
+        found.setdefault(word.fact.bundle, word)
+    return tuple(found.values())
