@@ -28,7 +28,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.names import NameVersion
 from stemma_attestations.trust import TrustRoot
 from stemma_registry import custody, signing
-from stemma_registry.catalogue import bulk, query
+from stemma_registry.catalogue import bulk, query, statuses
 from stemma_registry.config import Home
 from stemma_registry.lineage import paths, status, trace
 from stemma_registry.registry import (
@@ -172,7 +172,7 @@ def stop_some(registry: Registry, place: Place) -> None:
     """Quarantine some nodes that few things come from, so that most questions find nothing."""
     now, dice = datetime.now(UTC), random.Random(place.shape.seed)
     with snapshot(registry, place.trust, now) as view:
-        if query.statuses(view.connection, "quarantine"):
+        if statuses.statuses(view.connection, "quarantine"):
             return
     last = place.shape.nodes
     for node in dice.sample(range(last // 2, last), STOPPED):

@@ -17,7 +17,7 @@ from stemma_attestations.digest import Digest
 from stemma_attestations.errors import StemmaError, Undecided
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.request import StatusView
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import query, statuses
 from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound, Stale, Unavailable
@@ -76,8 +76,8 @@ def _proved(registry: Registry, view: Snapshot, limit: timedelta) -> timedelta:
 
 def _holds(view: Snapshot, custody: Judged) -> None:
     """Make sure that every quarantine the feed believes was there to be met. Raises Undecided."""
-    rows = query.statuses(view.connection, predicate.QUARANTINE)
-    rows += query.statuses(view.connection, predicate.MATCHING)
+    rows = statuses.statuses(view.connection, predicate.QUARANTINE)
+    rows += statuses.statuses(view.connection, predicate.MATCHING)
     digests = query.digests(view.connection, {row.node_id for row in rows})
     known = {
         (row.statement, digests[row.node_id], row.fact.name)

@@ -19,7 +19,7 @@ from stemma_attestations.predicates.waiver import Waiver
 from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import Statement
 from stemma_attestations.trust import TrustRoot
-from stemma_registry.catalogue import bulk, halts, query
+from stemma_registry.catalogue import bulk, halts, query, statuses
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.facts import FACT, by_signers, fact_of
 from stemma_registry.catalogue.prepared import Prepared
@@ -193,7 +193,7 @@ def with_distrust(
     rows = heard(connection, trust)
     if len(rows) > LIMITS.criteria:
         return trust, f"more than {LIMITS.criteria} criteria; the limit is a named one"
-    found = rules(rows, query.releases_of(connection, [row.statement for row in rows]))
+    found = rules(rows, statuses.releases_of(connection, [row.statement for row in rows]))
     return distrusting.overlay(trust, found, now), None
 
 

@@ -9,6 +9,7 @@ table: what may be, by those in force, is looked for in the same walk (`lineage.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,11 @@ SELECT DISTINCT e.artifact_id, 1 FROM manifest_entry e
 JOIN halt h ON h.node_id = e.blob_id AND h.inside = 0
 WHERE e.artifact_id = :artifact
 ON CONFLICT DO NOTHING
+"""
+_OF_PLACES = """
+SELECT node_id FROM halt WHERE inside = 0 AND node_id {among}
+UNION SELECT h.node_id FROM halt a JOIN manifest_entry e ON e.artifact_id = a.node_id
+JOIN halt h ON h.node_id = e.blob_id AND h.inside = 0 WHERE a.inside = 1 AND a.node_id {among}
 """
 _EVERYWHERE = "INSERT INTO halt (node_id, inside) VALUES (0, 0) ON CONFLICT DO NOTHING"
 
@@ -155,6 +161,15 @@ def among(connection: Connection, nodes: set[int], sought: Sought | None = None)
     asked = _AMONG[connection.dialect.name] + " OR ".join(conditions)
     for part in query.batches(nodes, AT_ONCE):
         rows = bulk.ask(connection, asked, nodes=bulk.listed(connection, part), **values)
+        found.update(node for (node,) in rows)
+    return found
+
+
+def targets(connection: Connection, places: Collection[int]) -> set[int]:
+    """What is quarantined of these places of the table: themselves, or files of theirs."""
+    asked, found = _OF_PLACES.format(among=bulk.AMONG[connection.dialect.name]), set[int]()
+    for part in query.batches(places, AT_ONCE):
+        rows = bulk.ask(connection, asked, listed=bulk.listed(connection, part))
         found.update(node for (node,) in rows)
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select, true
+from sqlalchemy import Connection, Select, and_, exists, literal_column, null, select
 
 from stemma_attestations.digest import LENGTHS, Digest, all_written
 from stemma_attestations.marks import Mark
@@ -25,7 +25,6 @@ from stemma_registry.catalogue.rows import (
     EdgeRow,
     Fact,
     PartRow,
-    StatusRow,
     VersionRow,
 )
 
@@ -317,72 +316,3 @@ _CONSUMED = Prepared(
 def consumed_parts(connection: Connection, artifact_ids: Iterable[int]) -> list[PartRow]:
     """The files of artifacts that something was made from directly."""
     return _all(connection, artifact_ids, _CONSUMED, _part)
-
-
-def _statuses(about: Any, on: Any) -> Select[Any]:
-    said, names = t.status.c, (about.c.name, about.c.version)
-    return (
-        select(
-            *(about.c.node_id, about.c.path, said.payload, said.action, said.reason, said.issued),
-            *FACT,
-            *(one.label(f"subject_{one.name}") for one in names),
-        )
-        .join(t.statement, t.statement.c.id == said.statement_id)
-        .join(about, on)
-        .where(said.action == literal_column(":action"))
-        .order_by(said.statement_id, about.c.position)
-    )
-
-
-_NAMED = t.subject.c.statement_id == t.status.c.statement_id
-# PostgreSQL takes each status to be about as much as statements are at large, and reads all of it.
-_STATUSES = Prepared(
-    lambda _: _statuses(t.subject, _NAMED),
-    lambda _: _statuses(select(t.subject).where(_NAMED).offset(0).lateral("about"), true()),
-)
-
-
-def _releases() -> Select[Any]:
-    return (
-        select(t.lifted.c.payload.label("lifts"), *FACT)
-        .join(t.statement, t.statement.c.id == t.lifted.c.statement_id)
-        .order_by(t.statement.c.id)
-    )
-
-
-_RELEASES = Prepared(lambda _: _releases())
-_RELEASES_IN = Prepared(lambda among: _releases().where(among(t.lifted.c.statement_id)))
-
-
-def statuses(connection: Connection, action: str) -> list[StatusRow]:
-    """Every act of that kind with each of its targets, in ledger order."""
-    return [
-        StatusRow(
-            row.node_id, row.payload, row.action, row.reason, row.issued, row.path, fact_of(row)
-        )
-        for row in _STATUSES.one(connection, action=action)
-    ]
-
-
-def releases(connection: Connection) -> dict[str, list[Fact]]:
-    """Quarantine (the hex digest of its statement) -> the releases that name it."""
-    return _by_quarantine(_RELEASES.one(connection))
-
-
-def releases_of(connection: Connection, quarantines: Collection[str]) -> dict[str, list[Fact]]:
-    """The same of these, by what may be few of all that there are."""
-    if not quarantines:
-        return {}
-    wanted = set(quarantines)
-    marks, values = bulk.places([bytes.fromhex(one) for one in sorted(wanted)])
-    asked = f"SELECT statement_id FROM lifted WHERE payload IN ({marks})"  # noqa: S608 - marks
-    ids = [row for (row,) in bulk.ask(connection, asked, **values)]
-    rows = _RELEASES_IN.rows(connection, ids) if ids else []
-    return _by_quarantine(row for row in rows if row.lifts in wanted)
-
-
-def _by_quarantine(rows: Iterable[Any]) -> dict[str, list[Fact]]:
-    found: dict[str, list[Fact]] = {}
-    for row in rows:
-        found.setdefault(row.lifts, []).append(facts.fact_of(row, None, None))
-    return found

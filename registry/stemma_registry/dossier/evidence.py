@@ -21,7 +21,7 @@ from stemma_attestations.predicates.dossier import Member, Role
 from stemma_attestations.request import Evidence
 from stemma_registry import stored
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import evidence, halts, made, query, record_facts
+from stemma_registry.catalogue import evidence, halts, made, query, record_facts, statuses
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.commits import standing
@@ -107,7 +107,7 @@ class Gathering:
             self._sources(view, digests)
         acts = self._acts(view, nodes)
         self._statements(view, [row.fact for row in acts])
-        released = query.releases(view.connection)
+        released = statuses.releases(view.connection)
         lifting = dict.fromkeys(row.statement for row in acts)
         self._statements(view, [fact for one in lifting for fact in released.get(one, [])])
 
@@ -155,7 +155,7 @@ class Gathering:
 
     def _acts(self, view: Snapshot, nodes: set[int]) -> list[StatusRow]:
         """Acts of custody about one of the nodes or a file of one, criteria, and the unknown."""
-        rows = [row for act in _ACTS for row in query.statuses(view.connection, act)]
+        rows = [row for act in _ACTS for row in statuses.statuses(view.connection, act)]
         outside = {row.node_id for row in rows} - nodes
         parts = query.containers(view.connection, outside)
         inside = {part.blob_id for part in parts if part.artifact_id in nodes}

@@ -14,7 +14,7 @@ from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Distrusted, Packaged, Recorded, Retired
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import acts, query, statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.errors import NotFound, Refused
@@ -63,8 +63,8 @@ def find(view: Snapshot, text: str) -> Act:
 
     One that was released is found too. Raises NotFound, Refused, BadDigest, BadPackage.
     """
-    rows = query.statuses(view.connection, predicate.QUARANTINE)
-    rows += query.statuses(view.connection, predicate.MATCHING)  # also what one names besides
+    rows = statuses.statuses(view.connection, predicate.QUARANTINE)
+    rows += statuses.statuses(view.connection, predicate.MATCHING)  # also what one names besides
     rules = acts.criteria(view.connection)
     named = _named(view, text, rows, rules)
     if not named:

@@ -19,7 +19,7 @@ from stemma_attestations.names import subject_name
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.trust import Assurance, TrustRoot
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import query, statuses
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BlobMissing, Damaged, Refused
 from stemma_registry.ledger.entry import ERASE, Event
@@ -57,7 +57,7 @@ def tombstones(view: Snapshot, asked: str | None = None) -> dict[Digest, Tombsto
 
     With a NAME asked about, only a signer trusted for that name too is believed.
     """
-    rows = query.statuses(view.connection, predicate.ERASE)
+    rows = statuses.statuses(view.connection, predicate.ERASE)
     digests = query.digests(view.connection, [row.node_id for row in rows])
     found: dict[Digest, Tombstone] = {}
     for row in rows:

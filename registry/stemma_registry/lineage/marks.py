@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts
+from stemma_registry.catalogue import acts, halts
 from stemma_registry.catalogue.dressing import Present
+from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.lineage import matched, support, waivers
 from stemma_registry.lineage.status import in_force, quarantine_worth
 from stemma_registry.registry import Snapshot
@@ -20,9 +21,12 @@ def of(snapshot: Snapshot, nodes: Collection[int], there: Present) -> dict[int, 
     `there` is what of them there is at all: most traces meet nothing that anybody ever stopped.
     """
     found = dict[int, set[str]]()
-    quarantines = in_force(snapshot) if there.waivers or there.halts else []
-    if there.waivers:
+    quarantines = list[StatusRow]()
+    if there.waivers or there.halts:
         # What a waiver is in spite of may stop something that is not among the nodes.
+        stopped = None if there.waivers else halts.among(snapshot.connection, set(nodes))
+        quarantines = in_force(snapshot, stopped)
+    if there.waivers:
         standing = {row.statement for row in quarantines}
         standing |= {row.statement for row in acts.criteria(snapshot.connection)}
         found |= {node: {WAIVED} for node in waivers.holders(snapshot, standing) if node in nodes}

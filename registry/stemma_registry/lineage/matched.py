@@ -16,7 +16,7 @@ from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Packaged, Recorded
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import acts, made, packages, query
+from stemma_registry.catalogue import acts, made, packages, statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import Fact, StatusRow
 from stemma_registry.lineage import indexed
@@ -72,7 +72,7 @@ def _rows(
     snapshot: Snapshot, wanted: Sequence[CriterionRow], nodes: Collection[int] | None
 ) -> list[StatusRow]:
     found = list[StatusRow]()
-    released = query.releases_of(snapshot.connection, [row.statement for row in wanted])
+    released = statuses.releases_of(snapshot.connection, [row.statement for row in wanted])
     for row in wanted:
         lifting = _Lifting(snapshot, Voice(row.fact.signer, row.fact.signed))
         lifting.releases = released.get(row.statement, [])

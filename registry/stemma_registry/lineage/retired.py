@@ -10,7 +10,7 @@ from stemma_attestations.predicates import status as predicate
 from stemma_attestations.predicates.criterion import Retired
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import Stop
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.registry import Snapshot
 
@@ -27,7 +27,7 @@ def stopping(
 ) -> Iterator[Stop]:
     """Those of a name among these."""
     about = [row for row in criteria if isinstance(row.of, Retired) and row.of.is_about(name)]
-    released = query.releases_of(snapshot.connection, [row.statement for row in about])
+    released = statuses.releases_of(snapshot.connection, [row.statement for row in about])
     for row in about:
         signer = row.fact.signer
         if signer is None:

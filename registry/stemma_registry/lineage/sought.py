@@ -13,7 +13,7 @@ from stemma_attestations import releasing
 from stemma_attestations.predicates import criterion
 from stemma_attestations.predicates.criterion import Packaged, Recorded
 from stemma_attestations.releasing import Voice
-from stemma_registry.catalogue import packages, query, record_facts
+from stemma_registry.catalogue import packages, record_facts, statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.halts import Sought
 from stemma_registry.lineage import support
@@ -48,7 +48,7 @@ def _doubted(snapshot: Snapshot) -> tuple[tuple[str, ...], bool]:
 def _standing(snapshot: Snapshot, heard: Iterable[CriterionRow]) -> list[Packaged | Recorded]:
     """Those about what is in something that were not surely released."""
     wanted = {row.statement: row.of for row in heard if isinstance(row.of, Packaged | Recorded)}
-    for stopped, facts in query.releases_of(snapshot.connection, wanted).items():
+    for stopped, facts in statuses.releases_of(snapshot.connection, wanted).items():
         voices = [Voice(one.signer, one.signed) for one in facts]
         if releasing.lifts_everything(snapshot.trust, voices, snapshot.now):
             del wanted[stopped]

@@ -21,7 +21,7 @@ from stemma_attestations.relations import propagates
 from stemma_attestations.releasing import Voice
 from stemma_attestations.request import StatusView, Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import acts, climb, halts, made, query
+from stemma_registry.catalogue import acts, climb, halts, made, query, statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import EdgeRow, Fact, StatusRow
 from stemma_registry.config import LIMITS
@@ -99,15 +99,20 @@ def quarantine_worth(
     return max(worth, other, key=ORDER.index)
 
 
-def in_force(snapshot: Snapshot) -> list[StatusRow]:
+def in_force(snapshot: Snapshot, targets: Collection[int] | None = None) -> list[StatusRow]:
     """Quarantines that no believed release has lifted for every question, whoever signed them.
 
-    A row with `lifts` is lifted for its own name, and may still stop the same bytes
-    under another: that is decided where the name is known (`Quarantines.at`).
+    Of these targets (None: of all). A row with `lifts` is lifted for its own name, and may still
+    stop the same bytes under another: that is decided where the name is known (`Quarantines.at`).
     """
-    released = query.releases(snapshot.connection)
+    connection, action = snapshot.connection, status_predicate.QUARANTINE
+    if targets is None:
+        rows, released = statuses.statuses(connection, action), statuses.releases(connection)
+    else:
+        rows = statuses.statuses_of(connection, action, targets)
+        released = statuses.releases_of(connection, [row.statement for row in rows])
     found = []
-    for row in query.statuses(snapshot.connection, status_predicate.QUARANTINE):
+    for row in rows:
         name, now, by = row.fact.name, snapshot.now, voice(row.fact)
         lifts = [
             fact
@@ -185,7 +190,7 @@ def _stopping(
     snapshot: Snapshot, heard: Sequence[CriterionRow], met: set[int] | None
 ) -> tuple[Quarantines, set[int]]:
     """What is in force, and where a walk meets it: of what was met above (None: everywhere)."""
-    rows = in_force(snapshot)
+    rows = in_force(snapshot, None if met is None else halts.targets(snapshot.connection, met))
     found = load(snapshot, rows)
     ends = found.ends if met is None else found.ends & met
     more = [*support.lost_above(snapshot, met), *matched.above(snapshot, heard, met)]

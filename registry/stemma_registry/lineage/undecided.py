@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemma_attestations.predicates import status
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import statuses
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.registry import Snapshot
 
@@ -17,7 +17,7 @@ def everywhere(snapshot: Snapshot) -> str | None:
     """
     if snapshot.doubt is not None:
         return snapshot.doubt
-    for row in query.statuses(snapshot.connection, UNKNOWN):
+    for row in statuses.statuses(snapshot.connection, UNKNOWN):
         said = row.fact
         about = said.signer, status.TYPE, said.name, None, said.signed
         if snapshot.trust.assurance(*about) is Assurance.ATTESTED:

@@ -13,7 +13,7 @@ from stemma_attestations.releasing import Voice
 from stemma_attestations.statement import ResourceDescriptor
 from stemma_attestations.times import Dated
 from stemma_attestations.trust import TrustRoot, described
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import acts, statuses
 from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.registry import Snapshot
@@ -35,7 +35,7 @@ class Standing:
 
 def standing(view: Snapshot) -> list[Standing]:
     """All of them, in ledger order."""
-    released, found = query.releases(view.connection), []
+    released, found = statuses.releases(view.connection), []
     for row in acts.criteria(view.connection):
         voice = Voice(row.fact.signer, row.fact.signed)
         lifts = [Voice(one.signer, one.signed) for one in released.get(row.statement, ())]
@@ -121,7 +121,7 @@ def missing(view: Snapshot, row: CriterionRow, signer: Signer) -> int:
 
 
 def _releases(view: Snapshot, row: CriterionRow) -> list[Voice]:
-    found = query.releases(view.connection).get(row.statement, ())
+    found = statuses.releases(view.connection).get(row.statement, ())
     return [Voice(one.signer, one.signed) for one in found]
 
 

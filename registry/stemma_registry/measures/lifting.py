@@ -19,7 +19,7 @@ from stemma_attestations.statement import Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
 from stemma_registry import custody
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import query, statuses
 from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.custody import Target
 from stemma_registry.errors import NotFound, Refused
@@ -129,7 +129,7 @@ def _quarantines_of(view: Snapshot, text: str, signer: Signer) -> list[StatusRow
 
 
 def _quarantines(view: Snapshot) -> list[StatusRow]:
-    return query.statuses(view.connection, predicate.QUARANTINE)
+    return statuses.statuses(view.connection, predicate.QUARANTINE)
 
 
 def _is_released(view: Snapshot, row: StatusRow, signer: Signer) -> bool:

@@ -20,7 +20,7 @@ from stemma_attestations.yaml_strict import MAX_BYTES
 from stemma_registry import files, policy_source
 from stemma_registry.ahead import ahead
 from stemma_registry.blobs.contract import Store, get_bytes
-from stemma_registry.catalogue import acts, query
+from stemma_registry.catalogue import acts, statuses
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.rows import Fact
 from stemma_registry.config import LIMITS, Home
@@ -127,7 +127,7 @@ def _waivers(store: Store, view: Snapshot, before: bytes | None) -> Custody:
 def _custody(store: Store, view: Snapshot, before: bytes | None) -> Custody:
     facts: dict[Digest, Fact] = {}
     for action in (predicate.QUARANTINE, predicate.MATCHING, predicate.RELEASE, UNKNOWN):
-        for row in query.statuses(view.connection, action):
+        for row in statuses.statuses(view.connection, action):
             if _is_heard(view.trust, row.fact):
                 facts.setdefault(row.fact.bundle, row.fact)
     return _read(store, view.trust, facts, _known(before, CUSTODY_FORMAT))

@@ -22,7 +22,7 @@ from stemma_attestations.predicates import imported, provenance
 from stemma_attestations.predicates import status as status_predicate
 from stemma_attestations.times import Times
 from stemma_attestations.trust import Assurance, TrustRoot
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import query, statuses
 from stemma_registry.catalogue import tables as t
 from stemma_registry.catalogue.acts import UNKNOWN
 from stemma_registry.catalogue.dated_facts import TIMES, times_of
@@ -311,7 +311,7 @@ def _counting(view: Snapshot) -> dict[tuple[int, str], list[StatusRow]]:
     """Statement -> those of its targets that it stops."""
     found: dict[tuple[int, str], list[StatusRow]] = {}
     stops = (*in_force(view), *matched.everywhere(view))
-    for row in (*stops, *query.statuses(view.connection, UNKNOWN)):
+    for row in (*stops, *statuses.statuses(view.connection, UNKNOWN)):
         if quarantine_worth(view, row, None) is Assurance.ATTESTED:
             found.setdefault((row.fact.n, row.statement), []).append(row)
     return found
