@@ -17,22 +17,20 @@ from stemma_attestations.errors import BadDigest, BadName
 from stemma_attestations.named import Named, looks_named
 from stemma_attestations.names import NameVersion
 from stemma_attestations.predicates import status as predicate
-from stemma_attestations.relations import CONTAINS
 from stemma_attestations.statement import ResourceDescriptor, Statement
 from stemma_attestations.times import Dated, format_time
 from stemma_attestations.trust import TrustRoot, described
 from stemma_registry import aliased
 from stemma_registry.blobs.contract import Store
 from stemma_registry.care.uploads import Uploads
-from stemma_registry.catalogue import query
+from stemma_registry.catalogue import ahead, query
 from stemma_registry.catalogue.deployed import Wanted
 from stemma_registry.catalogue.rows import Fact, PartRow, StatusRow, VersionRow
 from stemma_registry.errors import NotFound, Refused
 from stemma_registry.ledger.entry import STATUS, Event
-from stemma_registry.lineage import deployments, status
+from stemma_registry.lineage import deployments, radius, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.hops import State
-from stemma_registry.lineage.trace import ORIGIN, Direction, Origin, TraceEdge, trace
 from stemma_registry.measures import effects
 from stemma_registry.measures.effects import Counts
 from stemma_registry.reference import Resolved, best_version, resolve, whole_digest
@@ -334,27 +332,19 @@ def _draft(view: Snapshot, targets: Sequence[Target], signer: Signer) -> list[St
 
 def reached(view: Snapshot, draft: Sequence[StatusRow]) -> list[Affected]:
     """Every name that the draft reaches: looked for downward, decided upward as the gate does."""
-    found: set[int] = set()
-    starts = {row.node_id for row in draft}
-    if starts:
-        first = [TraceEdge(ORIGIN, node, CONTAINS) for node in sorted(starts)]
-        walked = trace(view, Origin("", "", tuple(first)), Direction.DOWN)
-        found = walked.nodes.keys() - {ORIGIN}
-    quarantines = status.load(view, draft)
-    digests = query.digests(view.connection, found)
+    found = ahead.everything(view.connection, {row.node_id for row in draft})
+    quarantines, versions = status.load(view, draft), query.versions_of(view.connection, found)
+    states = {(node, row.name.name) for node, rows in versions.items() for row in rows}
+    blocked = radius.ways(view, states, quarantines, found)
+    others = radius.ways(view, states - blocked.keys(), quarantines, found, pessimistic=True)
+    digests = query.digests(view.connection, versions)
     affected: dict[tuple[NameVersion, int], Affected] = {}
-    for node, versions in query.versions_of(view.connection, found).items():
-        for version in versions:
-            key = (version.name, node)
-            if key in affected:
-                continue
+    for node, rows in versions.items():
+        for version in rows:
             state: State = (node, version.name.name)
-            stops, _ = status.reach(view, state, quarantines)
-            blocked = bool(stops)
-            if not blocked:
-                stops, _ = status.reach(view, state, quarantines, pessimistic=True)
-            path, suspect = stops[0].path if stops else (), bool(stops) and not blocked
-            affected[key] = Affected(version, digests[node], blocked, suspect, path)
+            way = blocked.get(state, others.get(state, ()))
+            item = Affected(version, digests[node], state in blocked, state in others, way)
+            affected.setdefault((version.name, node), item)
     return sorted(affected.values(), key=lambda item: (not item.blocked, item.version.name))
 
 

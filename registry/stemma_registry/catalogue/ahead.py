@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from stemma_attestations.relations import RELATIONS, propagates
 from stemma_registry.catalogue import bulk, evidence
 from stemma_registry.catalogue.columns import CODES
+from stemma_registry.catalogue.prepared import AT_ONCE
 
 NODES = 2_000  # so far a walk looks ahead
 NOWHERE = -1  # the end of a walk that has none
@@ -55,6 +56,9 @@ _OF_ALL = (
     "THEN 8 ELSE 0 END, "
     "{nothing}, {ids} FROM near"
 )
+# Looked at twice, and made once.
+_OF_MET = "near(id, part) AS MATERIALIZED (SELECT id, part FROM met LIMIT :most)"
+_ALL = 1 << 62  # of them
 _IDS = {"sqlite": "json_group_array(id)", "postgresql": "array_agg(id)"}
 _NOTHING = ", ".join(["NULL"] * (evidence.COLUMNS - 2))
 
@@ -94,9 +98,8 @@ def _asked(connection: Connection, down: bool, named: bool) -> str:
     name = connection.dialect.name
     if (name, down, named) not in _known:
         of_all = _OF_ALL.format(among=bulk.AMONG[name], nothing=_NOTHING, ids=_IDS[name])
-        near = "near(id, part) AS MATERIALIZED (SELECT id, part FROM met LIMIT :most)"
         said = evidence.of_near(connection, down=down, named=named)
-        _known[name, down, named] = f"{_MET[name, down]}, {near} {of_all} UNION ALL {said}"
+        _known[name, down, named] = f"{_MET[name, down]}, {_OF_MET} {of_all} UNION ALL {said}"
     return _known[name, down, named]
 
 
@@ -137,6 +140,21 @@ def around(
     held, inside, file, used = (bool(there & one) for one in (2, 1, 4, 8))
     known = end != NOWHERE
     return Near(nodes, cut or held, cut or inside, file or not known, used if known else None, rows)
+
+
+def everything(connection: Connection, start: Collection[int]) -> set[int]:
+    """All nodes that a trace downward shows, as bare numbers; these too."""
+    asked = (
+        f"{_MET[connection.dialect.name, True]}, {_OF_MET} SELECT id FROM near "  # noqa: S608
+        f"UNION SELECT e.output_id FROM near JOIN edge e ON e.input_id = near.id "
+        f"AND e.relation IN ({_IDLE})"
+    )
+    found, ordered = set[int](), sorted(start)
+    for at in range(0, len(ordered), AT_ONCE):
+        listed = bulk.listed(connection, ordered[at : at + AT_ONCE])
+        rows = bulk.ask(connection, asked, listed=listed, end=NOWHERE, most=_ALL)
+        found.update(node for node, *_ in rows)
+    return found
 
 
 class Ahead(Generic[Row]):

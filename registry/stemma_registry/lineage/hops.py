@@ -85,13 +85,13 @@ def _stop(
     for state in reversed(_trail(hit.state, hops)[:-1]):
         hop = hops[state]
         if hop is not None:
-            lines += _lines(snapshot, hop, state, names)
+            lines += lines_of(snapshot, hop, state, names)
             if hop.file is not None:
                 edges.append(_held(hop.child[0], hop.file, hop.path, names, digests))
             edges.append(as_edge(snapshot, hop, state[0], names, digests))
     target = names[hit.row.node_id]
     if hit.file is not None:
-        lines.append(f"  which contains {hit.file} ({target})")
+        lines += lines_at(hit, names)
         edges.append(_held(hit.state[0], hit.row.node_id, hit.file, names, digests))
         target = f"{hit.file} ({target})"
     return Stop(
@@ -108,7 +108,16 @@ def _stop(
     )
 
 
-def _lines(snapshot: Snapshot, hop: Hop, parent: State, names: Mapping[int, str]) -> Iterator[str]:
+def lines_at(hit: Hit, names: Mapping[int, str]) -> list[str]:
+    """What is said where a walk ends."""
+    contained = f"  which contains {hit.file} ({names[hit.row.node_id]})"
+    return [] if hit.file is None else [contained]
+
+
+def lines_of(
+    snapshot: Snapshot, hop: Hop, parent: State, names: Mapping[int, str]
+) -> Iterator[str]:
+    """What is said of a hop up to `parent`."""
     other = names[parent[0]]
     if hop.bundle is None:
         yield f"  which is {hop.path} of {other} (contains)"

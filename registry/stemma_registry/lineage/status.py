@@ -213,7 +213,7 @@ def reach(
     of everything above it matters, where that is known.
     """
     above = between or Between(snapshot.connection)
-    least = Assurance.CONTAINS if pessimistic else Assurance.ATTESTED
+    least = weakest(pessimistic)
     how: dict[State, Hop | None] = {start: None}
     frontier: list[State] = [start]
     hits: list[Hit] = []
@@ -228,6 +228,11 @@ def reach(
     return hops.stops(snapshot, hits, how, pessimistic), None
 
 
+def weakest(pessimistic: bool) -> Assurance:
+    """The weakest word that such a walk goes by."""
+    return Assurance.CONTAINS if pessimistic else Assurance.ATTESTED
+
+
 def _parents(
     snapshot: Snapshot,
     above: Between,
@@ -236,30 +241,33 @@ def _parents(
     least: Assurance,
 ) -> list[State]:
     """The states one step up that were not met before; `how` remembers by which hop."""
-    asked: dict[int, list[State]] = {}
-    for state in frontier:
-        asked.setdefault(state[0], []).append(state)
     found: list[State] = []
-
-    def meet(parent: State, hop: Hop) -> None:
+    for parent, hop in steps(snapshot, above, frontier, least):
         if parent not in how:
             how[parent] = hop
             found.append(parent)
+    return found
 
+
+def steps(
+    snapshot: Snapshot, above: Between, frontier: Iterable[State], least: Assurance
+) -> Iterator[tuple[State, Hop]]:
+    """The steps up from these states, each with the hop there."""
+    asked: dict[int, list[State]] = {}
+    for state in frontier:
+        asked.setdefault(state[0], []).append(state)
     for edge in above.edges_into(asked):
-        for parent, hop in _along(snapshot, edge, asked[edge.output_id], least, edge_worth):
-            meet(parent, hop)
+        yield from _along(snapshot, edge, asked[edge.output_id], least, edge_worth)
     # What a file of it came from. Of others that contain that file this says nothing.
     for edge, part in above.edges_into_files(asked):
         for parent, hop in _along(snapshot, edge, asked[part.artifact_id], least, file_worth):
-            meet(parent, hop._replace(path=part.path, file=part.blob_id))
+            yield parent, hop._replace(path=part.path, file=part.blob_id)
     if least is Assurance.CONTAINS:
         # A file that was used by itself may come out of an artifact that is tainted as a whole.
         for part in above.containers(asked):
             for state in asked[part.blob_id]:
                 word = Assurance.CONTAINS
-                meet((part.artifact_id, None), Hop(state, str(word), word, path=part.path))
-    return found
+                yield (part.artifact_id, None), Hop(state, str(word), word, path=part.path)
 
 
 def _along(

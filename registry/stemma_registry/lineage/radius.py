@@ -1,0 +1,92 @@
+"""How far a quarantine would reach: to which names below its targets, and on what way.
+
+Decided upward from each name as a verdict does (`status.reach`), but for all names at once: a
+hundred thousand models have the same few above them, and each step is taken once for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from stemma_attestations.trust import Assurance
+from stemma_registry.lineage import hops, status
+from stemma_registry.lineage.hops import Hit, Hop, State
+from stemma_registry.lineage.status import Quarantines
+from stemma_registry.lineage.upward import Between
+from stemma_registry.reference import labels
+from stemma_registry.registry import Snapshot
+
+Ways = dict[State, tuple[str, ...]]  # to the nearest target, a line a hop
+
+
+def ways(
+    snapshot: Snapshot,
+    starts: Collection[State],
+    quarantines: Quarantines,
+    within: AbstractSet[int],
+    pessimistic: bool = False,
+) -> Ways:
+    """Those of the states that quarantines reach, each with a shortest way up to one.
+
+    `within` are the nodes that any such way leads over. A state is a node, and the name under
+    which it is asked about. `pessimistic` is as of `status.reach`.
+    """
+    down = _steps(snapshot, starts, within, pessimistic)
+    ends = _ends(snapshot, {*starts, *down}, quarantines, pessimistic)
+    above: dict[State, tuple[State, Hop]] = {}
+    met, frontier = set(ends), list(ends)
+    while frontier:
+        following: list[State] = []
+        for parent in frontier:
+            for hop in down.get(parent, ()):
+                if hop.child not in met:
+                    met.add(hop.child)
+                    above[hop.child] = parent, hop
+                    following.append(hop.child)
+        frontier = following
+    # Nearest first, as they were met: whoever is above a state has its lines already.
+    shown = {state[0] for state in met} | {hit.row.node_id for hit in ends.values()}
+    shown |= {hop.file for _, hop in above.values() if hop.file is not None}
+    names = labels(snapshot, shown)
+    found: Ways = {state: tuple(hops.lines_at(hit, names)) for state, hit in ends.items()}
+    for state, (parent, hop) in above.items():
+        found[state] = (*hops.lines_of(snapshot, hop, parent, names), *found[parent])
+    return {state: found[state] for state in starts if state in found}
+
+
+def _steps(
+    snapshot: Snapshot, starts: Iterable[State], within: AbstractSet[int], pessimistic: bool
+) -> Mapping[State, list[Hop]]:
+    """All steps that can be taken up from the states, by where they lead."""
+    above, least = Between(snapshot.connection), status.weakest(pessimistic)
+    found: dict[State, list[Hop]] = {}
+    frontier, met = sorted(starts, key=_in_order), set(starts)
+    while frontier:
+        following: list[State] = []
+        for parent, hop in status.steps(snapshot, above, frontier, least):
+            if parent[0] not in within:
+                continue
+            found.setdefault(parent, []).append(hop)
+            if parent not in met:
+                met.add(parent)
+                following.append(parent)
+        frontier = following
+    return found
+
+
+def _ends(
+    snapshot: Snapshot, states: Iterable[State], quarantines: Quarantines, pessimistic: bool
+) -> dict[State, Hit]:
+    """Those of the states where a quarantine is met that counts."""
+    found: dict[State, Hit] = {}
+    places = quarantines.ends
+    for state in sorted((state for state in states if state[0] in places), key=_in_order):
+        for hit in quarantines.at(state, snapshot):
+            if pessimistic or hit.assurance is Assurance.ATTESTED:
+                found.setdefault(state, hit)
+    return found
+
+
+def _in_order(state: State) -> tuple[int, str]:
+    return state[0], state[1] or ""
