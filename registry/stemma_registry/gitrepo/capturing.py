@@ -22,6 +22,7 @@ from stemma_attestations.errors import StemmaError
 from stemma_attestations.predicates.provenance import GitSource
 from stemma_registry.gitrepo import comparing
 from stemma_registry.gitrepo.repository import Repository
+from stemma_registry.gitrepo.surrounding import surrounding
 
 if TYPE_CHECKING:
     import pygit2
@@ -48,10 +49,9 @@ def capture(working_directory: Path, pushed: Path) -> Captured:
     except Exception as error:  # noqa: BLE001 - libgit2 reads certificates as it starts
         return Captured(None, f"libgit2 does not start ({' '.join(str(error).split())})")
     try:
-        found = pygit2.discover_repository(str(working_directory))
-        if found is None:
+        repository = surrounding(working_directory)
+        if repository is None:
             return Captured(None, "not inside a Git checkout")
-        repository = pygit2.Repository(found)
         if repository.is_empty or repository.head_is_unborn:
             return Captured(None, "the Git repository has no commit yet")
         commit = repository.head.peel(pygit2.Commit)
@@ -114,11 +114,13 @@ def cited(path: Path, raw: bytes) -> dict[str, str]:
     except Exception:  # noqa: BLE001 - as above
         return {}
     try:
-        found = pygit2.discover_repository(str(path.resolve().parent))
-        if found is None:
-            return {}
-        repository = pygit2.Repository(found)
-        if repository.workdir is None or repository.is_empty or repository.head_is_unborn:
+        repository = surrounding(path.resolve().parent)
+        if (
+            repository is None
+            or repository.workdir is None
+            or repository.is_empty
+            or repository.head_is_unborn
+        ):
             return {}
         inside = path.resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
         commit = repository.head.peel(pygit2.Commit)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pygit2
-
 from stemma_attestations.digest import Digest
 from stemma_attestations.documents import dvc
 from stemma_attestations.errors import BadManifest, BadPath
@@ -18,6 +16,7 @@ from stemma_registry import directory, files
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import BadTree, NotFound, Unavailable
 from stemma_registry.gitrepo.capturing import public_remote
+from stemma_registry.gitrepo.surrounding import surrounding
 from stemma_registry.importing.taking import Document
 
 LOCK = "dvc.lock"
@@ -38,10 +37,9 @@ def read(folder: Path, scope: str | None) -> Document:
 def scope_of(folder: Path) -> str:
     """Host and path of the remote with the folder's place in it, else the folder's name."""
     here = folder.resolve()
-    found = pygit2.discover_repository(str(here))
-    if found is None:
+    repository = surrounding(here)
+    if repository is None:
         return here.name or "project"
-    repository = pygit2.Repository(found)
     top = Path(repository.workdir or here).resolve()
     remote = public_remote(repository)
     parts = urlsplit(remote) if remote else None
