@@ -26,7 +26,7 @@ from stemma_registry.catalogue.acts import CriterionRow
 from stemma_registry.catalogue.rows import ArtifactRow, Fact, VersionRow
 from stemma_registry.config import LIMITS
 from stemma_registry.errors import NotFound
-from stemma_registry.lineage import marks, retired, status, waivers
+from stemma_registry.lineage import marks, radius, retired, status, waivers
 from stemma_registry.lineage.erased import Tombstone, inside, tombstones
 from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import Direction, Trace, trace
@@ -191,11 +191,13 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
     ids = [row.artifact_id for row in best.values()]
     digests = query.digests(view.connection, ids)
     artifacts = query.artifacts(view.connection, ids)
-    quarantines = status.load(view, status.stopping(view))
+    states = {(row.artifact_id, row.name.name) for row in best.values()}
+    stopped = radius.stops(view, states, status.load(view, status.stopping(view)))
     criteria = acts.criteria(view.connection)
     found = []
     for row in best.values():
-        stops, waived = _stopped(view, row, quarantines)
+        state = row.artifact_id, row.name.name
+        stops, waived = waivers.let_pass(view, *state, stopped.get(state, ()))
         stops += retired.stopping(view, row.name, criteria)
         found.append(
             Listed(
@@ -209,17 +211,6 @@ def listing(view: Snapshot, kind: str | None = None) -> list[Listed]:
             )
         )
     return found
-
-
-def _stopped(
-    view: Snapshot, row: VersionRow, quarantines: status.Quarantines
-) -> tuple[list[Stop], list[Waived]]:
-    """What stops a version, and what it is let pass in spite of."""
-    if not quarantines.may_reach(view, row.artifact_id):
-        return [], []
-    asked = row.name.name
-    stops, _ = status.reach(view, (row.artifact_id, asked), quarantines)
-    return waivers.let_pass(view, row.artifact_id, asked, stops)
 
 
 def history(view: Snapshot, text: str | None = None, limit: int | None = None) -> list[Happening]:

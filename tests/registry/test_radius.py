@@ -52,6 +52,28 @@ def test_it_is_what_a_walk_from_each_name_says(world: World, seed: int) -> None:
         assert all(counts)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_each_is_stopped_by_what_a_walk_from_it_finds(world: World, seed: int) -> None:
+    """By all of it, by which of it directly, and by nothing where nothing is stopped."""
+    history(world, seed)
+    world.push("acme/files:1", {"a": b"a", "b": b"b"}, f"trained-on={digest(3)}")
+    with world.view() as view:
+        assert radius.stops(view, {(1, None)}, standing.load(view, [])) == {}
+        states = {(node, name) for node in _nodes(view) for name in NAMES}
+        loaded = standing.load(view, standing.stopping(view))
+        found = radius.stops(view, states, loaded)
+        several = 0
+        for state in states:
+            stops, _ = standing.reach(view, state, loaded)
+            told = found.get(state, [])
+            several = max(several, len(told))
+            assert {(one.bundle, one.statement, one.own, one.mark) for one in told} == {
+                (one.bundle, one.statement, one.own, one.mark) for one in stops
+            }
+            assert len(told) == len(stops)
+    assert several or not loaded.targets
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_below_is_what_a_trace_shows(world: World, seed: int) -> None:
     history(world, seed)

@@ -22,7 +22,7 @@ from stemma_registry.errors import NotFound
 from stemma_registry.incident.reach import Link, Reach, ordered, reach
 from stemma_registry.incident.replacing import Replacement, quarantined_groups, replaced
 from stemma_registry.incident.surviving import survivors
-from stemma_registry.lineage import deployments, status
+from stemma_registry.lineage import deployments, radius, status
 from stemma_registry.lineage.deployments import Deployments
 from stemma_registry.lineage.hops import signer_label
 from stemma_registry.lineage.trace import Direction
@@ -253,7 +253,9 @@ class _Making:
             if past.holder is not None:
                 stages.setdefault(past.holder.artifact_id, []).append(past.holder.where)
         runs = deployments.load(self.view, Wanted()).of(shown).by_node()
+        names = self.names.names
         stops = status.load(self.view, status.stopping(self.view))
+        stopped = radius.stops(self.view, {(node, names[node]) for node in shown}, stops)
         circle = self._circles()
         return tuple(
             self._step(
@@ -261,7 +263,7 @@ class _Making:
                 _best(self.view, facts.get(node, [])),
                 tuple(stages.get(node, ())),
                 runs.get(node, Deployments()),
-                is_stopped(self.view, stops, node, self.names.names[node]),
+                None if self.view.doubt is not None else (node, names[node]) in stopped,
                 circle.get(node),
             )
             for node in shown
@@ -326,18 +328,6 @@ class _Making:
         label = item.name or (item.digest.short if node is None else self.names.label(node))
         number = None if node is None else self.number.get(node)
         return Material(item.relation, label, item.digest, node in self.found.starts, number)
-
-
-def is_stopped(
-    view: Snapshot, stops: status.Quarantines, node: int, name: str | None
-) -> bool | None:
-    """Whether a quarantine stops something under a NAME; None where that is not decided."""
-    if view.doubt is not None:
-        return None
-    if not stops.may_reach(view, node):
-        return False
-    found, undecided = status.reach(view, (node, name), stops)
-    return True if found else (None if undecided else False)
 
 
 def _made_of(found: Reach, names: _Names, node: int) -> Iterable[int]:

@@ -6,10 +6,14 @@ hundred thousand models have the same few above them, and each step is taken onc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
+from stemma_attestations.digest import Digest
+from stemma_attestations.request import Stop
 from stemma_attestations.trust import Assurance
+from stemma_registry.catalogue import ahead
+from stemma_registry.catalogue.rows import StatusRow
 from stemma_registry.lineage import hops, status
 from stemma_registry.lineage.hops import Hit, Hop, State
 from stemma_registry.lineage.status import Quarantines
@@ -33,26 +37,66 @@ def ways(
     which it is asked about. `pessimistic` is as of `status.reach`.
     """
     down = _steps(snapshot, starts, within, pessimistic)
-    ends = _ends(snapshot, {*starts, *down}, quarantines, pessimistic)
-    above: dict[State, tuple[State, Hop]] = {}
-    met, frontier = set(ends), list(ends)
-    while frontier:
-        following: list[State] = []
-        for parent in frontier:
-            for hop in down.get(parent, ()):
-                if hop.child not in met:
-                    met.add(hop.child)
-                    above[hop.child] = parent, hop
-                    following.append(hop.child)
-        frontier = following
+    ends = dict[State, Hit]()
+    for hit in _hits(snapshot, {*starts, *down}, quarantines, pessimistic):
+        ends.setdefault(hit.state, hit)
+    above = _below(ends, down)
     # Nearest first, as they were met: whoever is above a state has its lines already.
-    shown = {state[0] for state in met} | {hit.row.node_id for hit in ends.values()}
+    shown = {state[0] for state in (*ends, *above)} | {hit.row.node_id for hit in ends.values()}
     shown |= {hop.file for _, hop in above.values() if hop.file is not None}
     names = labels(snapshot, shown)
     found: Ways = {state: tuple(hops.lines_at(hit, names)) for state, hit in ends.items()}
     for state, (parent, hop) in above.items():
         found[state] = (*hops.lines_of(snapshot, hop, parent, names), *found[parent])
     return {state: found[state] for state in starts if state in found}
+
+
+def stops(
+    snapshot: Snapshot, starts: Iterable[State], quarantines: Quarantines
+) -> dict[State, list[Stop]]:
+    """What stops those of the states that anything stops, without the ways: one for each act."""
+    within = ahead.everything(snapshot.connection, quarantines.targets.keys())
+    asked = {state for state in starts if state[0] in within}
+    down = _steps(snapshot, asked, within, pessimistic=False)
+    acts: dict[Digest, dict[State, Hit]] = {}
+    for hit in _hits(snapshot, {*asked, *down}, quarantines, pessimistic=False):
+        acts.setdefault(hit.row.fact.bundle, {}).setdefault(hit.state, hit)
+    found: dict[State, list[Stop]] = {}
+    for ends in acts.values():
+        row = next(iter(ends.values())).row
+        for state in asked & {*ends, *_below(ends, down)}:
+            found.setdefault(state, []).append(_stop(snapshot, row, own=state in ends))
+    return found
+
+
+def _stop(snapshot: Snapshot, row: StatusRow, *, own: bool) -> Stop:
+    return Stop(
+        target=row.path or "",
+        reason=row.reason,
+        by=hops.signer_label(snapshot, row.fact.signer),
+        bundle=row.fact.bundle,
+        key_id=row.fact.signer,
+        statement=Digest("sha256", row.statement),
+        own=own,
+        mark=row.mark,
+    )
+
+
+def _below(
+    ends: Collection[State], down: Mapping[State, list[Hop]]
+) -> dict[State, tuple[State, Hop]]:
+    """The states below some, nearest first: each with the one above it, and the hop there."""
+    found: dict[State, tuple[State, Hop]] = {}
+    frontier: Collection[State] = ends
+    while frontier:
+        following: list[State] = []
+        for parent in frontier:
+            for hop in down.get(parent, ()):
+                if hop.child not in found and hop.child not in ends:
+                    found[hop.child] = parent, hop
+                    following.append(hop.child)
+        frontier = following
+    return found
 
 
 def _steps(
@@ -75,17 +119,15 @@ def _steps(
     return found
 
 
-def _ends(
+def _hits(
     snapshot: Snapshot, states: Iterable[State], quarantines: Quarantines, pessimistic: bool
-) -> dict[State, Hit]:
-    """Those of the states where a quarantine is met that counts."""
-    found: dict[State, Hit] = {}
+) -> Iterator[Hit]:
+    """Where the states meet quarantines that count."""
     places = quarantines.ends
     for state in sorted((state for state in states if state[0] in places), key=_in_order):
         for hit in quarantines.at(state, snapshot):
             if pessimistic or hit.assurance is Assurance.ATTESTED:
-                found.setdefault(state, hit)
-    return found
+                yield hit
 
 
 def _in_order(state: State) -> tuple[int, str]:

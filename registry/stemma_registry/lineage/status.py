@@ -58,15 +58,6 @@ class Quarantines:
         rows += [row for node in nodes for row, _ in self.inside.get(node, ())]
         return {row.fact.bundle for row in rows}
 
-    def may_reach(self, snapshot: Snapshot, node: int) -> bool:
-        """False where no edge whatever leads from one of these to the node."""
-        if not self.targets:
-            return False
-        above = halts.upstream(snapshot.connection, node, LIMITS.ancestors)
-        if len(above) >= LIMITS.ancestors:
-            return True
-        return not above.isdisjoint(self.targets) or not above.isdisjoint(self.inside)
-
     def at(self, state: State, snapshot: Snapshot) -> list[Hit]:
         """The quarantines that a state meets, each with what it is worth there."""
         node, asked = state
