@@ -68,12 +68,18 @@ _SUBJECT = (
 )
 
 
+_NODE = (
+    "SELECT id FROM node "  # noqa: S608 - a number
+    f"WHERE substr(value, 1, {t.HEAD}) = :head AND value = :value AND scheme = :scheme"
+)
+
+
 def node_id(connection: Connection, digest: Digest) -> int | None:
     """The node of a digest, if there is one."""
-    query = select(t.node.c.id).where(
-        t.is_one_of(t.node.c.value, [digest.value]), t.node.c.scheme == digest.algorithm
-    )
-    return connection.execute(query).scalar()
+    value, code = bytes.fromhex(digest.value), t.CODES.get(digest.algorithm)
+    scheme = code or f"={digest.algorithm}"  # as `Coded` writes it
+    found = bulk.ask(connection, _NODE, head=value[: t.HEAD], value=value, scheme=scheme)
+    return int(found[0][0]) if found else None
 
 
 _SHA256 = t.CODES["sha256"]
