@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stemma_attestations.predicates import status
 from stemma_registry import custody
 from stemma_registry.catalogue import ahead, bulk, statuses
+from stemma_registry.config import LIMITS
 from stemma_registry.lineage import radius
 from stemma_registry.lineage import status as standing
 from stemma_registry.lineage.trace import Direction, trace
@@ -52,9 +55,14 @@ def test_it_is_what_a_walk_from_each_name_says(world: World, seed: int) -> None:
         assert all(counts)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_each_is_stopped_by_what_a_walk_from_it_finds(world: World, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "few"), [(0, 0), (1, 0), (2, 2_000), (3, 2_000)])
+def test_each_is_stopped_by_what_a_walk_from_it_finds(
+    world: World, seed: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By all of it, by which of it directly, and by nothing where nothing is stopped."""
+    monkeypatch.setattr(radius, "FEW", few)
+    if seed == 3:  # as if more were above each than one looks at
+        monkeypatch.setattr(radius, "LIMITS", replace(LIMITS, ancestors=1))
     history(world, seed)
     world.push("acme/files:1", {"a": b"a", "b": b"b"}, f"trained-on={digest(3)}")
     with world.view() as view:

@@ -124,9 +124,8 @@ def around(
 ) -> Near:
     """The nodes that a walk may come to, at most `NODES`: not beyond `end`.
 
-    `named`: with what statements call the outputs of edges.
-
     None where it starts from none, or from so many that one step of it is worth its question.
+    `named`: with what statements call the outputs of edges.
     """
     if not 0 < len(start) <= NODES:
         return Near()

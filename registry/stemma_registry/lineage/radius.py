@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from stemma_attestations.digest import Digest
 from stemma_attestations.request import Stop
 from stemma_attestations.trust import Assurance
-from stemma_registry.catalogue import ahead
+from stemma_registry.catalogue import ahead, halts
 from stemma_registry.catalogue.rows import StatusRow
+from stemma_registry.config import LIMITS
 from stemma_registry.lineage import hops, status
 from stemma_registry.lineage.hops import Hit, Hop, State
 from stemma_registry.lineage.status import Quarantines
@@ -21,6 +23,7 @@ from stemma_registry.lineage.upward import Between
 from stemma_registry.reference import labels
 from stemma_registry.registry import Snapshot
 
+FEW = 2_000  # nodes, from each of which a walk upward is taken by itself
 Ways = dict[State, tuple[str, ...]]  # to the nearest target, a line a hop
 
 
@@ -55,8 +58,9 @@ def stops(
     snapshot: Snapshot, starts: Iterable[State], quarantines: Quarantines
 ) -> dict[State, list[Stop]]:
     """What stops those of the states that anything stops, without the ways: one for each act."""
-    within = ahead.everything(snapshot.connection, quarantines.targets.keys())
-    asked = {state for state in starts if state[0] in within}
+    every = set(starts)
+    within = _within(snapshot, {node for node, _ in every}, quarantines)
+    asked = {state for state in every if state[0] in within}
     down = _steps(snapshot, asked, within, pessimistic=False)
     acts: dict[Digest, dict[State, Hit]] = {}
     for hit in _hits(snapshot, {*asked, *down}, quarantines, pessimistic=False):
@@ -66,6 +70,26 @@ def stops(
         row = next(iter(ends.values())).row
         for state in asked & {*ends, *_below(ends, down)}:
             found.setdefault(state, []).append(_stop(snapshot, row, own=state in ends))
+    return found
+
+
+def _within(
+    snapshot: Snapshot, nodes: AbstractSet[int], quarantines: Quarantines
+) -> AbstractSet[int]:
+    """All nodes over which a way may lead from some of these up to a quarantine, and others.
+
+    Above few there is less than below what is stopped; above many there may be everything.
+    """
+    connection, places, found = snapshot.connection, quarantines.ends, set[int]()
+    below = partial(ahead.everything, connection, quarantines.targets.keys())
+    if len(nodes) > FEW:
+        return below()
+    for node in nodes if places else ():
+        above = halts.upstream(connection, node, LIMITS.ancestors)
+        if len(above) >= LIMITS.ancestors:  # which may not be all of it
+            return below()
+        if not above.isdisjoint(places):
+            found |= above
     return found
 
 
