@@ -67,9 +67,12 @@ def stops(
         acts.setdefault(hit.row.fact.bundle, {}).setdefault(hit.state, hit)
     found: dict[State, list[Stop]] = {}
     for ends in acts.values():
-        row = next(iter(ends.values())).row
-        for state in asked & {*ends, *_below(ends, down)}:
-            found.setdefault(state, []).append(_stop(snapshot, row, own=state in ends))
+        nearest = dict(ends)  # one act may say different things of its targets
+        for state, (parent, _) in _below(ends, down).items():
+            nearest[state] = nearest[parent]
+        for state in asked & nearest.keys():
+            stop = _stop(snapshot, nearest[state].row, own=state in ends)
+            found.setdefault(state, []).append(stop)
     return found
 
 
